@@ -1,0 +1,1 @@
+"""A carrier: rates, labels, shipments and what happens to them on the way."""

@@ -1,0 +1,242 @@
+"""The saga engine on DBOS (embedded and small deployments): one process at a time, by an advisory-lock lease.
+
+One generic workflow runs every saga, its name and version in the input. ``executor_id`` and ``application_version`` are
+set, never derived: by default a second process would re-run the first one's running step, and each edit of a
+workflow's source would strand its sagas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+from dbos import DBOS, DBOSClient, SetWorkflowID
+from dbos import error as dbos_error
+
+from marketplace_core import _failpoints
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.errors import Failure, Unavailable
+from marketplace_core.sagas import Engine, Performer, Saga, SagaEnd, StepCall, StepResult, run_saga
+from marketplace_core.values import Clock
+
+__all__ = ["DbosSagas", "hold_lease"]
+
+log = structlog.get_logger("marketplace.dbos")
+
+EXECUTOR = "marketplace"
+VERSION = "marketplace-1"
+WORKFLOW = "marketplace.saga"
+SCHEMA = "dbos"
+_LEASE = 0x73616761  # "saga"
+_FOREVER = 10 * 365 * 86400.0
+
+
+@contextlib.asynccontextmanager
+async def hold_lease(database: Database) -> AsyncIterator[asyncio.Task[None]]:
+    """Wait until this process is the engine's only one. The task given ends, by an error, when the lease is lost."""
+    async with database.connection() as connection:
+        while not await connection.value("SELECT pg_try_advisory_lock($1::bigint)", _LEASE):
+            await asyncio.sleep(0.5)
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(2.0)
+                await connection.value("SELECT 1")
+
+        task = asyncio.create_task(watch())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(Exception):
+                await connection.execute("SELECT pg_advisory_unlock($1::bigint)", _LEASE)
+
+
+class DbosSagas:
+    """Runs sagas on DBOS in this process. There is one in a process, and one running in a deployment."""
+
+    def __init__(
+        self,
+        url: str,
+        sagas: Sequence[Saga],
+        performer: Performer,
+        clock: Clock,
+        *,
+        deadline: Callable[[str, str, datetime], Any],
+        park: Callable[[str, str, Failure], Any],
+    ) -> None:
+        """``deadline(saga, signal, at)`` and ``park(saga, step, failure)`` are async and idempotent: they write rows."""
+        self._url = url
+        self._sagas: Mapping[tuple[str, int], Saga] = {(s.name, s.version): s for s in sagas}
+        self._performer = performer
+        self._clock = clock
+        self._deadline = deadline
+        self._park = park
+        self._workflow: Any = None
+
+    def launch(self) -> None:
+        """Begin, on the running event loop; sagas that a dead process left are taken up again."""
+        DBOS(
+            config={
+                "name": "marketplace",
+                "system_database_url": self._url,
+                "dbos_system_schema": SCHEMA,
+                "application_version": VERSION,
+                "executor_id": EXECUTOR,
+                "sys_db_pool_size": 8,
+                "log_level": "WARNING",
+                "console_log_level": "WARNING",
+                "run_admin_server": False,
+                "notification_listener_polling_interval_sec": 0.2,
+            }
+        )
+
+        async def run(name: str, version: int, payload: str) -> str:
+            saga_id = DBOS.workflow_id
+            if saga_id is None:
+                raise RuntimeError("a saga runs only inside of its workflow")
+            end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id))
+            return msgspec.json.encode(end).decode()
+
+        self._workflow = DBOS.workflow(name=WORKFLOW)(run)
+        DBOS.launch()
+
+    async def start(self, declared: Saga, saga_id: str, payload: str) -> None:
+        """Begin a saga; one id begins once."""
+        with SetWorkflowID(saga_id):
+            await DBOS.start_workflow_async(self._workflow, declared.name, declared.version, payload)
+
+    async def signal(self, saga_id: str, signal: str, payload: str, key: str) -> bool:
+        """Send ``payload`` once per ``key``. False: there is no such saga."""
+        try:
+            await DBOS.send_async(saga_id, payload, signal, idempotency_key=key)
+        except dbos_error.DBOSNonExistentWorkflowError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+
+
+class _DbosEngine(Engine):
+    """One running saga on DBOS."""
+
+    def __init__(self, sagas: DbosSagas, saga_id: str) -> None:
+        self._sagas = sagas
+        self._saga_id = saga_id
+        self._waits = 0
+
+    async def perform(self, call: StepCall) -> StepResult:
+        async def step() -> str:
+            result = await self._sagas._performer.perform(call)
+            _failpoints.hit("saga.before_record")
+            return msgspec.json.encode(result).decode()
+
+        raw = await DBOS.run_step_async({"name": call.step}, step)
+        _failpoints.hit("saga.after_record")
+        return msgspec.json.decode(raw, type=StepResult)
+
+    async def receive(self, signal: str, until: datetime | None) -> str | None:
+        self._waits += 1
+        if until is not None:
+            deadline = until
+
+            async def register() -> None:
+                await self._sagas._deadline(self._saga_id, signal, deadline)
+
+            await DBOS.run_step_async({"name": f"deadline:{signal}:{self._waits}"}, register)
+        message: str | None = await DBOS.recv_async(signal, timeout_seconds=_FOREVER)
+        return message or None
+
+    async def now(self, step: str) -> datetime:
+        async def read() -> str:
+            return self._sagas._clock.now().isoformat()
+
+        return datetime.fromisoformat(await DBOS.run_step_async({"name": step}, read))
+
+    async def park(self, step: str, failure: Failure) -> None:
+        async def show() -> None:
+            await self._sagas._park(self._saga_id, step, failure)
+
+        await DBOS.run_step_async({"name": f"park:{step}"}, show)
+
+
+# ── what is read from outside of the worker ──────────────────────────────────────────────────────────────────
+
+
+class StepView(msgspec.Struct, frozen=True):
+    name: str
+    status: str
+    attempts: int
+    error: str | None
+    at: datetime | None
+
+
+class SagaView(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    version: int
+    status: str
+    failure: Failure | None
+    created_at: datetime
+    steps: list[StepView]
+
+
+class DbosReader:
+    """Reads the engine's tables from any process; a client with a connection of its own, used for operators only."""
+
+    def __init__(self, url: str) -> None:
+        self._client = DBOSClient(system_database_url=url, dbos_system_schema=SCHEMA)
+
+    async def running(self) -> int:
+        """How many sagas have not ended."""
+        found = await self._client.list_workflows_async(
+            status=["PENDING", "ENQUEUED"], name=WORKFLOW, load_input=False, load_output=False
+        )
+        return len(found)
+
+    async def list(self, *, ids: list[str] | None = None, limit: int = 100, offset: int = 0) -> list[SagaView]:
+        try:
+            found = await self._client.list_workflows_async(
+                name=WORKFLOW, workflow_ids=ids, limit=limit, offset=offset, sort_desc=True
+            )
+        except Exception as error:
+            raise Unavailable("The saga engine's tables do not answer.") from error
+        return [_view(item) for item in found]
+
+    async def steps(self, saga_id: str) -> list[StepView]:
+        return [_step_view(item) for item in await self._client.list_workflow_steps_async(saga_id)]
+
+    def close(self) -> None:
+        self._client.destroy()
+
+
+_STATUS = {"PENDING": "running", "ENQUEUED": "running", "SUCCESS": "done", "ERROR": "failed", "CANCELLED": "cancelled"}
+
+
+def _view(item: Any) -> SagaView:
+    arguments = (item.input or {}).get("args", ("?", 0, "{}"))
+    status, failure = _STATUS.get(item.status, str(item.status).lower()), None
+    if item.status == "SUCCESS" and item.output:
+        end = msgspec.json.decode(item.output, type=SagaEnd)
+        status, failure = end.status, end.failure
+    created = datetime.fromtimestamp(item.created_at / 1000).astimezone()
+    return SagaView(item.workflow_id, arguments[0], arguments[1], status, failure, created, [])
+
+
+def _step_view(item: Any) -> StepView:
+    attempts, error = 1, str(item["error"]) if item.get("error") else None
+    status = "failed" if error else "done"
+    output = item.get("output")
+    if isinstance(output, str) and output.startswith("{"):
+        with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
+            result = msgspec.json.decode(output, type=StepResult)
+            attempts = result.attempts
+            if result.refusal is not None:
+                status, error = "refused", result.refusal.code
+    return StepView(item["function_name"], status, attempts, error, None)

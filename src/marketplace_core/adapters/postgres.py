@@ -1,0 +1,385 @@
+"""PostgreSQL: connections, and the unit of work with its claims, outbox and inbox in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Struct
+from psqlpy import ConnectionPool, ConnRecyclingMethod
+from psqlpy.exceptions import Error as DriverError
+
+from marketplace_core import _failpoints, calls
+from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, Unavailable, error_from
+from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
+from marketplace_core.values import Clock, new_id, utc_text
+
+__all__ = ["Connection", "Database", "PostgresUnits", "Row", "UniqueViolation", "json_text"]
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+#: Set while a parked event is being replayed: only then may its key pass.
+_replaying: ContextVar[bool] = ContextVar("marketplace_replaying", default=False)
+
+LANES = 16
+NOTIFY_CHANNEL = "marketplace_outbox"
+
+
+class UniqueViolation(Exception):
+    """A unique constraint refused a row; ``constraint`` is its name."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+def json_text(value: Any) -> str:
+    """``value`` as JSON text for a ``$n::text::jsonb`` parameter: rows go in by one parameter, however many."""
+    return msgspec.json.encode(value).decode()
+
+
+def _translate(error: DriverError) -> Exception:
+    text = str(error)
+    if "violates unique constraint" in text:
+        return UniqueViolation(text.split('unique constraint "', 1)[-1].split('"', 1)[0])
+    if "deadlock detected" in text or "could not serialize" in text:
+        return Unavailable("The work met another one; please repeat it.")
+    if "db error: ERROR" in text:
+        return error
+    return Unavailable("The database does not answer.")
+
+
+class Connection:
+    """One connection inside a transaction, or taken for a single statement."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def fetch(self, sql: str, *params: Any) -> list[Row]:
+        try:
+            result = await self._raw.execute(sql, list(params))
+        except DriverError as error:
+            raise _translate(error) from error
+        rows: list[Row] = result.result()
+        return rows
+
+    async def row(self, sql: str, *params: Any) -> Row | None:
+        rows = await self.fetch(sql, *params)
+        return rows[0] if rows else None
+
+    async def value(self, sql: str, *params: Any) -> Any:
+        row = await self.row(sql, *params)
+        return next(iter(row.values())) if row else None
+
+    async def execute(self, sql: str, *params: Any) -> None:
+        await self.fetch(sql, *params)
+
+    async def script(self, sql: str) -> None:
+        """Several statements without parameters, as migrations have them."""
+        try:
+            await self._raw.execute_batch(sql)
+        except DriverError as error:
+            raise _translate(error) from error
+
+
+class Database:
+    """A pool onto one database. Connections are taken by ``async with``, so a cancelled task gives its own back."""
+
+    def __init__(self, dsn: str, *, size: int = 8, name: str = "marketplace") -> None:
+        self.dsn = dsn
+        self.name = name
+        self._pool = ConnectionPool(
+            dsn=dsn, max_db_pool_size=size, conn_recycling_method=ConnRecyclingMethod.Fast
+        )
+        self._running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def pool(self) -> ConnectionPool:
+        return self._pool
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.acquire() as raw:
+                yield Connection(raw)
+        except DriverError as error:
+            raise _translate(error) from error
+
+    async def fetch(self, sql: str, *params: Any) -> list[Row]:
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *params)
+
+    async def row(self, sql: str, *params: Any) -> Row | None:
+        async with self.connection() as connection:
+            return await connection.row(sql, *params)
+
+    async def value(self, sql: str, *params: Any) -> Any:
+        async with self.connection() as connection:
+            return await connection.value(sql, *params)
+
+    async def execute(self, sql: str, *params: Any) -> None:
+        await self.fetch(sql, *params)
+
+    async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work`` in a transaction, to its end even when the caller goes away.
+
+        A task cancelled between two statements would give its connection back in the middle of a transaction.
+        """
+        task = asyncio.ensure_future(self._transact(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        try:
+            async with self._pool.acquire() as raw:
+                transaction = raw.transaction()
+                await transaction.begin()
+                try:
+                    answer = await work(Connection(transaction))
+                except BaseException:
+                    with contextlib.suppress(DriverError):
+                        await transaction.rollback()
+                    raise
+                _failpoints.hit("unit.before_commit")
+                await transaction.commit()
+                _failpoints.hit("unit.after_commit")
+                return answer
+        except DriverError as error:
+            raise _translate(error) from error
+
+    def on(self, uow: UnitOfWork) -> Connection:
+        """The connection of a unit of work that runs on this database: where a store's writes go."""
+        if not isinstance(uow, PostgresUnit):
+            raise TypeError(f"{type(uow).__name__} does not run on PostgreSQL")
+        return uow.connection
+
+    async def close(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=10)
+        self._pool.close()
+
+
+def with_database(dsn: str, database: str) -> str:
+    """The same server, another database."""
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(path=f"/{database}"))
+
+
+# ── the unit of work ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OutboxItem(Struct, frozen=True):
+    position: int
+    kind: str
+    topic: str
+    type: str
+    key: str
+    event_id: str
+    payload: str
+
+
+_FLUSH = f"""
+WITH item AS (
+  SELECT * FROM jsonb_to_recordset($1::text::jsonb)
+    AS t(position int, kind text, topic text, type text, key text, event_id text, payload text)
+), counted AS (
+  SELECT topic, key, count(*) AS n FROM item WHERE kind = 'event' GROUP BY topic, key
+), numbered AS (
+  INSERT INTO marketplace.aggregates AS a (topic, key, sequence)
+  SELECT topic, key, n FROM counted ORDER BY topic, key
+  ON CONFLICT (topic, key) DO UPDATE SET sequence = a.sequence + excluded.sequence
+  RETURNING a.topic, a.key, a.sequence
+), stored AS (
+  INSERT INTO marketplace.outbox (kind, topic, type, key, lane, event_id, payload, sequence)
+  SELECT item.kind, item.topic, item.type, item.key,
+         abs(hashtext(item.key)::bigint) % {LANES}, item.event_id, item.payload,
+         numbered.sequence - counted.n
+           + row_number() OVER (PARTITION BY item.kind, item.topic, item.key ORDER BY item.position)
+  FROM item LEFT JOIN counted ON item.kind = 'event' AND (counted.topic, counted.key) = (item.topic, item.key)
+            LEFT JOIN numbered ON (numbered.topic, numbered.key) = (counted.topic, counted.key)
+  ORDER BY item.position
+), answered AS (
+  INSERT INTO marketplace.idempotency (scope, method, key, digest, refused, body)
+  SELECT c.scope, c.method, c.key, c.digest, c.refused, c.body FROM jsonb_to_recordset($2::text::jsonb)
+    AS c(scope text, method text, key text, digest text, refused boolean, body text)
+)
+SELECT CASE WHEN EXISTS (SELECT FROM item) THEN pg_notify('{NOTIFY_CHANNEL}', '') END
+"""  # noqa: S608 - constants only
+
+_CLAIM = """
+SELECT pg_try_advisory_xact_lock(hashtextextended($1 || E'\\x1f' || $2 || E'\\x1f' || $3, 0)) AS claimed,
+       stored.digest, stored.refused, stored.body
+FROM (SELECT 1) AS one
+LEFT JOIN marketplace.idempotency AS stored ON (scope, method, key) = ($1, $2, $3)
+"""
+
+_STORED = "SELECT digest, refused, body FROM marketplace.idempotency WHERE (scope, method, key) = ($1, $2, $3)"
+
+_APPLY = """
+INSERT INTO marketplace.inbox AS i (handler, key, sequence) VALUES ($1, $2, $3)
+ON CONFLICT (handler, key) DO UPDATE SET sequence = excluded.sequence
+  WHERE i.sequence < excluded.sequence AND (i.parked_at IS NULL OR $4)
+RETURNING i.sequence
+"""
+
+
+class PostgresUnit(UnitOfWork):
+    """A unit of work inside one PostgreSQL transaction."""
+
+    def __init__(self, connection: Connection, now: datetime, actor: str) -> None:
+        self.connection = connection
+        self._now = now
+        self._actor = actor
+        self._items: list[OutboxItem] = []
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    def emit(self, event: Event) -> None:
+        call = calls.current()
+        envelope = Envelope(
+            id=new_id(),
+            type=event.type,
+            version=event.version,
+            key=event.key,
+            occurred_at=utc_text(self._now),
+            trace=call.trace,
+            actor=self._actor,
+            origin=call.origin,
+            data=msgspec.Raw(encode_data(event)),
+        )
+        text = msgspec.json.encode(envelope).decode()
+        self._items.append(
+            OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text)
+        )
+
+    def enqueue(self, job: str, args: Struct | None = None) -> None:
+        text = msgspec.json.encode(args).decode() if args is not None else "{}"
+        id_ = new_id()
+        self._items.append(OutboxItem(len(self._items), "job", "", job, id_, id_, text))
+
+    def clear(self) -> None:
+        """Forget what was to leave: the work was refused."""
+        self._items.clear()
+
+    async def flush(self, answer: Row | None = None) -> None:
+        if self._items or answer:
+            await self.connection.execute(_FLUSH, json_text(self._items), json_text([answer] if answer else []))
+
+
+class PostgresUnits(Units):
+    """Units of work of one plugin on one database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def _unit(self, connection: Connection) -> PostgresUnit:
+        caller = calls.current().caller
+        return PostgresUnit(connection, self._clock.now(), caller.account_id or "system")
+
+    async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def transaction(connection: Connection) -> T:
+            unit = self._unit(connection)
+            answer = await work(unit)
+            await unit.flush()
+            return answer
+
+        return await self._database.transact(transaction)
+
+    async def once(self, claim: Claim, answer: type[T], work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def transaction(connection: Connection) -> tuple[bool, T | MarketplaceError]:
+            row = await connection.row(_CLAIM, claim.scope, claim.method, claim.key)
+            if row is None or (row["digest"] is None and not row["claimed"]):
+                raise Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
+            if row["digest"] is not None:
+                return True, _replay(claim, row, answer)
+            unit = self._unit(connection)
+            await connection.execute("SAVEPOINT work")
+            try:
+                result = await work(unit)
+            except MarketplaceError as error:
+                if not error.is_refusal:
+                    raise
+                await connection.execute("ROLLBACK TO SAVEPOINT work")
+                unit.clear()
+                await unit.flush(_answer_row(claim, refused=True, body=json_text(Failure.of(error))))
+                return False, error
+            await unit.flush(_answer_row(claim, refused=False, body=json_text(result)))
+            return False, result
+
+        for _ in range(3):
+            try:
+                replayed, result = await self._database.transact(transaction)
+            except UniqueViolation as error:
+                if error.constraint != "idempotency_pkey":
+                    raise
+                continue  # its owner committed between our look and our insert: look again
+            if replayed:
+                calls.mark_replayed()
+            if isinstance(result, MarketplaceError):
+                raise result
+            return result
+        raise Unavailable()
+
+    async def stored(self, claim: Claim, answer: type[T]) -> tuple[bool, T | None]:
+        row = await self._database.row(_STORED, claim.scope, claim.method, claim.key)
+        if row is None:
+            return False, None
+        result = _replay(claim, row, answer)
+        calls.mark_replayed()
+        if isinstance(result, MarketplaceError):
+            raise result
+        return True, result
+
+    async def apply(
+        self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]
+    ) -> bool:
+        key = f"{envelope.topic}:{envelope.key}"
+
+        async def transaction(connection: Connection) -> bool:
+            row = await connection.row(_APPLY, handler, key, envelope.sequence, _replaying.get())
+            if row is None:
+                state = await connection.row(
+                    "SELECT sequence, parked_at FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, key
+                )
+                if state is not None and state["sequence"] < envelope.sequence:
+                    raise KeyParked(key)
+                return False
+            unit = self._unit(connection)
+            await work(unit)
+            await unit.flush()
+            return True
+
+        call = calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)
+        with calls.scope(call):
+            return await self._database.transact(transaction)
+
+
+def _answer_row(claim: Claim, *, refused: bool, body: str) -> Row:
+    return {
+        "scope": claim.scope,
+        "method": claim.method,
+        "key": claim.key,
+        "digest": claim.digest.hex(),
+        "refused": refused,
+        "body": body,
+    }
+
+
+def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:
+    if row["digest"] != claim.digest.hex():
+        raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another request.")
+    if row["refused"]:
+        return error_from(msgspec.json.decode(row["body"], type=Failure))
+    return msgspec.json.decode(row["body"], type=answer)

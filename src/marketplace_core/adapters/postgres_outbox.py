@@ -1,0 +1,277 @@
+"""The outbox's lanes and the parked keys in PostgreSQL, and the schema that they and the claims live in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from psqlpy.exceptions import Error as DriverError
+
+from marketplace_core.adapters.postgres import (
+    LANES,
+    NOTIFY_CHANNEL,
+    Connection,
+    Database,
+    _replaying,
+    _translate,
+)
+from marketplace_core.errors import Unavailable
+from marketplace_core.events import Envelope, decode_envelope
+from marketplace_core.outbox import Lanes, Outbox, OutboxRow, Parked, Parking, Subscription
+
+__all__ = ["CORE_MIGRATIONS", "PostgresOutbox", "PostgresParking"]
+
+_LOCK_CLASS = 0x6D6B7470  # "mktp"
+
+#: Migrations of what core itself keeps in each database, numbered from 1, forward only.
+CORE_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE marketplace.idempotency (
+      scope text NOT NULL, method text NOT NULL, key text NOT NULL,
+      digest text NOT NULL, refused boolean NOT NULL, body text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (scope, method, key));
+    CREATE INDEX ON marketplace.idempotency (created_at);
+    CREATE TABLE marketplace.aggregates (
+      topic text NOT NULL, key text NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (topic, key))
+      WITH (fillfactor = 80);
+    CREATE TABLE marketplace.outbox (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      kind text NOT NULL, topic text NOT NULL, type text NOT NULL, key text NOT NULL,
+      lane smallint NOT NULL, sequence bigint, event_id text NOT NULL, payload text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(), relayed_at timestamptz);
+    CREATE INDEX outbox_pending ON marketplace.outbox (id) WHERE relayed_at IS NULL;
+    CREATE TABLE marketplace.inbox (
+      handler text NOT NULL, key text NOT NULL, sequence bigint NOT NULL, parked_at timestamptz,
+      PRIMARY KEY (handler, key)) WITH (fillfactor = 80);
+    CREATE TABLE marketplace.parked (
+      id text PRIMARY KEY, handler text NOT NULL, key text NOT NULL, sequence bigint NOT NULL,
+      envelope text NOT NULL, error text NOT NULL DEFAULT '', attempts int NOT NULL DEFAULT 0,
+      at timestamptz NOT NULL DEFAULT now(), requested text, UNIQUE (handler, key, sequence));
+    """,
+)
+
+
+class PostgresOutbox(Outbox):
+    """The outbox of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        """Locks and rows go over one session: when it dies, so does the right to send."""
+        try:
+            listener = self._database.pool.listener()
+            woken = asyncio.Event()
+
+            async def wake(*_: Any) -> None:
+                woken.set()
+
+            await listener.add_callback(channel=NOTIFY_CHANNEL, callback=wake)
+            await listener.startup()
+            listener.listen()
+            try:
+                async with self._database.connection() as connection:
+                    lanes = _PostgresLanes(connection, woken)
+                    try:
+                        await lanes.take()
+                        yield lanes
+                    finally:
+                        with contextlib.suppress(Exception):
+                            await connection.execute("SELECT pg_advisory_unlock_all()")
+            finally:
+                with contextlib.suppress(Exception):
+                    listener.abort_listen()
+                    await listener.shutdown()
+        except DriverError as error:
+            raise _translate(error) from error
+
+    async def backlog(self) -> int:
+        count: int = await self._database.value(
+            "SELECT count(*) FROM marketplace.outbox WHERE relayed_at IS NULL"
+        )
+        return count
+
+    async def purge(self) -> None:
+        """Forget rows that were sent more than a week ago, and answers older than two days."""
+        await self._database.execute(
+            "DELETE FROM marketplace.outbox WHERE relayed_at < now() - interval '7 days'"
+        )
+        await self._database.execute(
+            "DELETE FROM marketplace.idempotency WHERE created_at < now() - interval '2 days'"
+        )
+
+
+class _PostgresLanes(Lanes):
+    def __init__(self, connection: Connection, woken: asyncio.Event) -> None:
+        self._connection = connection
+        self._woken = woken
+        self._owned: list[int] = []
+        self._tried = 0.0
+
+    async def take(self) -> None:
+        rows = await self._connection.fetch(
+            f"SELECT lane FROM generate_series(0, {LANES - 1}) AS lane"  # noqa: S608 - constants only
+            f" WHERE lane <> ALL($1::int[]) AND pg_try_advisory_lock({_LOCK_CLASS}, lane)",
+            self._owned,
+        )
+        self._owned += [row["lane"] for row in rows]
+        self._tried = asyncio.get_running_loop().time()
+
+    async def pending(self, limit: int) -> list[OutboxRow]:
+        if not self._owned:
+            return []
+        rows = await self._connection.fetch(
+            "SELECT id, kind, topic, type, key, sequence, event_id, payload FROM marketplace.outbox"
+            " WHERE relayed_at IS NULL AND lane = ANY($1::smallint[]) ORDER BY id LIMIT $2",
+            self._owned,
+            limit,
+        )
+        return [OutboxRow(**row) for row in rows]
+
+    async def mark(self, ids: Sequence[int]) -> None:
+        await self._connection.execute(
+            "UPDATE marketplace.outbox SET relayed_at = now() WHERE id = ANY($1::bigint[])", list(ids)
+        )
+
+    async def wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        self._woken.clear()
+        if len(self._owned) < LANES and asyncio.get_running_loop().time() - self._tried > 1.0:
+            await self.take()
+
+
+class PostgresParking(Parking):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+        async def work(connection: Connection) -> None:
+            key = f"{envelope.topic}:{envelope.key}"
+            await connection.execute(
+                "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at) VALUES ($1, $2, $3, now())"
+                " ON CONFLICT (handler, key) DO UPDATE SET parked_at = coalesce(i.parked_at, now())",
+                handler,
+                key,
+                envelope.sequence - 1,
+            )
+            await self._insert(connection, handler, envelope, error, attempts)
+
+        await self._database.transact(work)
+
+    async def append(self, handler: str, envelope: Envelope) -> bool:
+        async def work(connection: Connection) -> bool:
+            parked = await connection.row(
+                "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
+                handler,
+                f"{envelope.topic}:{envelope.key}",
+            )
+            if parked is None:
+                return False
+            await self._insert(connection, handler, envelope, "", 0)
+            return True
+
+        return await self._database.transact(work)
+
+    async def _insert(
+        self, connection: Connection, handler: str, envelope: Envelope, error: str, attempts: int
+    ) -> None:
+        import msgspec  # noqa: PLC0415
+
+        text = msgspec.json.encode(envelope).decode()
+        await connection.execute(
+            "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (handler, key, sequence) DO UPDATE"
+            " SET error = excluded.error, attempts = marketplace.parked.attempts + excluded.attempts, requested = NULL",
+            f"{handler}:{envelope.id}",
+            handler,
+            f"{envelope.topic}:{envelope.key}",
+            envelope.sequence,
+            text,
+            error,
+            attempts,
+        )
+
+    async def list(self, handlers: Sequence[str]) -> list[Parked]:
+        rows = await self._database.fetch(
+            "SELECT DISTINCT ON (handler, key) id, handler, key, envelope::json->>'type' AS type, sequence, error,"
+            " attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting"
+            " FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, sequence",
+            list(handlers),
+        )
+        return [Parked(**row) for row in rows]
+
+    async def request(self, id_: str, *, drop: bool) -> bool:
+        row = await self._database.row(
+            "UPDATE marketplace.parked SET requested = $2 WHERE id = $1 RETURNING id",
+            id_,
+            "drop" if drop else "replay",
+        )
+        return row is not None
+
+    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+        keys = await self._database.fetch(
+            "SELECT DISTINCT handler, key FROM marketplace.parked"
+            " WHERE requested IS NOT NULL AND handler = ANY($1::text[])",
+            list(handlers),
+        )
+        released = 0
+        for row in keys:
+            released += await self._release_key(handlers[row["handler"]], row["key"])
+        return released
+
+    async def _release_key(self, subscription: Subscription, key: str) -> int:
+        """Replay the key's events in order until none is left, or one fails again and keeps the key parked."""
+        released = 0
+        while True:
+            head = await self._database.row(
+                "SELECT id, sequence, envelope, requested FROM marketplace.parked"
+                " WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1",
+                subscription.name,
+                key,
+            )
+            if head is None:
+                if await self._unpark(subscription.name, key):
+                    return released
+                continue
+            if head["requested"] == "drop":
+                await self._database.execute(
+                    "UPDATE marketplace.inbox SET sequence = greatest(sequence, $3) WHERE (handler, key) = ($1, $2)",
+                    subscription.name,
+                    key,
+                    head["sequence"],
+                )
+            else:
+                envelope = decode_envelope(head["envelope"], head["sequence"])
+                token = _replaying.set(True)
+                try:
+                    await subscription.apply(envelope)
+                except Unavailable:
+                    raise
+                except Exception as error:
+                    await self.park(subscription.name, envelope, f"{type(error).__name__}: {error}", 1)
+                    return released
+                finally:
+                    _replaying.reset(token)
+            await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", head["id"])
+            released += 1
+
+    async def _unpark(self, handler: str, key: str) -> bool:
+        async def work(connection: Connection) -> bool:
+            await connection.execute(
+                "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) FOR UPDATE", handler, key
+            )
+            if await connection.row(
+                "SELECT FROM marketplace.parked WHERE (handler, key) = ($1, $2) LIMIT 1", handler, key
+            ):
+                return False
+            await connection.execute(
+                "UPDATE marketplace.inbox SET parked_at = NULL WHERE (handler, key) = ($1, $2)", handler, key
+            )
+            return True
+
+        return await self._database.transact(work)

@@ -1,0 +1,79 @@
+"""orchestrator: starts sagas from the events that begin them, and shows and mends those that need a person."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from marketplace_core.errors import declare_codes
+from marketplace_core.hookspecs import hookspec
+from marketplace_core.ports import mutation, query
+from marketplace_core.values import Page, PageQuery
+
+if TYPE_CHECKING:
+    from marketplace_core.context import PluginContext
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SagaStep(Struct, frozen=True):
+    name: str
+    status: str
+    attempts: int
+    error: str | None
+    at: datetime | None
+
+
+class SagaView(Struct, frozen=True):
+    """``status``: running, waiting (for a person), done, refused (and undone), failed."""
+
+    id: str
+    name: str
+    key: str
+    status: str
+    steps: list[SagaStep]
+
+
+class SagaQuery(PageQuery, frozen=True, kw_only=True):
+    status: str | None = None
+    name: str | None = None
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+declare_codes(409, "orchestrator.wrong_state")
+
+
+# ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Orchestrator(ABC):
+    @abstractmethod
+    @query
+    async def list_sagas(self, query: SagaQuery) -> Page[SagaView]: ...
+
+    @abstractmethod
+    @query
+    async def get_saga(self, saga_id: str) -> SagaView: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def retry(self, saga_id: str) -> None:
+        """Try the step again that waits for a person. :raises Conflict: ``orchestrator.wrong_state``."""
+
+    @abstractmethod
+    @query
+    async def runnable(self) -> int:
+        """How many sagas could go on by themselves now: neither ended nor waiting for somebody."""
+
+
+# ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OrchestratorHooks:
+    @hookspec
+    def provide_orchestrator(self, context: PluginContext) -> Orchestrator:  # type: ignore[empty-body]
+        """The capability's provider."""

@@ -1,0 +1,383 @@
+"""orders: what was bought, split into one package per seller, and what became of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from marketplace_core.capabilities.catalog import LineRequest, Options, SellerRef
+from marketplace_core.errors import Failure, declare_codes
+from marketplace_core.events import Event, event
+from marketplace_core.hookspecs import hookspec
+from marketplace_core.ports import mutation, query
+from marketplace_core.values import Address, Money, Page, PageQuery
+
+if TYPE_CHECKING:
+    from marketplace_core.context import PluginContext
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+PackageStatus = Literal[
+    "pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled"
+]
+OrderStatus = Literal[
+    "pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled", "failed"
+]
+ShipmentStatus = Literal[
+    "pending", "label_created", "in_transit", "out_for_delivery", "delivered", "exception", "returned"
+]
+PaymentStatus = Literal[
+    "pending",
+    "requires_action",
+    "authorized",
+    "partially_captured",
+    "captured",
+    "voided",
+    "partially_refunded",
+    "refunded",
+    "failed",
+]
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One bought variant, as it was at that moment; ``shipped``, ``cancelled`` and ``returned`` are quantities."""
+
+    id: str
+    variant_id: str
+    product_id: str
+    sku: str
+    title: str
+    options: Options
+    image: str | None
+    quantity: int
+    unit_price: Money
+    subtotal: Money
+    discount: Money
+    tax: Money
+    tax_rate: str
+    total: Money
+    shipped: int = 0
+    cancelled: int = 0
+    returned: int = 0
+
+
+class ShippingOption(Struct, frozen=True):
+    carrier: str
+    service: str
+    days: int
+
+
+class ShippedItem(Struct, frozen=True):
+    item_id: str
+    quantity: int
+
+
+class TrackingEvent(Struct, frozen=True):
+    code: str
+    location: str | None
+    occurred_at: datetime
+
+
+class Shipment(Struct, frozen=True, kw_only=True):
+    id: str
+    package_id: str
+    carrier: str
+    service: str
+    status: ShipmentStatus
+    tracking_number: str | None
+    tracking_token: str
+    items: list[ShippedItem]
+    estimated_delivery: str | None
+    events: list[TrackingEvent]
+
+
+class Package(Struct, frozen=True, kw_only=True):
+    """What one seller sends."""
+
+    id: str
+    number: str | None
+    seller: SellerRef
+    status: PackageStatus
+    items: list[Line]
+    option: ShippingOption | None
+    subtotal: Money
+    discount: Money
+    tax: Money
+    shipping: Money
+    total: Money
+    shipments: list[Shipment] = []
+
+
+class PaymentAction(Struct, frozen=True):
+    type: Literal["redirect"]
+    url: str
+    expires_at: datetime
+
+
+class PaymentView(Struct, frozen=True, kw_only=True):
+    id: str
+    gateway: str
+    status: PaymentStatus
+    authorized: Money
+    captured: Money
+    refunded: Money
+    action: PaymentAction | None = None
+
+
+class TimelineEntry(Struct, frozen=True):
+    at: datetime
+    type: str
+    actor: Literal["buyer", "seller", "carrier", "admin", "system"]
+    detail: str | None = None
+
+
+class OrderFailure(Struct, frozen=True):
+    code: str
+    detail: str
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """``number`` is None until the order is confirmed; ``payment`` None until payments has told of it."""
+
+    id: str
+    number: str | None
+    status: OrderStatus
+    failure: OrderFailure | None
+    email: str
+    address: Address
+    packages: list[Package]
+    coupon: str | None
+    subtotal: Money
+    discount: Money
+    tax: Money
+    tax_included: bool
+    shipping: Money
+    total: Money
+    payment: PaymentView | None
+    returns: list[Any]
+    timeline: list[TimelineEntry]
+    created_at: datetime
+    updated_at: datetime
+
+
+class PlacedOrder(Struct, frozen=True):
+    """``token`` lets a guest look at the order."""
+
+    order: Order
+    token: str | None = None
+
+
+class SellerPackage(Struct, frozen=True, kw_only=True):
+    """A package as its seller sees it; name and phone of the address only until it is completed."""
+
+    package: Package
+    order_id: str
+    order_number: str | None
+    address: Address
+    buyer_note: str | None
+    commission: Money
+    net: Money
+    created_at: datetime
+    updated_at: datetime
+
+
+class PaymentMethod(Struct, frozen=True, forbid_unknown_fields=True):
+    """``token`` is the gateway's; ``return_url`` is where a redirect ends."""
+
+    method: Annotated[str, Meta(min_length=1, max_length=50)]
+    token: Annotated[str, Meta(min_length=1, max_length=500)]
+    return_url: Annotated[str, Meta(max_length=2000)] | None = None
+
+
+class PlaceOrder(Struct, frozen=True, kw_only=True):
+    """What ``place`` needs. ``lines`` None: what is in the caller's cart (``cart_id``)."""
+
+    address: Address
+    email: str
+    payment: PaymentMethod
+    expected_total: Money
+    shipping: dict[str, str] = {}
+    coupon: str | None = None
+    cart_id: str | None = None
+    account_id: str | None = None
+    lines: tuple[LineRequest, ...] | None = None
+
+
+class CancelItem(Struct, frozen=True, forbid_unknown_fields=True):
+    item_id: str
+    quantity: Annotated[int, Meta(ge=1)]
+
+
+class OrderQuery(PageQuery, frozen=True, kw_only=True):
+    status: OrderStatus | None = None
+
+
+class AdminOrderQuery(PageQuery, frozen=True, kw_only=True):
+    status: OrderStatus | None = None
+    number: str | None = None
+    email: str | None = None
+    created_after: datetime | None = None
+
+
+class PackageQuery(PageQuery, frozen=True, kw_only=True):
+    status: PackageStatus | None = None
+    created_after: datetime | None = None
+    updated_after: datetime | None = None
+    sort: Literal["created", "updated"] = "created"
+
+
+class ShipRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    items: tuple[CancelItem, ...] | None = None
+    carrier: str | None = None
+    service: str | None = None
+    tracking_number: str | None = None
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class EventLine(Struct, frozen=True, kw_only=True):
+    item_id: str
+    variant_id: str
+    product_id: str
+    seller_id: str
+    quantity: int
+    unit_price: Money
+    total: Money
+
+
+@event("orders.placed", key="order_id")
+class OrderPlaced(Event, frozen=True, kw_only=True):
+    """An order waits for its money and its stock; the saga ``orders.checkout`` begins."""
+
+    order_id: str
+    account_id: str | None
+    total: Money
+    payment: PaymentMethod
+    expires_at: datetime
+    lines: list[EventLine]
+    packages: dict[str, Money]
+    cart_id: str | None = None
+
+
+@event("orders.confirmed", key="order_id")
+class OrderConfirmed(Event, frozen=True, kw_only=True):
+    order_id: str
+    number: str
+    account_id: str | None
+    total: Money
+    lines: list[EventLine]
+    cart_id: str | None = None
+
+
+@event("orders.failed", key="order_id")
+class OrderFailed(Event, frozen=True, kw_only=True):
+    order_id: str
+    code: str
+
+
+@event("orders.items_cancelled", key="order_id")
+class ItemsCancelled(Event, frozen=True, kw_only=True):
+    """Lines were cancelled before they were shipped: their stock and their money go back."""
+
+    order_id: str
+    package_id: str
+    lines: list[EventLine]
+    amount: Money
+    remaining: Money
+
+
+@event("orders.package_shipped", key="order_id")
+class PackageShipped(Event, frozen=True, kw_only=True):
+    """Units left the seller: ``amount`` of the package is captured, ``shipment_id`` is their parcel."""
+
+    order_id: str
+    package_id: str
+    shipment_id: str
+    seller_id: str
+    lines: list[EventLine]
+    amount: Money
+    carrier: str
+    service: str
+    tracking_number: str | None
+    address: Address
+
+
+@event("orders.package_delivered", key="order_id")
+class PackageDelivered(Event, frozen=True, kw_only=True):
+    order_id: str
+    package_id: str
+    seller_id: str
+
+
+@event("orders.completed", key="order_id")
+class OrderCompleted(Event, frozen=True, kw_only=True):
+    order_id: str
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+declare_codes(
+    409,
+    "cart.empty",
+    "cart.changed",
+    "orders.not_cancellable",
+    "orders.not_shippable",
+    "orders.wrong_state",
+    "shipping.option_expired",
+)
+
+
+# ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Orders(ABC):
+    """Placing and following orders."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def place(self, request: PlaceOrder) -> PlacedOrder:
+        """Reserve, compare with ``expected_total``, write the order; the checkout goes on by itself.
+
+        :raises Conflict: ``cart.empty``, ``cart.changed``, ``orders.out_of_stock``, ``shipping.option_expired``.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def confirm(self, order_id: str) -> None:
+        """Paid and allocated: give it a number. Again: nothing."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def fail(self, order_id: str, failure: Failure) -> None:
+        """It will not be: release what was reserved. Again: nothing."""
+
+    @abstractmethod
+    @query
+    async def get_orders(self, ids: list[str]) -> list[Order]:
+        """Those that exist, whoever's they are: for other plugins and operators."""
+
+    @abstractmethod
+    @query
+    async def get_order(self, order_id: str, account_id: str | None, token: str | None) -> Order:
+        """A buyer's own order, or a guest's by its token. :raises NotFound: also for another's."""
+
+    @abstractmethod
+    @query
+    async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]: ...
+
+    @abstractmethod
+    @query
+    async def search_orders(self, query: AdminOrderQuery) -> Page[Order]: ...
+
+
+# ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OrdersHooks:
+    @hookspec
+    def provide_orders(self, context: PluginContext) -> Orders:  # type: ignore[empty-body]
+        """The capability's provider."""

@@ -1,0 +1,81 @@
+"""What a plugin is given when it is assembled."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from marketplace_core.ports import Blobs, Cache, Units
+from marketplace_core.values import Clock
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from marketplace_core.adapters.postgres import Database
+    from marketplace_core.extensions import Extensions
+
+__all__ = ["PluginContext"]
+
+P = TypeVar("P")
+S = TypeVar("S")
+C = TypeVar("C", bound=Struct)
+
+
+class PluginContext(ABC):
+    """One plugin in one process: its settings, its stores, and the ports of the others."""
+
+    name: str
+    clock: Clock
+    currency: str
+    tax_included: bool
+
+    @abstractmethod
+    def config(self, kind: type[C]) -> C:
+        """The plugin's settings, as its ``settings`` hook declares them."""
+
+    @abstractmethod
+    def port(self, capability: type[P]) -> P:
+        """The capability's port, wherever its provider runs."""
+
+    @abstractmethod
+    def store(self, makers: Mapping[str, Callable[[PluginContext], S]]) -> S:
+        """The store that the deployment chose among ``makers``, by kind."""
+
+    @property
+    @abstractmethod
+    def database(self) -> Database:
+        """The plugin's PostgreSQL."""
+
+    @abstractmethod
+    def redis(self, role: str = "redis") -> Redis:
+        """The Redis that plays ``role`` for this plugin: ``redis`` is the truth of a store, others are in ``needs``."""
+
+    @property
+    @abstractmethod
+    def units(self) -> Units:
+        """Units of work on the plugin's own store."""
+
+    @property
+    @abstractmethod
+    def cache(self) -> Cache:
+        """Encoded public reads."""
+
+    @property
+    @abstractmethod
+    def blobs(self) -> Blobs: ...
+
+    @property
+    @abstractmethod
+    def extensions(self) -> Extensions:
+        """Calls the extension hooks of other plugins."""
+
+    @abstractmethod
+    def key(self, purpose: str) -> bytes:
+        """32 bytes derived from the deployment's secret, for one purpose."""
+
+    @abstractmethod
+    def resource(self, role: str) -> Any:
+        """The settings of another resource, as the deployment's file has them."""

@@ -1,0 +1,86 @@
+"""Events: what a capability tells the others. Declared in the capability's module, one class per type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+__all__ = ["EVENTS", "Envelope", "Event", "event"]
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Base of all events. The fields are the public payload: they only ever grow, with defaults."""
+
+    type: ClassVar[str] = ""
+    topic: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    key_field: ClassVar[str] = ""
+
+    @property
+    def key(self) -> str:
+        """The aggregate's id: order is kept, and sequence numbers count, per key."""
+        value: str = getattr(self, self.key_field)
+        return value
+
+
+EVENTS: dict[str, type[Event]] = {}
+
+E = TypeVar("E", bound=type[Event])
+
+
+def event(type_: str, *, key: str, version: int = 1) -> Callable[[E], E]:
+    """Register an event class as ``<capability>.<past participle>``; ``key`` names the field that holds its aggregate's id."""
+
+    def register(cls: E) -> E:
+        if type_ in EVENTS:
+            raise ValueError(f"the event type {type_!r} is declared twice: {EVENTS[type_]} and {cls}")
+        if key not in cls.__struct_fields__:
+            raise ValueError(f"{cls.__name__} has no field {key!r} to be its key")
+        cls.type, cls.topic, cls.version, cls.key_field = type_, type_.split(".", 1)[0], version, key
+        EVENTS[type_] = cls
+        return cls
+
+    return register
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """An event on its way. ``sequence`` counts the events of one aggregate in its topic, from 1 and without gaps.
+
+    ``occurred_at`` is the deployment's time, RFC 3339; ``data`` is the event as JSON, not yet decoded.
+    """
+
+    id: str
+    type: str
+    version: int
+    key: str
+    occurred_at: str
+    trace: str = ""
+    actor: str = ""
+    origin: str = "api"
+    data: msgspec.Raw
+    sequence: int = 0
+
+    @property
+    def topic(self) -> str:
+        return self.type.split(".", 1)[0]
+
+    def decode(self) -> Event:
+        """The event itself. Unknown fields of a newer publisher are ignored."""
+        return msgspec.json.decode(self.data, type=EVENTS[self.type])
+
+
+def encode_data(event_: Event) -> bytes:
+    return msgspec.json.encode(event_)
+
+
+def decode_envelope(raw: bytes | str, sequence: int) -> Envelope:
+    envelope = msgspec.json.decode(raw, type=Envelope)
+    return msgspec.structs.replace(envelope, sequence=sequence)
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of every declared event, by type."""
+    return {name: msgspec.json.schema(cls) for name, cls in sorted(EVENTS.items())}

@@ -1,0 +1,70 @@
+"""Extension hooks: any number of plugins take part in the work itself.
+
+A *check* returns problems; a *contribution* returns values that are merged in the deployment's order, a collision being an
+error. Implementations are ``async def``, take a batch, and are awaited one after another with a time limit each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import structlog
+
+__all__ = ["ExtensionError", "Extensions"]
+
+log = structlog.get_logger("marketplace.extensions")
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ExtensionError(RuntimeError):
+    """An extension failed; names the plugin and the hook."""
+
+    def __init__(self, plugin: str, hook: str, cause: str) -> None:
+        super().__init__(f"the plugin {plugin!r} failed in the hook {hook!r}: {cause}")
+        self.plugin, self.hook = plugin, hook
+
+
+class Extensions:
+    """The extension hooks of one process, in the order in which the deployment lists the plugins."""
+
+    def __init__(self, implementations: Mapping[str, Sequence[tuple[str, Callable[..., Any]]]], limit: float) -> None:
+        """``implementations``: per hook, ``(plugin, function)`` in order; ``limit``: seconds each may take."""
+        self._implementations = implementations
+        self._limit = limit
+
+    async def check(self, hook: str, **arguments: Any) -> list[Any]:
+        """All problems of all implementations."""
+        return [problem for _, found in await self._call(hook, arguments) for problem in found or ()]
+
+    async def contribute(self, hook: str, **arguments: Any) -> dict[Any, Any]:
+        """The contributions merged by key; two plugins giving one key is an error of the deployment."""
+        merged: dict[Any, Any] = {}
+        for plugin, values in await self._call(hook, arguments):
+            for key, value in (values or {}).items():
+                if key in merged:
+                    raise ExtensionError(plugin, hook, f"{key!r} is contributed by another plugin too")
+                merged[key] = value
+        return merged
+
+    async def _call(self, hook: str, arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        answers = []
+        for plugin, function in self._implementations.get(hook, ()):
+            wanted = _accepted(function, arguments)
+            try:
+                answers.append((plugin, await asyncio.wait_for(function(**wanted), self._limit)))
+            except TimeoutError:
+                raise ExtensionError(plugin, hook, f"it took longer than {self._limit} s") from None
+            except Exception as error:
+                raise ExtensionError(plugin, hook, f"{type(error).__name__}: {error}") from error
+        return answers
+
+
+def _accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """As pluggy does, an implementation may leave out arguments that it does not look at."""
+    names: Iterable[str] = inspect.signature(function).parameters
+    return {name: value for name, value in arguments.items() if name in names}

@@ -1,0 +1,116 @@
+"""What any plugin may declare. Composing hooks run once at assembly: plain functions, no I/O, they return declarations.
+
+A capability's own hooks (``provide_<capability>`` and its extension hooks) stand in ``capabilities/<capability>.py``.
+In life-cycle order:
+
+1. ``info`` says what the plugin is and needs, ``settings`` how it is configured.
+2. ``migrations`` prepare its store.
+3. ``provide_<capability>`` makes its service, ``extensions`` makes what implements extension hooks.
+4. ``routers`` are mounted by the processes that answer HTTP.
+5. ``subscriptions``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from marketplace_core.context import PluginContext
+    from marketplace_core.http.routing import Router
+    from marketplace_core.sagas import Saga
+
+__all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "hookimpl", "hookspec"]
+
+PROJECT = "marketplace"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class PluginInfo(Struct, frozen=True, kw_only=True):
+    """What a plugin is.
+
+    ``provides`` is its capability, or None for a plugin that only extends others. ``requires`` are capabilities whose ports it
+    calls, or whose events it reads. ``stores`` are the kinds of store it can keep its truth in (``postgres``, ``redis``, …),
+    the first being the default; ``needs`` are further resources by role, as ``{"cache": "redis"}``. ``core`` is the range
+    of core versions it works with. ``before`` and ``after`` order it among the plugins of a deployment.
+    """
+
+    name: str
+    version: str
+    provides: str | None = None
+    requires: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    needs: Mapping[str, str] = {}
+    core: str = ">=0.1.dev0,<1"
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class Migration(Struct, frozen=True):
+    """One step forward of a plugin's store. ``number`` counts from 1 per store; a released one is never changed."""
+
+    store: str
+    number: int
+    name: str
+    script: str
+
+
+class Job(Struct, frozen=True):
+    """Work for Arq that no order, payment or shipment waits for. ``method`` is a method of the plugin's service."""
+
+    name: str
+    method: Callable[..., Any]
+    args: type[Struct] | None = None
+
+
+class Schedule(Struct, frozen=True):
+    """A method of the plugin's service that a worker calls every ``every`` of the deployment's time; one at a time."""
+
+    name: str
+    method: Callable[..., Any]
+    every: timedelta
+
+
+class Hooks:
+    """The composing hooks of every plugin."""
+
+    @hookspec
+    def info(self) -> PluginInfo:  # type: ignore[empty-body]
+        """What the plugin is and needs. Called first, before anything of the deployment is known."""
+
+    @hookspec
+    def settings(self) -> type[Struct]:  # type: ignore[empty-body]
+        """The struct that ``[plugins.<name>]`` is decoded into; unknown keys and bad values stop the boot."""
+
+    @hookspec
+    def migrations(self) -> Sequence[Migration]:  # type: ignore[empty-body]
+        """Forward-only steps of the plugin's stores."""
+
+    @hookspec
+    def extensions(self, context: PluginContext) -> object:  # type: ignore[empty-body]
+        """An object whose methods implement extension hooks; made in every process whose plugins call them."""
+
+    @hookspec
+    def routers(self, context: PluginContext) -> Sequence[Router]:  # type: ignore[empty-body]
+        """The plugin's routes, one router per audience. Only ports are at hand: there is no store in a gateway."""
+
+    @hookspec
+    def subscriptions(self) -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
+        """Methods of the service made by :func:`marketplace_core.ports.handler`."""
+
+    @hookspec
+    def jobs(self) -> Sequence[Job]:  # type: ignore[empty-body]
+        """What the worker's Arq runs."""
+
+    @hookspec
+    def schedules(self) -> Sequence[Schedule]:  # type: ignore[empty-body]
+        """What the worker does at intervals."""
+
+    @hookspec
+    def sagas(self) -> Sequence[Saga]:  # type: ignore[empty-body]
+        """The plugin's sagas, old versions included; the orchestrator runs them."""

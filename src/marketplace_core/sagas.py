@@ -1,0 +1,311 @@
+"""Sagas: one act over several capabilities, written as an async function over a context that every engine gives.
+
+.. code-block:: python
+
+    @saga("orders.checkout", version=1, start=OrderPlaced, signals=(PaymentSettled,))
+    async def checkout(ctx: SagaContext, order: OrderPlaced) -> None:
+        ctx.on_refusal(Orders.fail, order.order_id)
+        await ctx.call(Payments.authorize, order.order_id, undo=Payments.void)
+        await ctx.call(Catalog.commit, order.order_id, undo=Catalog.restock)
+        await ctx.pivot()
+        await ctx.call(Orders.confirm, order.order_id)
+
+A call ends *done*, *refused* or *unknown*. Unknown is asked again with the same key until it is known; it is never undone.
+A refusal before the pivot undoes what was done, in reverse, and ends the saga; after the pivot it waits for a person.
+The function holds no I/O, no clock but :meth:`SagaContext.now`, and nothing else that differs when it is replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from marketplace_core import _failpoints, calls
+from marketplace_core.errors import Failure, MarketplaceError
+from marketplace_core.events import Event
+
+__all__ = ["Engine", "Performer", "Saga", "SagaContext", "SagaEnd", "SagaRefused", "StepCall", "StepResult", "saga"]
+
+log = structlog.get_logger("marketplace.sagas")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+#: Pauses between two tries of a call whose outcome is unknown; the last one repeats.
+UNKNOWN_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+PortCall = Callable[Concatenate[Any, P], Awaitable[R]]
+
+
+class SagaRefused(Exception):
+    """A step was refused before the pivot. Only the runner catches it: a saga that does so itself would undo nothing."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
+
+
+class SagaContext(ABC):
+    """What a saga may do. Every method may be replayed; none has an effect of its own."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The saga's id: the key of the event that started it."""
+
+    @abstractmethod
+    async def now(self) -> datetime:
+        """The deployment's time, the same at each replay."""
+
+    @abstractmethod
+    async def call(
+        self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None
+    ) -> R:
+        """Call a port method as a step; ``undo`` is called with the same arguments if a later step is refused.
+
+        :raises SagaRefused: the port refused, and the saga ends.
+        """
+
+    async def each(
+        self, method: PortCall[P, R], items: Iterable[Any], undo: Callable[..., Awaitable[Any]] | None = None
+    ) -> list[R]:
+        """One call per item, in order."""
+        return [await self.call(method, item, undo=undo) for item in items]
+
+    @abstractmethod
+    def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Call ``method(*args, failure)`` last, after all undos, when the saga is refused."""
+
+    @abstractmethod
+    async def wait(self, signal: type[E], *, until: datetime) -> E | None:
+        """Wait for an event of that type about this saga; None at the deadline, by the deployment's clock."""
+
+    @abstractmethod
+    def refuse(self, code: str, detail: str = "") -> SagaRefused:
+        """What to raise to end the saga as if a step had been refused."""
+
+    @abstractmethod
+    async def pivot(self) -> None:
+        """From here only forward: nothing is undone, a refusal waits for a person."""
+
+
+class Saga(Struct, frozen=True):
+    """A declared saga: its name is prefixed by its plugin's."""
+
+    name: str
+    version: int
+    start: type[Event]
+    signals: tuple[type[Event], ...]
+    run: Callable[[SagaContext, Any], Coroutine[Any, Any, None]]
+
+
+SagaFunction = Callable[[SagaContext, E], Coroutine[Any, Any, None]]
+
+
+def saga(
+    name: str, *, version: int, start: type[E], signals: Sequence[type[Event]] = ()
+) -> Callable[[SagaFunction[E]], Saga]:
+    """Declare a saga that each ``start`` event begins, with the event's key as id; ``signals`` it may wait for.
+
+    A changed function gets a new ``version``; the old one stays beside it while histories of it run.
+    """
+
+    def declare(function: SagaFunction[E]) -> Saga:
+        return Saga(name, version, start, tuple(signals), function)
+
+    return declare
+
+
+# ── one step, as it is sent to whoever performs it ───────────────────────────────────────────────────────────
+
+
+class StepCall(Struct, frozen=True):
+    """A port call as data: an engine may perform it in another process. ``args`` is a JSON array."""
+
+    saga: str
+    step: str
+    capability: str
+    method: str
+    args: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.saga}/{self.step}"
+
+
+class StepResult(Struct, frozen=True, omit_defaults=True):
+    """How a step ended: ``value`` is JSON; or ``refusal``. ``attempts`` counts the tries of unknown outcome too."""
+
+    value: str = "null"
+    refusal: Failure | None = None
+    attempts: int = 1
+
+
+class SagaEnd(Struct, frozen=True, omit_defaults=True):
+    """How a saga ended: ``done``, or ``refused`` with everything undone."""
+
+    status: str
+    failure: Failure | None = None
+
+
+class Engine(ABC):
+    """What a workflow engine gives one running saga. Each call is recorded and not repeated at replay."""
+
+    @abstractmethod
+    async def perform(self, call: StepCall) -> StepResult:
+        """Perform a step and record its result."""
+
+    @abstractmethod
+    async def receive(self, signal: str, until: datetime | None) -> str | None:
+        """The next message on ``signal`` as JSON, or None at ``until``."""
+
+    @abstractmethod
+    async def now(self, step: str) -> datetime:
+        """The time, recorded."""
+
+    @abstractmethod
+    async def park(self, step: str, failure: Failure) -> None:
+        """Show that the saga waits for a person."""
+
+
+OPERATOR = "operator"
+
+
+class RunningSaga(SagaContext):
+    """The context over any engine: numbering of steps, undos, pivot."""
+
+    def __init__(self, saga_id: str, engine: Engine) -> None:
+        self._id = saga_id
+        self._engine = engine
+        self._count = 0
+        self._undos: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._at_refusal: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._pivoted = False
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    def _step(self, name: str) -> str:
+        self._count += 1
+        return f"{self._count}:{name}"
+
+    async def now(self) -> datetime:
+        return await self._engine.now(self._step("now"))
+
+    def refuse(self, code: str, detail: str = "") -> SagaRefused:
+        return SagaRefused(Failure(code, detail))
+
+    def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        self._at_refusal.append((method, args))
+
+    async def call(
+        self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None
+    ) -> R:
+        step = self._step(_port_method(method)[1])
+        while True:
+            result = await self._engine.perform(step_call(self._id, step, method, args))
+            if result.refusal is None:
+                break
+            if not self._pivoted:
+                raise SagaRefused(result.refusal)
+            await self._engine.park(step, result.refusal)
+            await self._engine.receive(OPERATOR, None)
+            step = self._step(f"{_port_method(method)[1]}.again")
+        if undo is not None:
+            self._undos.append((undo, args))
+        answer: R = decode_result(method, result)
+        return answer
+
+    async def wait(self, signal: type[E], *, until: datetime) -> E | None:
+        raw = await self._engine.receive(signal.type, until)
+        return None if raw is None else msgspec.json.decode(raw, type=signal)
+
+    async def pivot(self) -> None:
+        self._pivoted = True
+        self._undos.clear()
+
+    async def undo_all(self, failure: Failure) -> None:
+        """Undo in reverse until everything is undone; an undo that is refused waits for a person."""
+        self._pivoted = True
+        for method, args in reversed(self._undos):
+            await self.call(method, *args)
+        for method, args in self._at_refusal:
+            await self.call(method, *args, failure)
+
+
+async def run_saga(declared: Saga, saga_id: str, payload: str, engine: Engine) -> SagaEnd:
+    """Run a saga to its end over ``engine``; the same code for every engine."""
+    context = RunningSaga(saga_id, engine)
+    event = msgspec.json.decode(payload, type=declared.start)
+    try:
+        await declared.run(context, event)
+    except SagaRefused as refused:
+        await context.undo_all(refused.failure)
+        return SagaEnd("refused", refused.failure)
+    return SagaEnd("done")
+
+
+def _port_method(method: Callable[..., Any]) -> tuple[str, str]:
+    """``('payments', 'authorize')`` of ``Payments.authorize``."""
+    return method.__module__.rsplit(".", 1)[-1], method.__name__
+
+
+def step_call(saga_id: str, step: str, method: Callable[..., Any], args: Sequence[Any]) -> StepCall:
+    capability, name = _port_method(method)
+    return StepCall(saga_id, step, capability, name, msgspec.json.encode(list(args)).decode())
+
+
+def decode_result(method: Callable[..., Any], result: StepResult) -> Any:
+    return msgspec.json.decode(result.value, type=get_type_hints(method)["return"])
+
+
+class Performer:
+    """Performs steps on this process's ports, as often as it takes to know how each ended."""
+
+    def __init__(self, ports: Mapping[str, Any], note: Callable[[StepCall, int, str], Awaitable[None]]) -> None:
+        """``ports`` by capability; ``note(call, attempts, error)`` records a try of unknown outcome."""
+        self._ports = ports
+        self._note = note
+        self._types: dict[tuple[str, str], tuple[Any, ...]] = {}
+
+    async def perform(self, call: StepCall) -> StepResult:
+        port = self._ports[call.capability]
+        method = getattr(port, call.method)
+        args = self._decode(port, call)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                _failpoints.hit("saga.before_call")
+                with calls.scope(calls.Call(origin="saga", request_id=call.saga, trace=calls.new_trace())):
+                    value = await method(*args)
+                _failpoints.hit("saga.after_call")
+                return StepResult(msgspec.json.encode(value).decode(), attempts=attempt)
+            except MarketplaceError as error:
+                if error.is_refusal:
+                    return StepResult(refusal=Failure.of(error), attempts=attempt)
+                unknown: Exception = error
+            except Exception as error:
+                unknown = error
+            log.warning("saga.unknown", saga=call.saga, step=call.step, attempt=attempt, exc_info=unknown)
+            await self._note(call, attempt, f"{type(unknown).__name__}: {unknown}")
+            await asyncio.sleep(UNKNOWN_PAUSES[min(attempt, len(UNKNOWN_PAUSES)) - 1])
+
+    def _decode(self, port: Any, call: StepCall) -> tuple[Any, ...]:
+        types = self._types.get((call.capability, call.method))
+        if types is None:
+            hints = get_type_hints(getattr(type(port), call.method))
+            hints.pop("return", None)
+            types = self._types[(call.capability, call.method)] = tuple(hints.values())
+        raw: list[msgspec.Raw] = msgspec.json.decode(call.args, type=list[msgspec.Raw])
+        return tuple(msgspec.json.decode(item, type=kind) for item, kind in zip(raw, types, strict=False))

@@ -1,0 +1,264 @@
+"""Values that every capability speaks in: money, ids, pages, callers and the clock.
+
+Only the standard library and msgspec are used here, so that a plugin's ``domain.py`` can import this module.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from marketplace_core.errors import BadCursor, Invalid, Problem
+
+__all__ = [
+    "Address",
+    "Audience",
+    "Caller",
+    "Clock",
+    "Currency",
+    "Id",
+    "Money",
+    "Page",
+    "PageQuery",
+    "SystemClock",
+    "etag",
+    "new_id",
+    "split_money",
+    "utc_text",
+]
+
+T = TypeVar("T")
+
+Audience = Literal["buyer", "seller", "logistics", "admin"]
+AUDIENCES: tuple[Audience, ...] = ("buyer", "seller", "logistics", "admin")
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+
+# ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Money(Struct, frozen=True, order=False):
+    """An amount in the currency's minor units (cents), with its ISO 4217 code.
+
+    Adding or comparing two currencies is an error of the caller, never a conversion.
+    """
+
+    amount: int
+    currency: Currency
+
+    def __add__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(self.amount + other.amount, self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(self.amount - other.amount, self.currency)
+
+    def __mul__(self, count: int) -> Money:
+        return Money(self.amount * count, self.currency)
+
+    def __neg__(self) -> Money:
+        return Money(-self.amount, self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        self._same(other)
+        return self.amount < other.amount
+
+    def __le__(self, other: Money) -> bool:
+        self._same(other)
+        return self.amount <= other.amount
+
+    def _same(self, other: Money) -> None:
+        if self.currency != other.currency:
+            raise ValueError(f"{self.currency} and {other.currency} cannot be mixed")
+
+    @staticmethod
+    def zero(currency: str) -> Money:
+        return Money(0, currency)
+
+    @staticmethod
+    def sum(parts: Iterable[Money], currency: str) -> Money:
+        total = Money(0, currency)
+        for part in parts:
+            total = total + part
+        return total
+
+
+def split_money(total: Money, weights: Sequence[int]) -> list[Money]:
+    """Split ``total`` in proportion to ``weights`` by the largest remainder, so that the parts add up exactly.
+
+    Weights that are all zero share equally. Ties go to the earlier part.
+    """
+    if not weights:
+        return []
+    whole = sum(weights)
+    shares = list(weights) if whole else [1] * len(weights)
+    whole = whole or len(weights)
+    sign = -1 if total.amount < 0 else 1
+    amount = abs(total.amount)
+    parts = [amount * share // whole for share in shares]
+    remainders = sorted(range(len(shares)), key=lambda i: (-(amount * shares[i] % whole), i))
+    for i in remainders[: amount - sum(parts)]:
+        parts[i] += 1
+    return [Money(sign * part, total.currency) for part in parts]
+
+
+# ── ids and time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+_last_id = 0
+_id_lock = threading.Lock()
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562) as text: sortable by the time of its making, unique, strictly increasing in a process."""
+    global _last_id  # noqa: PLW0603 - the counter that keeps ids of one millisecond in order
+    with _id_lock:
+        stamp = (time.time_ns() // 1_000_000) << 12
+        _last_id = max(stamp, _last_id + 1)
+        value = _last_id
+    high = ((value >> 12) << 16) | 0x7000 | (value & 0xFFF)
+    low = (int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def utc_text(at: datetime) -> str:
+    """RFC 3339 in UTC, as the HTTP API writes times."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Clock(ABC):
+    """The deployment's time. Nothing else tells the time where a rule depends on it."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The time now, aware, in UTC."""
+
+    def after(self, seconds: float) -> datetime:
+        return self.now() + timedelta(seconds=seconds)
+
+
+class SystemClock(Clock):
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+# ── who calls ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Caller(Struct, frozen=True, omit_defaults=True):
+    """Who makes a call. An anonymous shopper has an audience and nothing else.
+
+    ``account_id`` is the person; ``seller_id`` and ``carrier`` are what the person acts for on those audiences.
+    """
+
+    audience: Audience | None = None
+    account_id: str | None = None
+    session_id: str | None = None
+    roles: tuple[str, ...] = ()
+    seller_id: str | None = None
+    carrier: str | None = None
+
+    @property
+    def principal(self) -> str:
+        """The scope of idempotency keys: the account, else anonymous."""
+        return self.account_id or "-"
+
+
+# ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
+
+Line = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=200)]
+
+
+class Address(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A postal address; ``country`` is ISO 3166-1 alpha-2."""
+
+    name: Line
+    line1: Line
+    line2: Text = ""
+    city: Line
+    region: Text = ""
+    postal_code: Annotated[str, Meta(min_length=1, max_length=20)]
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+    phone: Annotated[str, Meta(max_length=40)] = ""
+
+
+# ── pages ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Page(Struct, Generic[T]):
+    """One page of a list; ``next`` is the cursor of the page after it, or None."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What every list takes. Lists with filters subclass it; a cursor is bound to those filters."""
+
+    limit: Annotated[int, Meta(ge=1)] = 20
+    cursor: str | None = None
+
+    @property
+    def size(self) -> int:
+        return min(self.limit, 100)
+
+    def position(self, *types: type) -> tuple[Any, ...] | None:
+        """The sort key after which this page begins, or None for the first page.
+
+        :raises BadCursor: the cursor is broken, or was made for other filters or another sort.
+        """
+        if self.cursor is None:
+            return None
+        try:
+            signature, *key = msgspec.msgpack.decode(base64.urlsafe_b64decode(self.cursor.encode() + b"=="))
+        except (binascii.Error, msgspec.DecodeError, ValueError, TypeError):
+            raise BadCursor() from None
+        if signature != self._signature() or len(key) != len(types):
+            raise BadCursor()
+        if not all(isinstance(part, kind) for part, kind in zip(key, types, strict=True)):
+            raise BadCursor()
+        return tuple(key)
+
+    def page(self, rows: Sequence[T], key: Callable[[T], tuple[Any, ...]]) -> Page[T]:
+        """Make the page from ``size + 1`` rows; ``key`` gives the sort key that the next page starts after."""
+        items = list(rows[: self.size])
+        more = len(rows) > self.size
+        return Page(items, self._cursor(key(items[-1])) if more else None)
+
+    def _cursor(self, key: tuple[Any, ...]) -> str:
+        raw = msgspec.msgpack.encode([self._signature(), *key])
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    def _signature(self) -> str:
+        plain = {
+            name: getattr(self, name) for name in self.__struct_fields__ if name not in ("limit", "cursor")
+        }
+        raw = msgspec.msgpack.encode([type(self).__name__, plain], order="deterministic")
+        return hashlib.blake2b(raw, digest_size=6).hexdigest()
+
+
+def etag(value: Any) -> str:
+    """The entity tag of a representation: a digest of its JSON, quoted as HTTP wants it."""
+    raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    return f'"{hashlib.blake2b(raw, digest_size=12).hexdigest()}"'
+
+
+def require(condition: bool, pointer: str, code: str, detail: str) -> None:
+    """Raise :class:`Invalid` for one field unless ``condition`` holds."""
+    if not condition:
+        raise Invalid([Problem(pointer, code, detail)])
