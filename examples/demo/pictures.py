@@ -138,9 +138,7 @@ def draw(sku: str, key: str, category: str) -> Image.Image:
     sketch = Sketch(sku, hue)
     for part in _shapes()[name]["parts"]:
         sketch.part(*part)
-    return sketch.image.reduce(2).quantize(
-        PALETTE, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
+    return sketch.image.reduce(2).quantize(PALETTE, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def draw_all(folder: Path = PICTURES, progress: Callable[[int, int], None] | None = None) -> int:

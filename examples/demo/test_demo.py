@@ -143,9 +143,7 @@ def test_pictures_are_small_distinct_and_the_same_each_time(tmp_path: Path) -> N
         with Image.open(file) as image:
             assert image.size == (800, 800)
     _load("pictures").draw_all(tmp_path / "two")
-    assert [file.read_bytes() for file in sorted((tmp_path / "two").iterdir())] == [
-        file.read_bytes() for file in files
-    ]
+    assert [file.read_bytes() for file in sorted((tmp_path / "two").iterdir())] == [file.read_bytes() for file in files]
 
 
 def test_only_what_is_missing_is_drawn(tmp_path: Path) -> None:

@@ -179,9 +179,7 @@ def product(code: Code, categories: Categories) -> Row:
     }
 
 
-def convert(
-    source: Path, output: Path, report: Path | None = None, progress: Progress = lambda _: None
-) -> Row:
+def convert(source: Path, output: Path, report: Path | None = None, progress: Progress = lambda _: None) -> Row:
     """Writes the products, and the rejected codes to ``report``; answers the counts."""
     codes = read(source, progress)
     categories = Categories()
@@ -239,13 +237,9 @@ def _bar(source: Path) -> Iterator[Progress]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("source", type=Path, help="online_retail.csv.xz, or the same as plain .csv")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="the product file (JSON Lines) to write"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the product file (JSON Lines) to write")
     parser.add_argument("--report", type=Path, help="write each rejected code with its cause (JSON Lines)")
-    parser.add_argument(
-        "--json", action="store_true", help="the counts as one line of JSON on standard output"
-    )
+    parser.add_argument("--json", action="store_true", help="the counts as one line of JSON on standard output")
     args = parser.parse_args(arguments)
     try:
         with _bar(args.source) as progress:

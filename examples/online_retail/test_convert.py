@@ -185,9 +185,7 @@ def test_json_is_one_line_on_standard_output(tmp_path: Path, capsys: pytest.Capt
     assert err == ""
 
 
-def test_interrupted_is_130_and_leaves_the_earlier_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_is_130_and_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
 
@@ -224,9 +222,7 @@ def test_the_real_file(tmp_path: Path) -> None:
         "shared_titles": 273,
         "shared_titles_written": 259,
     }
-    products = [
-        json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    products = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     rejects = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
     assert len({row["sku"] for row in products} | {row["code"] for row in rejects}) == 4070
     assert len(products) + len(rejects) == 4070

@@ -16,7 +16,7 @@ _chance = 0.0
 
 
 def arm(seed: int, mean: int) -> None:
-    global _armed, _random, _chance  # noqa: PLW0603 - one process, one plan
+    global _armed, _random, _chance
     _random, _chance, _armed = random.Random(seed), 1.0 / mean, True  # noqa: S311
 
 

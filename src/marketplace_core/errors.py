@@ -125,9 +125,7 @@ class Forbidden(MarketplaceError):
 
 class BadCursor(MarketplaceError):
     def __init__(self) -> None:
-        super().__init__(
-            "paging.bad_cursor", "The cursor is broken or belongs to other filters; begin without one."
-        )
+        super().__init__("paging.bad_cursor", "The cursor is broken or belongs to other filters; begin without one.")
 
 
 class PreconditionFailed(MarketplaceError):

@@ -233,9 +233,7 @@ class Deliverer:
     async def _park(self, subscription: Subscription, envelope: Envelope, error: Exception, attempts: int) -> None:
         while True:
             with contextlib.suppress(Unavailable):
-                await self._parking.park(
-                    subscription.name, envelope, f"{type(error).__name__}: {error}", attempts
-                )
+                await self._parking.park(subscription.name, envelope, f"{type(error).__name__}: {error}", attempts)
                 return
             await asyncio.sleep(AWAY_PAUSE)
 

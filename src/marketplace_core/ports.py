@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, get_type_hints
 
@@ -341,23 +341,19 @@ class Blobs(ABC):
 
 
 class Cache(ABC):
-    """Encoded public reads, dropped by events under a version. Losing all of it loses nothing."""
+    """Encoded public reads of one plugin, kept under tags. Losing all of it loses nothing."""
 
     @abstractmethod
-    async def drop(self, paths: Sequence[str]) -> None:
-        """Forget these reads; what a slow reader is about to put back for them is refused."""
-
-    @abstractmethod
-    async def drop_all(self, generation: str) -> None:
-        """Forget every read of a generation, before this call returns.
+    async def drop(self, tags: Sequence[str]) -> None:
+        """Forget what is kept under these tags; what a slow reader is about to put back for them is refused.
 
         :raises Unavailable: it could not be done, so it must not be answered that it was.
         """
 
+    @abstractmethod
+    async def drop_all(self) -> None:
+        """Forget every read of the plugin. :raises Unavailable: likewise."""
+
 
 def is_event_handler(value: object) -> bool:
     return inspect.isfunction(value) and hasattr(value, "event_types")
-
-
-class Stream(Protocol):
-    def __aiter__(self) -> AsyncIterator[bytes]: ...

@@ -67,9 +67,7 @@ class SagaContext(ABC):
         """The deployment's time, the same at each replay."""
 
     @abstractmethod
-    async def call(
-        self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None
-    ) -> R:
+    async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
         """Call a port method as a step; ``undo`` is called with the same arguments if a later step is refused.
 
         :raises SagaRefused: the port refused, and the saga ends.
@@ -208,9 +206,7 @@ class RunningSaga(SagaContext):
     def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
         self._at_refusal.append((method, args))
 
-    async def call(
-        self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None
-    ) -> R:
+    async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
         step = self._step(_port_method(method)[1])
         while True:
             result = await self._engine.perform(step_call(self._id, step, method, args))

@@ -245,9 +245,7 @@ class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
     def _signature(self) -> str:
-        plain = {
-            name: getattr(self, name) for name in self.__struct_fields__ if name not in ("limit", "cursor")
-        }
+        plain = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("limit", "cursor")}
         raw = msgspec.msgpack.encode([type(self).__name__, plain], order="deterministic")
         return hashlib.blake2b(raw, digest_size=6).hexdigest()
 

@@ -220,9 +220,7 @@ async def test_a_killed_postmaster_is_followed_by_a_new_one(postgres: EmbeddedPo
     assert await ask(dsn, "SELECT answer FROM kept") == 42
 
 
-async def test_a_server_that_lost_its_supervisor_is_ended_first(
-    postgres: EmbeddedPostgres, data: Path
-) -> None:
+async def test_a_server_that_lost_its_supervisor_is_ended_first(postgres: EmbeddedPostgres, data: Path) -> None:
     """As if the parent-death signal had not worked."""
     first = postgres.child
     assert first is not None
@@ -235,9 +233,7 @@ async def test_a_server_that_lost_its_supervisor_is_ended_first(
     await second.stop()
 
 
-async def test_the_pid_of_a_former_server_may_be_another_process_now(
-    postgres: EmbeddedPostgres, data: Path
-) -> None:
+async def test_the_pid_of_a_former_server_may_be_another_process_now(postgres: EmbeddedPostgres, data: Path) -> None:
     pid_file, lock = data / "postgres" / "postmaster.pid", postgres.socket.with_name(".s.PGSQL.5432.lock")
     lines, locked = pid_file.read_text().splitlines(), lock.read_text().splitlines()
     await kill(postgres)
@@ -402,18 +398,14 @@ async def test_a_folder_that_the_user_cannot_pass_is_named(parent: Path) -> None
 
 @pytest.mark.skipif(not ROOT, reason="otherwise PostgreSQL runs as we do")
 @pytest.mark.parametrize(("user", "cause"), [("no-such-user", "no user"), ("root", "as root")])
-async def test_a_wrong_user_is_refused(
-    data: Path, monkeypatch: pytest.MonkeyPatch, user: str, cause: str
-) -> None:
+async def test_a_wrong_user_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch, user: str, cause: str) -> None:
     monkeypatch.setenv("MARKETPLACE_POSTGRES_USER", user)
     with pytest.raises(EmbeddedError, match=cause):
         await EmbeddedPostgres(data).start()
 
 
 @pytest.mark.skipif(not ROOT, reason="otherwise PostgreSQL runs as we do")
-async def test_the_user_may_change(
-    postgres: EmbeddedPostgres, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_user_may_change(postgres: EmbeddedPostgres, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await ask(postgres.dsn("postgres"), "CREATE TABLE kept AS SELECT 42 AS answer")
     await postgres.stop()
     monkeypatch.setenv("MARKETPLACE_POSTGRES_USER", "daemon")
@@ -421,9 +413,7 @@ async def test_the_user_may_change(
     assert await ask(postgres.dsn("postgres"), "SELECT answer FROM kept") == 42
 
 
-async def test_files_of_a_postgres_that_is_not_there_are_refused(
-    postgres: EmbeddedPostgres, data: Path
-) -> None:
+async def test_files_of_a_postgres_that_is_not_there_are_refused(postgres: EmbeddedPostgres, data: Path) -> None:
     await postgres.stop()
     (data / "postgres" / "PG_VERSION").write_text("11\n")
     with pytest.raises(EmbeddedError, match="written by PostgreSQL 11"):

@@ -179,9 +179,7 @@ class Simulator:
             headers["Content-Type"] = "application/json"
         async with (
             asyncio.timeout(wait),
-            self._session.request(
-                method, self.url + path, headers=headers, allow_redirects=False, **more
-            ) as response,
+            self._session.request(method, self.url + path, headers=headers, allow_redirects=False, **more) as response,
         ):
             raw = await response.read()
             parsed = json.loads(raw) if response.content_type == "application/json" else None
@@ -192,13 +190,9 @@ class Simulator:
         assert answer.status == 200, answer
         return answer.body
 
-    async def post(
-        self, path: str, body: Any = None, *, key: str | None = None, wait: float = PATIENCE
-    ) -> Answer:
+    async def post(self, path: str, body: Any = None, *, key: str | None = None, wait: float = PATIENCE) -> Answer:
         """With a key of its own unless one is given."""
-        return await self.call(
-            "POST", path, {} if body is None else body, key=key or f"key-{next(_keys)}", wait=wait
-        )
+        return await self.call("POST", path, {} if body is None else body, key=key or f"key-{next(_keys)}", wait=wait)
 
     async def pay(self, token: str = TOKEN, reference: str = "order-1", **more: Any) -> Answer:
         return await self.post("/payments", payment(token, reference), **more)

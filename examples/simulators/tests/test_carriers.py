@@ -93,9 +93,7 @@ async def test_the_label_is_a_pdf_with_the_tracking_number(carriers: Simulator) 
 
 
 @pytest.mark.asyncio
-async def test_each_step_is_told_and_the_status_never_goes_back(
-    carriers: Simulator, receiver: Receiver
-) -> None:
+async def test_each_step_is_told_and_the_status_never_goes_back(carriers: Simulator, receiver: Receiver) -> None:
     number = (await ship(carriers)).body["tracking_number"]
     path = f"/shipments/{number}"
     steps = [
@@ -187,9 +185,7 @@ async def test_faults_of_webhooks(carriers: Simulator, receiver: Receiver) -> No
 
 
 @pytest.mark.asyncio
-async def test_shipments_and_their_webhooks_survive_a_sigkill(
-    carriers: Simulator, receiver: Receiver
-) -> None:
+async def test_shipments_and_their_webhooks_survive_a_sigkill(carriers: Simulator, receiver: Receiver) -> None:
     receiver.otherwise = 500
     body = (await ship(carriers, key="k1")).body
     await carriers.call("POST", f"/shipments/{body['tracking_number']}/advance", {"code": "delivered"})

@@ -69,9 +69,7 @@ async def test_without_a_return_url_the_page_ends_there(payments: Simulator) -> 
 
 
 @pytest.mark.asyncio
-async def test_after_fifteen_minutes_of_the_movable_clock_it_is_over(
-    payments: Simulator, receiver: Receiver
-) -> None:
+async def test_after_fifteen_minutes_of_the_movable_clock_it_is_over(payments: Simulator, receiver: Receiver) -> None:
     before = datetime.fromisoformat((await payments.get("/clock"))["now"])
     body = await challenged(payments)
     expires = datetime.fromisoformat(body["action"]["expires_at"])

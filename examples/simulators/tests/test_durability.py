@@ -68,9 +68,7 @@ async def test_kills_under_load_lose_nothing_acknowledged_and_repeat_nothing(
             reference = f"order-{number}-{turn}"
             try:
                 created = await payments.pay(reference=reference, key=f"pay-{reference}")
-                captured = await payments.post(
-                    f"/payments/{created.body['id']}/capture", key=f"take-{reference}"
-                )
+                captured = await payments.post(f"/payments/{created.body['id']}/capture", key=f"take-{reference}")
             except aiohttp.ClientError:
                 await asyncio.sleep(0.01)
                 continue

@@ -172,9 +172,7 @@ async def test_each_use_is_counted_once(payments: Simulator) -> None:
     assert (await payments.get("/faults"))["items"] == []
     await payments.fault("authorize", "decline", 7)
     await payments.pay()
-    assert (await payments.get("/faults"))["items"] == [
-        {"operation": "authorize", "kind": "decline", "remaining": 6}
-    ]
+    assert (await payments.get("/faults"))["items"] == [{"operation": "authorize", "kind": "decline", "remaining": 6}]
     assert (await payments.call("DELETE", "/faults")).status == 204
     assert (await payments.pay()).body["status"] == "authorized"
 

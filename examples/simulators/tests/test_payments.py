@@ -8,9 +8,7 @@ from simulator_harness import SLOW, TIMEOUT, Receiver, Simulator, eur, payment
 
 
 @pytest.mark.asyncio
-async def test_an_authorization_is_answered_written_down_and_told(
-    payments: Simulator, receiver: Receiver
-) -> None:
+async def test_an_authorization_is_answered_written_down_and_told(payments: Simulator, receiver: Receiver) -> None:
     answer = await payments.pay(key="k1")
     assert answer.status == 201
     assert answer.body["status"] == "authorized"
@@ -112,10 +110,7 @@ async def test_capture_refund_and_void_keep_to_what_is_there(payments: Simulator
         *(("authorize", 1000), ("capture", 300), ("refund", 100)),
         *(("capture", 200), ("void", 500), ("refund", 400)),
     ]
-    told = [
-        (d.body["type"].removeprefix("payment."), d.body["data"]["amount"]["amount"])
-        for d in receiver.deliveries
-    ]
+    told = [(d.body["type"].removeprefix("payment."), d.body["data"]["amount"]["amount"]) for d in receiver.deliveries]
     assert told == [
         *(("authorized", 1000), ("captured", 300), ("refunded", 100)),
         *(("captured", 200), ("voided", 500), ("refunded", 400)),
@@ -130,9 +125,7 @@ async def test_a_void_releases_everything_and_without_an_amount_all_is_captured(
     second = (await payments.pay()).body["id"]
     assert (await payments.post(f"/payments/{second}/capture")).body["status"] == "captured"
     assert (await payments.post(f"/payments/{second}/void")).body["code"] == "wrong_state"
-    assert (await payments.post(f"/payments/{second}/capture", {"amount": eur(1)})).body[
-        "code"
-    ] == "exceeds_authorized"
+    assert (await payments.post(f"/payments/{second}/capture", {"amount": eur(1)})).body["code"] == "exceeds_authorized"
 
 
 @pytest.mark.asyncio
@@ -166,9 +159,7 @@ async def test_tokens(payments: Simulator, receiver: Receiver) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_caller_who_gave_up_finds_what_was_done_by_its_key(
-    payments: Simulator, receiver: Receiver
-) -> None:
+async def test_a_caller_who_gave_up_finds_what_was_done_by_its_key(payments: Simulator, receiver: Receiver) -> None:
     with pytest.raises(TimeoutError):
         await payments.pay("tok_timeout", key="k1", wait=TIMEOUT / 4)
     begun = time.monotonic()

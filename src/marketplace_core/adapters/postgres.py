@@ -96,9 +96,7 @@ class Database:
     def __init__(self, dsn: str, *, size: int = 8, name: str = "marketplace") -> None:
         self.dsn = dsn
         self.name = name
-        self._pool = ConnectionPool(
-            dsn=dsn, max_db_pool_size=size, conn_recycling_method=ConnRecyclingMethod.Fast
-        )
+        self._pool = ConnectionPool(dsn=dsn, max_db_pool_size=size, conn_recycling_method=ConnRecyclingMethod.Fast)
         self._running: set[asyncio.Task[Any]] = set()
 
     @property
@@ -259,9 +257,7 @@ class PostgresUnit(UnitOfWork):
             data=msgspec.Raw(encode_data(event)),
         )
         text = msgspec.json.encode(envelope).decode()
-        self._items.append(
-            OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text)
-        )
+        self._items.append(OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text))
 
     def enqueue(self, job: str, args: Struct | None = None) -> None:
         text = msgspec.json.encode(args).decode() if args is not None else "{}"
@@ -342,9 +338,7 @@ class PostgresUnits(Units):
             raise result
         return True, result
 
-    async def apply(
-        self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]
-    ) -> bool:
+    async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
         key = f"{envelope.topic}:{envelope.key}"
 
         async def transaction(connection: Connection) -> bool:

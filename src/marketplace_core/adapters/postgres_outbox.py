@@ -90,19 +90,13 @@ class PostgresOutbox(Outbox):
             raise _translate(error) from error
 
     async def backlog(self) -> int:
-        count: int = await self._database.value(
-            "SELECT count(*) FROM marketplace.outbox WHERE relayed_at IS NULL"
-        )
+        count: int = await self._database.value("SELECT count(*) FROM marketplace.outbox WHERE relayed_at IS NULL")
         return count
 
     async def purge(self) -> None:
         """Forget rows that were sent more than a week ago, and answers older than two days."""
-        await self._database.execute(
-            "DELETE FROM marketplace.outbox WHERE relayed_at < now() - interval '7 days'"
-        )
-        await self._database.execute(
-            "DELETE FROM marketplace.idempotency WHERE created_at < now() - interval '2 days'"
-        )
+        await self._database.execute("DELETE FROM marketplace.outbox WHERE relayed_at < now() - interval '7 days'")
+        await self._database.execute("DELETE FROM marketplace.idempotency WHERE created_at < now() - interval '2 days'")
 
 
 class _PostgresLanes(Lanes):

@@ -84,7 +84,12 @@ class RedisBus(Bus):
     """One stream per topic and partition: ``<prefix>:{topic}:<partition>``."""
 
     def __init__(
-        self, redis: Redis, *, prefix: str = "bus", partitions: int = 4, groups: Mapping[str, Sequence[str]] | None = None
+        self,
+        redis: Redis,
+        *,
+        prefix: str = "bus",
+        partitions: int = 4,
+        groups: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """``groups`` are those that the whole deployment declares, with their topics: trimming waits for each."""
         self._redis = redis

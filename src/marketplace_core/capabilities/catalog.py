@@ -186,15 +186,15 @@ class VariantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sku: Sku
     title: Annotated[str, Meta(max_length=300)] | UnsetType = UNSET
     options: Options | UnsetType = UNSET
-    price: MoneyInput | None | UnsetType = UNSET
-    compare_at: MoneyInput | None | UnsetType = UNSET
+    price: MoneyInput | UnsetType | None = UNSET
+    compare_at: MoneyInput | UnsetType | None = UNSET
     stock: OnHand | UnsetType = UNSET
 
 
 class ProductPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: Title | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=20_000)] | UnsetType = UNSET
-    category_id: str | None | UnsetType = UNSET
+    category_id: str | UnsetType | None = UNSET
     attributes: Attributes | UnsetType = UNSET
     variants: Annotated[tuple[VariantPatch, ...], Meta(max_length=200)] | UnsetType = UNSET
 

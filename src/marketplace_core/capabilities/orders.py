@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-PackageStatus = Literal[
-    "pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled"
-]
+PackageStatus = Literal["pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled"]
 OrderStatus = Literal[
     "pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled", "failed"
 ]

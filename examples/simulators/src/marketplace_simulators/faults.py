@@ -70,9 +70,7 @@ class Faults:
         return taken.rowcount == 1
 
     def armed(self) -> list[dict[str, Any]]:
-        return self._store.all(
-            "SELECT operation, kind, remaining FROM faults WHERE remaining > 0 ORDER BY seq"
-        )
+        return self._store.all("SELECT operation, kind, remaining FROM faults WHERE remaining > 0 ORDER BY seq")
 
     def clear(self) -> None:
         self._store.execute("DELETE FROM faults")

@@ -97,9 +97,7 @@ class Operations:
             queued = self._queue(outcome, hold)
         return await self._answer(request, json_response(answer, outcome.status), queued, hold)
 
-    async def asked(
-        self, request: web.Request, operation: str, act: Callable[[], Outcome]
-    ) -> web.StreamResponse:
+    async def asked(self, request: web.Request, operation: str, act: Callable[[], Outcome]) -> web.StreamResponse:
         """Answer a question that changes nothing, and so needs no key, under the faults of ``operation``."""
         self.up(operation)
         outcome = act()

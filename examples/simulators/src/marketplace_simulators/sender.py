@@ -54,9 +54,7 @@ class Sender:
         headers = self._signer.headers(waiting.id, int(self._clock.now()), waiting.body)
         headers["content-type"] = "application/json"
         try:
-            async with session.post(
-                self._url, data=waiting.body, headers=headers, allow_redirects=False
-            ) as response:
+            async with session.post(self._url, data=waiting.body, headers=headers, allow_redirects=False) as response:
                 if 200 <= response.status < 300:
                     return True
                 _log.info("webhook %s: answered %d", waiting.id, response.status)

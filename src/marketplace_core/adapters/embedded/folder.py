@@ -226,6 +226,4 @@ def _check_unclaimed(folder: Path, user: User | None) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISDIR(state.st_mode) or state.st_uid not in (os.geteuid(), user.uid if user else -1):
-        raise EmbeddedError(
-            f"{folder} belongs to somebody else", "remove it, or set TMPDIR to a folder of yours"
-        )
+        raise EmbeddedError(f"{folder} belongs to somebody else", "remove it, or set TMPDIR to a folder of yours")

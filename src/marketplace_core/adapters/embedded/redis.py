@@ -125,9 +125,7 @@ class EmbeddedRedis:
         }
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]
         offset = _startup.size(self._log)
-        self._child = await spawn(
-            self._name, [program, *options], env=_ENVIRONMENT, log=self._log, cwd=self._data
-        )
+        self._child = await spawn(self._name, [program, *options], env=_ENVIRONMENT, log=self._log, cwd=self._data)
         await _startup.until_ready(self._child, self._ready, log=self._log, offset=offset, patience=patience)
 
     async def _ready(self) -> bool:
@@ -172,6 +170,4 @@ def _program() -> Path:
         carried = Path(spec.submodule_search_locations[0]) / "bin" / "redis-server"
         if carried.exists():
             return carried
-    raise EmbeddedError(
-        "there is no redis-server", "put one on the PATH, or pip install 'marketplace-core[embedded]'"
-    )
+    raise EmbeddedError("there is no redis-server", "put one on the PATH, or pip install 'marketplace-core[embedded]'")

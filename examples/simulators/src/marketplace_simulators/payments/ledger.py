@@ -75,9 +75,7 @@ class Ledger:
         return msgspec.convert(rows, list[Payment])
 
     def expired(self, now: float) -> list[Payment]:
-        rows = self._store.all(
-            "SELECT * FROM payments WHERE state = 'requires_action' AND expires_at <= ?", now
-        )
+        rows = self._store.all("SELECT * FROM payments WHERE state = 'requires_action' AND expires_at <= ?", now)
         return msgspec.convert(rows, list[Payment])
 
     def record(
@@ -109,8 +107,7 @@ class Ledger:
 
     def operations(self, reference: str | None, page: Page) -> list[Operation]:
         rows = self._store.all(
-            "SELECT * FROM operations WHERE (?1 IS NULL OR reference = ?1) AND seq > ?2"
-            " ORDER BY seq LIMIT ?3",
+            "SELECT * FROM operations WHERE (?1 IS NULL OR reference = ?1) AND seq > ?2 ORDER BY seq LIMIT ?3",
             reference,
             page.after,
             page.limit,

@@ -61,9 +61,7 @@ class Payments(Program):
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         body, id_ = await body_of(request, Capture), request.match_info["id"]
-        return await self._operations.once(
-            request, "capture", body, lambda k: self._service.capture(id_, body, k)
-        )
+        return await self._operations.once(request, "capture", body, lambda k: self._service.capture(id_, body, k))
 
     async def void(self, request: web.Request) -> web.StreamResponse:
         body, id_ = await body_of(request, Void), request.match_info["id"]
@@ -71,15 +69,11 @@ class Payments(Program):
 
     async def refund(self, request: web.Request) -> web.StreamResponse:
         body, id_ = await body_of(request, Refund), request.match_info["id"]
-        return await self._operations.once(
-            request, "refund", body, lambda k: self._service.refund(id_, body, k)
-        )
+        return await self._operations.once(request, "refund", body, lambda k: self._service.refund(id_, body, k))
 
     async def transfer(self, request: web.Request) -> web.StreamResponse:
         body = await body_of(request, NewTransfer)
-        return await self._operations.once(
-            request, "transfer", body, lambda k: self._service.transfer(body, k)
-        )
+        return await self._operations.once(request, "transfer", body, lambda k: self._service.transfer(body, k))
 
     async def payment(self, request: web.Request) -> web.Response:
         self._operations.up("any")

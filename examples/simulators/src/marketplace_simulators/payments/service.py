@@ -195,9 +195,7 @@ class Service:
         payment.state, payment.failure_code, payment.failure_detail = "failed", code, detail
         return self._tell("failed", payment, payment.amount)
 
-    def _tell(
-        self, happening: Happening, payment: Payment, amount: int, *, echo: bool = False
-    ) -> tuple[Event, ...]:
+    def _tell(self, happening: Happening, payment: Payment, amount: int, *, echo: bool = False) -> tuple[Event, ...]:
         causes: dict[Happening, Kind] = {"captured": "capture", "voided": "void", "refunded": "refund"}
         data = {
             "payment": payment.id,

@@ -1,0 +1,1 @@
+"""A framework in which an online marketplace is assembled from plugins."""

@@ -1,0 +1,209 @@
+"""Routers: what a plugin answers over HTTP. A route decodes, makes one port call, and its answer is encoded here.
+
+.. code-block:: python
+
+    buyer = Router("buyer", "catalog")
+
+    @buyer.get("/products/{id}", access="anyone", cached="product:{id}")
+    async def show(request: Request, id: str) -> ProductPage:
+        return await catalog.get_product(id)
+
+What a handler takes is said by its parameters: ``request``, the path's own parameters, ``query`` (a
+:class:`~marketplace_core.values.PageQuery` or another struct), ``body`` (a struct, from JSON), ``files`` (multipart),
+``raw`` (the bytes as they came). Its return annotation is the answer; both are the route's part of the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Generic, Literal, TypeVar, get_type_hints
+
+from msgspec import Struct
+
+from marketplace_core.calls import Call
+from marketplace_core.values import Audience, Caller
+
+__all__ = ["Answer", "Content", "Redirect", "Request", "Route", "Router", "ServerSentEvents", "Upload"]
+
+Access = Literal["anyone", "guest", "account", "shop", "staff"]
+"""Who may call a route. A token that is sent is always checked.
+
+``anyone``: a public read, the same for all. ``guest``: with or without an account. ``account``: a person of this audience.
+``shop``: an account with a shop (seller). ``staff``: a role of a closed audience (logistics, admin).
+"""
+
+Key = Literal["optional", "required", "ignored"]
+"""What an ``Idempotency-Key`` means to a route that changes something."""
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+T = TypeVar("T")
+
+PARAMETERS = frozenset({"request", "query", "body", "files", "raw"})
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+class Request(Struct, frozen=True):
+    """What accompanies a call. ``headers`` are by lower-case name; ``if_match`` is the header as it came."""
+
+    call: Call
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    audience: Audience
+    if_match: str | None = None
+
+    @property
+    def caller(self) -> Caller:
+        return self.call.caller
+
+    @property
+    def account_id(self) -> str:
+        """The account of a route that needs one."""
+        if self.call.caller.account_id is None:
+            raise RuntimeError(f"{self.path} asks for an account and does not need one")
+        return self.call.caller.account_id
+
+    @property
+    def seller_id(self) -> str:
+        """The shop of a route that needs one."""
+        if self.call.caller.seller_id is None:
+            raise RuntimeError(f"{self.path} asks for a shop and does not need one")
+        return self.call.caller.seller_id
+
+
+class Upload(Struct, frozen=True):
+    """A file of a multipart body. ``media_type`` is what the client says of it: never believe it."""
+
+    field: str
+    name: str
+    media_type: str
+    content: bytes
+
+
+class Answer(Struct, Generic[T], frozen=True):
+    """A value with more than a body: another status, a ``Location`` (below the audience's prefix), headers."""
+
+    value: T
+    status: int | None = None
+    location: str | None = None
+    headers: Mapping[str, str] = {}
+
+
+class Content(Struct, frozen=True):
+    """Bytes that are not JSON: a PDF, a CSV."""
+
+    body: bytes
+    media_type: str
+    filename: str | None = None
+
+
+class Redirect(Struct, frozen=True):
+    """301 to a path below the audience's prefix."""
+
+    location: str
+
+
+class ServerSentEvents(Struct, frozen=True):
+    """A ``text/event-stream``: ``(event, id, data)`` each; None sends a ping. Ends when the iterator does."""
+
+    events: AsyncIterator[tuple[str, str | None, Any] | None]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One method on one path of one audience, all of it known at assembly."""
+
+    audience: Audience
+    tag: str
+    method: str
+    path: str
+    handler: Callable[..., Awaitable[Any]]
+    name: str
+    summary: str
+    access: Access
+    status: int
+    key: Key
+    cached: str | None
+    params: tuple[str, ...]
+    query: Any
+    body: Any
+    files: bool
+    raw: bool
+    answer: Any
+    wants_request: bool
+
+
+class Router:
+    """The routes of one plugin on one audience, in the order in which they are declared."""
+
+    def __init__(self, audience: Audience, tag: str) -> None:
+        self.audience: Audience = audience
+        self.tag = tag
+        self.routes: list[Route] = []
+
+    def get(self, path: str, *, access: Access = "account", cached: str | None = None) -> Callable[[Handler], Handler]:
+        """``cached``: keep the encoded answer of a public read under this tag, which names path parameters in braces.
+
+        The plugin drops it by :meth:`marketplace_core.ports.Cache.drop` with the same tag.
+        """
+        if cached is not None and access != "anyone":
+            raise ValueError(f"{path}: only what is the same for anyone can be cached")
+        return self._route("GET", path, access, 200, "ignored", cached)
+
+    def post(
+        self, path: str, *, access: Access = "account", status: int = 201, key: Key = "optional"
+    ) -> Callable[[Handler], Handler]:
+        return self._route("POST", path, access, status, key, None)
+
+    def put(
+        self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional"
+    ) -> Callable[[Handler], Handler]:
+        return self._route("PUT", path, access, status, key, None)
+
+    def patch(
+        self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional"
+    ) -> Callable[[Handler], Handler]:
+        return self._route("PATCH", path, access, status, key, None)
+
+    def delete(
+        self, path: str, *, access: Access = "account", status: int = 204, key: Key = "optional"
+    ) -> Callable[[Handler], Handler]:
+        return self._route("DELETE", path, access, status, key, None)
+
+    def _route(
+        self, method: str, path: str, access: Access, status: int, key: Key, cached: str | None
+    ) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            params = tuple(_FIELD.findall(path))
+            hints = get_type_hints(handler, include_extras=True)
+            names = tuple(inspect.signature(handler).parameters)
+            if unknown := [name for name in names if name not in PARAMETERS and name not in params]:
+                raise TypeError(f"{method} {path}: the handler takes {unknown}, which no request has")
+            if missing := [name for name in params if name not in names]:
+                raise TypeError(f"{method} {path}: the handler does not take {missing}")
+            self.routes.append(
+                Route(
+                    audience=self.audience,
+                    tag=self.tag,
+                    method=method,
+                    path=path,
+                    handler=handler,
+                    name=f"{self.tag}.{handler.__name__}",
+                    summary=(inspect.getdoc(handler) or "").split("\n", 1)[0],
+                    access=access,
+                    status=status,
+                    key=key,
+                    cached=cached,
+                    params=params,
+                    query=hints.get("query"),
+                    body=hints.get("body"),
+                    files="files" in names,
+                    raw="raw" in names,
+                    answer=hints.get("return"),
+                    wants_request="request" in names,
+                )
+            )
+            return handler
+
+        return declare

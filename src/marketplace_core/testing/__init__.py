@@ -1,0 +1,1 @@
+"""What plugin authors test with: embedded servers, a whole marketplace, contract suites."""

@@ -1,0 +1,3 @@
+"""The pytest plugin (entry point ``marketplace``)."""
+
+from __future__ import annotations
