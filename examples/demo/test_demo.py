@@ -30,9 +30,7 @@ KEYS = {
     "options",
     "attributes",
 }
-ROWS: list[dict[str, Any]] = [
-    json.loads(line) for line in (HERE / "products.jsonl").read_text(encoding="utf-8").splitlines()
-]
+ROWS: list[dict[str, Any]] = [json.loads(line) for line in (HERE / "products.jsonl").read_text(encoding="utf-8").splitlines()]
 PRODUCTS: dict[str, list[dict[str, Any]]] = defaultdict(list)
 for _row in ROWS:
     PRODUCTS[_row["product"]].append(_row)

@@ -74,9 +74,7 @@ def test_one_product_a_code_with_most_frequent_title_and_median_price(tmp_path: 
 
 
 def test_first_of_equally_frequent_titles_wins(tmp_path: Path) -> None:
-    _, products = _converted(
-        tmp_path, ("1", "SECOND", "1"), ("1", "ALPHA", "1"), ("1", "SECOND", "1"), ("1", "ALPHA", "1")
-    )
+    _, products = _converted(tmp_path, ("1", "SECOND", "1"), ("1", "ALPHA", "1"), ("1", "SECOND", "1"), ("1", "ALPHA", "1"))
     assert [product["title"] for product in products] == ["SECOND"]
 
 
@@ -120,9 +118,7 @@ def test_each_rejected_code_has_its_cause(tmp_path: Path) -> None:
 
 
 def test_codes_of_one_title_are_counted_and_written(tmp_path: Path) -> None:
-    counts, products = _converted(
-        tmp_path, ("1a", "BELL", "1"), ("1A", "BELL", "2"), ("2", "BELL", "0"), ("3", "", "0")
-    )
+    counts, products = _converted(tmp_path, ("1a", "BELL", "1"), ("1A", "BELL", "2"), ("2", "BELL", "0"), ("3", "", "0"))
     assert [product["sku"] for product in products] == ["1a", "1A"]
     assert (counts["shared_titles"], counts["shared_titles_written"]) == (3, 2)
 

@@ -109,9 +109,7 @@ class Saga(Struct, frozen=True):
 SagaFunction = Callable[[SagaContext, E], Coroutine[Any, Any, None]]
 
 
-def saga(
-    name: str, *, version: int, start: type[E], signals: Sequence[type[Event]] = ()
-) -> Callable[[SagaFunction[E]], Saga]:
+def saga(name: str, *, version: int, start: type[E], signals: Sequence[type[Event]] = ()) -> Callable[[SagaFunction[E]], Saga]:
     """Declare a saga that each ``start`` event begins, with the event's key as id; ``signals`` it may wait for.
 
     A changed function gets a new ``version``; the old one stays beside it while histories of it run.

@@ -200,9 +200,7 @@ async def test_sqlalchemy_takes_its_url(postgres: EmbeddedPostgres) -> None:
     assert await asyncio.to_thread(name) == "postgres"
 
 
-async def test_a_client_needs_no_more_than_the_folder(
-    postgres: EmbeddedPostgres, lasting: EmbeddedRedis, data: Path
-) -> None:
+async def test_a_client_needs_no_more_than_the_folder(postgres: EmbeddedPostgres, lasting: EmbeddedRedis, data: Path) -> None:
     assert await ask(EmbeddedPostgres(data).dsn("postgres"), "SELECT 1") == 1
     async with client(EmbeddedRedis(data, "lasting")) as connection:
         assert await connection.ping()

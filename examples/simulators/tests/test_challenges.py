@@ -21,9 +21,7 @@ async def challenged(payments: Simulator, return_url: str | None = None) -> Any:
     ("outcome", "status", "code"),
     [("succeed", "authorized", None), ("fail", "failed", "authentication_failed")],
 )
-async def test_the_holder_answers(
-    payments: Simulator, receiver: Receiver, outcome: str, status: str, code: str | None
-) -> None:
+async def test_the_holder_answers(payments: Simulator, receiver: Receiver, outcome: str, status: str, code: str | None) -> None:
     id_ = (await challenged(payments))["id"]
     assert await payments.kinds("order 1") == []
     assert receiver.deliveries == []

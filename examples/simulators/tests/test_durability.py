@@ -9,9 +9,7 @@ from simulator_harness import TIMEOUT, Receiver, Simulator, eur, until
 
 
 @pytest.mark.asyncio
-async def test_a_webhook_pending_at_a_sigkill_is_delivered_after_the_restart(
-    payments: Simulator, receiver: Receiver
-) -> None:
+async def test_a_webhook_pending_at_a_sigkill_is_delivered_after_the_restart(payments: Simulator, receiver: Receiver) -> None:
     receiver.otherwise = 503
     await payments.pay()
     await receiver.wait(2)
@@ -56,9 +54,7 @@ async def test_killed_while_an_answer_is_held(payments: Simulator, receiver: Rec
 
 
 @pytest.mark.asyncio
-async def test_kills_under_load_lose_nothing_acknowledged_and_repeat_nothing(
-    payments: Simulator, receiver: Receiver
-) -> None:
+async def test_kills_under_load_lose_nothing_acknowledged_and_repeat_nothing(payments: Simulator, receiver: Receiver) -> None:
     over = asyncio.Event()
     acknowledged: set[str] = set()
 
@@ -98,9 +94,7 @@ async def test_kills_under_load_lose_nothing_acknowledged_and_repeat_nothing(
     did = sorted((item["reference"], item["kind"]) for item in items)
     assert did == sorted((reference, kind) for reference in acknowledged for kind in ("authorize", "capture"))
     told = {(delivery.body["data"]["reference"], delivery.body["type"]) for delivery in receiver.deliveries}
-    assert told == {
-        (reference, kind) for reference in acknowledged for kind in ("payment.authorized", "payment.captured")
-    }
+    assert told == {(reference, kind) for reference in acknowledged for kind in ("payment.authorized", "payment.captured")}
     assert len({delivery.id for delivery in receiver.deliveries}) == len(told)
 
 

@@ -74,9 +74,7 @@ async def test_twenty_equal_requests_at_once_do_one_thing(payments: Simulator, r
 @pytest.mark.asyncio
 async def test_captures_in_parallel_never_exceed_the_authorization(payments: Simulator) -> None:
     id_ = (await payments.pay()).body["id"]
-    answers = await asyncio.gather(
-        *(payments.post(f"/payments/{id_}/capture", {"amount": eur(300)}) for _ in range(20))
-    )
+    answers = await asyncio.gather(*(payments.post(f"/payments/{id_}/capture", {"amount": eur(300)}) for _ in range(20)))
     assert sorted(answer.status for answer in answers) == [200] * 3 + [409] * 17
     assert {answer.body["code"] for answer in answers if answer.status == 409} == {"exceeds_authorized"}
     assert (await payments.get(f"/payments/{id_}"))["captured"] == eur(900)
@@ -172,9 +170,7 @@ async def test_a_caller_who_gave_up_finds_what_was_done_by_its_key(payments: Sim
 
 
 @pytest.mark.asyncio
-async def test_the_webhook_of_tok_twice_comes_again_behind_the_following_one(
-    payments: Simulator, receiver: Receiver
-) -> None:
+async def test_the_webhook_of_tok_twice_comes_again_behind_the_following_one(payments: Simulator, receiver: Receiver) -> None:
     id_ = (await payments.pay("tok_twice")).body["id"]
     await payments.post(f"/payments/{id_}/capture")
     await payments.quiet()

@@ -171,9 +171,7 @@ class PostgresParking(Parking):
 
         return await self._database.transact(work)
 
-    async def _insert(
-        self, connection: Connection, handler: str, envelope: Envelope, error: str, attempts: int
-    ) -> None:
+    async def _insert(self, connection: Connection, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
         import msgspec  # noqa: PLC0415
 
         text = msgspec.json.encode(envelope).decode()
@@ -209,8 +207,7 @@ class PostgresParking(Parking):
 
     async def release(self, handlers: Mapping[str, Subscription]) -> int:
         keys = await self._database.fetch(
-            "SELECT DISTINCT handler, key FROM marketplace.parked"
-            " WHERE requested IS NOT NULL AND handler = ANY($1::text[])",
+            "SELECT DISTINCT handler, key FROM marketplace.parked WHERE requested IS NOT NULL AND handler = ANY($1::text[])",
             list(handlers),
         )
         released = 0
@@ -256,12 +253,8 @@ class PostgresParking(Parking):
 
     async def _unpark(self, handler: str, key: str) -> bool:
         async def work(connection: Connection) -> bool:
-            await connection.execute(
-                "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) FOR UPDATE", handler, key
-            )
-            if await connection.row(
-                "SELECT FROM marketplace.parked WHERE (handler, key) = ($1, $2) LIMIT 1", handler, key
-            ):
+            await connection.execute("SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) FOR UPDATE", handler, key)
+            if await connection.row("SELECT FROM marketplace.parked WHERE (handler, key) = ($1, $2) LIMIT 1", handler, key):
                 return False
             await connection.execute(
                 "UPDATE marketplace.inbox SET parked_at = NULL WHERE (handler, key) = ($1, $2)", handler, key

@@ -11,6 +11,4 @@ __all__ = ["load_all"]
 
 def load_all() -> dict[str, ModuleType]:
     """Import every capability module of core: their events, errors and hook specs are declared by that."""
-    return {
-        module.name: importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
-    }
+    return {module.name: importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)}

@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 PackageStatus = Literal["pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled"]
-OrderStatus = Literal[
-    "pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled", "failed"
-]
-ShipmentStatus = Literal[
-    "pending", "label_created", "in_transit", "out_for_delivery", "delivered", "exception", "returned"
-]
+OrderStatus = Literal["pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled", "failed"]
+ShipmentStatus = Literal["pending", "label_created", "in_transit", "out_for_delivery", "delivered", "exception", "returned"]
 PaymentStatus = Literal[
     "pending",
     "requires_action",

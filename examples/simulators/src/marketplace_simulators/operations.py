@@ -125,13 +125,9 @@ class Operations:
         return "slow" if self._faults.take(operation, "slow") else outcome.hold
 
     def _queue(self, outcome: Outcome, hold: Hold) -> Queued:
-        return self._outbox.add(
-            outcome.events, wait=self._delays.webhook + (self._delays.slow if hold == "slow" else 0)
-        )
+        return self._outbox.add(outcome.events, wait=self._delays.webhook + (self._delays.slow if hold == "slow" else 0))
 
-    async def _answer(
-        self, request: web.Request, response: web.Response, queued: Queued, hold: Hold
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, response: web.Response, queued: Queued, hold: Hold) -> web.StreamResponse:
         """Webhooks follow the answer, except where it comes too late for anybody or a fault says so."""
         try:
             if hold == "timeout":

@@ -84,18 +84,14 @@ class Outbox:
         if "lost" in strikes:
             return
         message = f"msg_{secrets.token_hex(12)}"
-        body = msgspec.json.encode(
-            {"type": event.type, "id": message, "timestamp": self._clock.text(), "data": event.data}
-        )
+        body = msgspec.json.encode({"type": event.type, "id": message, "timestamp": self._clock.text(), "data": event.data})
         early = "before_answer" in strikes
         due = time.time() + (0 if early else wait) + (self._late if "late" in strikes else 0)
         held = self._store.all("SELECT seq FROM webhooks WHERE subject = ? AND swap = 1", event.subject)
         first = self._insert(message, event.subject, body, due)
         (queued.before if early else queued.after).append(first)
         for row in held:
-            self._store.execute(
-                "UPDATE webhooks SET swap = 0, behind = ?, due = ? WHERE seq = ?", first, due, row["seq"]
-            )
+            self._store.execute("UPDATE webhooks SET swap = 0, behind = ?, due = ? WHERE seq = ?", first, due, row["seq"])
         if "out_of_order" in strikes and not held:
             self._swap(first, event.subject)
         if "twice" in strikes:

@@ -13,6 +13,4 @@ class EmbeddedError(Exception):
 
 
 def cannot_start(server: str, data: Path, error: OSError) -> EmbeddedError:
-    return EmbeddedError(
-        f"{server} cannot be started ({error})", f"let the user that you start as own {data} and all in it"
-    )
+    return EmbeddedError(f"{server} cannot be started ({error})", f"let the user that you start as own {data} and all in it")

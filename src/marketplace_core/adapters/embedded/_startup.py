@@ -13,9 +13,7 @@ _PAUSE = 0.01
 _LINES = 5
 
 
-async def until_ready(
-    child: Child, ready: Callable[[], Awaitable[bool]], *, log: Path, offset: int, patience: float
-) -> None:
+async def until_ready(child: Child, ready: Callable[[], Awaitable[bool]], *, log: Path, offset: int, patience: float) -> None:
     """Ask `ready` until it says yes. `offset` is where this start's lines begin in the log.
 
     Raises EmbeddedError with the log's last lines when the server ends or the time is over.

@@ -206,9 +206,7 @@ def prepare_socket_folder(data: Path, server: str, socket: str, user: User | Non
     inside.parent.chmod(0o711 if os.geteuid() == 0 else 0o700)
     folder = socket_folder(data, server, socket)
     if len(os.fsencode(folder / socket)) > _SOCKET_LIMIT:
-        raise EmbeddedError(
-            f"the path of the socket folder {folder} is too long", "set TMPDIR to a folder with a short name"
-        )
+        raise EmbeddedError(f"the path of the socket folder {folder} is too long", "set TMPDIR to a folder with a short name")
     if folder != inside:
         _check_unclaimed(folder, user)
         shutil.rmtree(inside, ignore_errors=True)

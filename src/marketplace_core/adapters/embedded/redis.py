@@ -55,9 +55,7 @@ class EmbeddedRedis:
     started.
     """
 
-    def __init__(
-        self, data: Path, role: Role, *, durable: bool = True, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, data: Path, role: Role, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
         self._name = f"redis-{role}"
         self._role = role
         self._folder = DataFolder(data, self._name)

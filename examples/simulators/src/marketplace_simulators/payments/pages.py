@@ -46,6 +46,4 @@ def settled(payment: Payment) -> str:
 
 
 def _render(payment: Payment, content: str) -> str:
-    return _PAGE.format(
-        reference=escape(payment.reference), amount=payment.amount, currency=payment.currency, content=content
-    )
+    return _PAGE.format(reference=escape(payment.reference), amount=payment.amount, currency=payment.currency, content=content)
