@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from marketplace_core.adapters.postgres import Database
     from marketplace_core.extensions import Extensions
+    from marketplace_core.sagas import Saga
 
 __all__ = ["PluginContext"]
 
@@ -39,6 +40,20 @@ class PluginContext(ABC):
     @abstractmethod
     def port(self, capability: type[P]) -> P:
         """The capability's port, wherever its provider runs."""
+
+    @abstractmethod
+    def optional_port(self, capability: type[P]) -> P | None:
+        """The capability's port, or None where the deployment has no provider of it."""
+
+    @property
+    @abstractmethod
+    def sagas(self) -> Sequence[Saga]:
+        """Every saga of the deployment's plugins."""
+
+    @property
+    @abstractmethod
+    def ports(self) -> Mapping[str, Any]:
+        """Every capability's port by name: what sagas call."""
 
     @abstractmethod
     def store(self, makers: Mapping[str, Callable[[PluginContext], S]]) -> S:

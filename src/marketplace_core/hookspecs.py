@@ -7,13 +7,14 @@ In life-cycle order:
 2. ``migrations`` prepare its store.
 3. ``provide_<capability>`` makes its service, ``extensions`` makes what implements extension hooks.
 4. ``routers`` are mounted by the processes that answer HTTP.
-5. ``subscriptions``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
+5. ``tasks``, ``subscriptions``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from marketplace_core.http.routing import Router
     from marketplace_core.sagas import Saga
 
-__all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "hookimpl", "hookspec"]
+__all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "Task", "hookimpl", "hookspec", "migrations_of"]
 
 PROJECT = "marketplace"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -35,9 +36,10 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     """What a plugin is.
 
     ``provides`` is its capability, or None for a plugin that only extends others. ``requires`` are capabilities whose ports it
-    calls, or whose events it reads. ``stores`` are the kinds of store it can keep its truth in (``postgres``, ``redis``, …),
+    calls. ``stores`` are the kinds of store it can keep its truth in (``postgres``, ``redis``, …),
     the first being the default; ``needs`` are further resources by role, as ``{"cache": "redis"}``. ``core`` is the range
-    of core versions it works with. ``before`` and ``after`` order it among the plugins of a deployment.
+    of core versions it works with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its
+    worker runs in one process at a time, by a lease on its store, and others stand by.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     core: str = ">=0.1.dev0,<1"
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    exclusive: bool = False
 
 
 class Migration(Struct, frozen=True):
@@ -58,6 +61,16 @@ class Migration(Struct, frozen=True):
     number: int
     name: str
     script: str
+
+
+def migrations_of(package: str) -> list[Migration]:
+    """What a package keeps in ``migrations/<store>/<number>_<name>.sql``."""
+    found = []
+    for store in files(package).joinpath("migrations").iterdir():
+        for script in store.iterdir() if store.is_dir() else ():
+            number, _, name = script.name.removesuffix(".sql").partition("_")
+            found.append(Migration(store.name, int(number), name, script.read_text()))
+    return sorted(found, key=lambda migration: (migration.store, migration.number))
 
 
 class Job(Struct, frozen=True):
@@ -76,6 +89,13 @@ class Schedule(Struct, frozen=True):
     every: timedelta
 
 
+class Task(Struct, frozen=True):
+    """A method of the plugin's service that a worker runs for as long as it lives, such as an engine's loop."""
+
+    name: str
+    method: Callable[..., Any]
+
+
 class Hooks:
     """The composing hooks of every plugin."""
 
@@ -92,7 +112,7 @@ class Hooks:
         """Forward-only steps of the plugin's stores."""
 
     @hookspec
-    def extensions(self, context: PluginContext) -> object:  # type: ignore[empty-body]
+    def extensions(self, context: PluginContext) -> object:
         """An object whose methods implement extension hooks; made in every process whose plugins call them."""
 
     @hookspec
@@ -100,7 +120,11 @@ class Hooks:
         """The plugin's routes, one router per audience. Only ports are at hand: there is no store in a gateway."""
 
     @hookspec
-    def subscriptions(self) -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
+    def tasks(self) -> Sequence[Task]:  # type: ignore[empty-body]
+        """What runs in the worker for as long as it lives."""
+
+    @hookspec
+    def subscriptions(self, context: PluginContext) -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
         """Methods of the service made by :func:`marketplace_core.ports.handler`."""
 
     @hookspec

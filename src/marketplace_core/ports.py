@@ -7,7 +7,6 @@ by :func:`query` and :func:`mutation`, so that a runner knows what it may repeat
 from __future__ import annotations
 
 import functools
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
@@ -89,6 +88,10 @@ class UnitOfWork(ABC):
     def enqueue(self, job: str, args: Struct | None = None) -> None:
         """Hand ``job`` to the worker once this unit has committed. It may run more than once."""
 
+    @abstractmethod
+    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Await ``act`` between the commit and the answer. A crash in between loses it: what must happen is an event."""
+
 
 class Claim(Struct, frozen=True):
     """An idempotency key being used: whose it is, for which method, over which arguments."""
@@ -144,7 +147,7 @@ def command(
     spec = _Answer(method)
 
     @functools.wraps(method)
-    async def run(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         claim = spec.claim(args, kwargs)
         if claim is None:
             return await self.units.run(lambda uow: method(self, uow, *args, **kwargs))
@@ -160,7 +163,7 @@ def natural(
     """A command whose own arguments (an order's id, a reservation's key) make it idempotent: no claim is written."""
 
     @functools.wraps(method)
-    async def run(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self.units.run(lambda uow: method(self, uow, *args, **kwargs))
 
     return run
@@ -183,7 +186,7 @@ def command_after(
         spec = _Answer(method)
 
         @functools.wraps(method)
-        async def run(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
             claim = spec.claim(args, kwargs)
             if claim is None:
                 found = await gather(self, *args, **kwargs)
@@ -242,15 +245,6 @@ def digest(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
 
 
 E = TypeVar("E", bound=Event)
-
-
-class Handler(Protocol[S, E]):
-    """A service method that applies events; made by :func:`handler`."""
-
-    event_types: tuple[type[Event], ...]
-    __name__: str
-
-    async def __call__(self, service: S, envelope: Envelope) -> bool: ...
 
 
 def handler(
@@ -355,5 +349,7 @@ class Cache(ABC):
         """Forget every read of the plugin. :raises Unavailable: likewise."""
 
 
-def is_event_handler(value: object) -> bool:
-    return inspect.isfunction(value) and hasattr(value, "event_types")
+def event_types(method: Callable[..., Any]) -> tuple[type[Event], ...]:
+    """The events that a method made by :func:`handler` is for."""
+    types: tuple[type[Event], ...] = method.event_types  # type: ignore[attr-defined]
+    return types

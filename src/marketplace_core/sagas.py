@@ -80,6 +80,10 @@ class SagaContext(ABC):
         return [await self.call(method, item, undo=undo) for item in items]
 
     @abstractmethod
+    def undo(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Call ``method(*args)`` in its turn, as the undo of what comes next, if the saga is refused."""
+
+    @abstractmethod
     def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Call ``method(*args, failure)`` last, after all undos, when the saga is refused."""
 
@@ -201,6 +205,9 @@ class RunningSaga(SagaContext):
     def refuse(self, code: str, detail: str = "") -> SagaRefused:
         return SagaRefused(Failure(code, detail))
 
+    def undo(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        self._undos.append((method, args))
+
     def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
         self._at_refusal.append((method, args))
 
@@ -263,17 +270,26 @@ def decode_result(method: Callable[..., Any], result: StepResult) -> Any:
     return msgspec.json.decode(result.value, type=get_type_hints(method)["return"])
 
 
+def _declared(service: type, method: str) -> Callable[..., Any]:
+    """The method as the capability's port declares it: a service's own may take more than crosses a port."""
+    for cls in service.__mro__:
+        found: Callable[..., Any] | None = cls.__dict__.get(method)
+        if found is not None and hasattr(found, "__port__"):
+            return found
+    raise TypeError(f"{service.__name__}.{method} is not a method of a port")
+
+
 class Performer:
     """Performs steps on this process's ports, as often as it takes to know how each ended."""
 
-    def __init__(self, ports: Mapping[str, Any], note: Callable[[StepCall, int, str], Awaitable[None]]) -> None:
-        """``ports`` by capability; ``note(call, attempts, error)`` records a try of unknown outcome."""
+    def __init__(self, ports: Callable[[], Mapping[str, Any]], note: Callable[[StepCall, int, str], Awaitable[None]]) -> None:
+        """``ports()`` gives them by capability; ``note(call, attempts, error)`` records a try of unknown outcome."""
         self._ports = ports
         self._note = note
         self._types: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     async def perform(self, call: StepCall) -> StepResult:
-        port = self._ports[call.capability]
+        port = self._ports()[call.capability]
         method = getattr(port, call.method)
         args = self._decode(port, call)
         attempt = 0
@@ -298,7 +314,7 @@ class Performer:
     def _decode(self, port: Any, call: StepCall) -> tuple[Any, ...]:
         types = self._types.get((call.capability, call.method))
         if types is None:
-            hints = get_type_hints(getattr(type(port), call.method))
+            hints = get_type_hints(_declared(type(port), call.method))
             hints.pop("return", None)
             types = self._types[(call.capability, call.method)] = tuple(hints.values())
         raw: list[msgspec.Raw] = msgspec.json.decode(call.args, type=list[msgspec.Raw])

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import structlog
@@ -19,12 +21,11 @@ from dbos import DBOS, DBOSClient, SetWorkflowID
 from dbos import error as dbos_error
 
 from marketplace_core import _failpoints
-from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.sagas import Engine, Performer, Saga, SagaEnd, StepCall, StepResult, run_saga
 from marketplace_core.values import Clock
 
-__all__ = ["DbosSagas", "hold_lease"]
+__all__ = ["DbosReader", "DbosSagas", "Waits", "engine_url"]
 
 log = structlog.get_logger("marketplace.dbos")
 
@@ -32,29 +33,30 @@ EXECUTOR = "marketplace"
 VERSION = "marketplace-1"
 WORKFLOW = "marketplace.saga"
 SCHEMA = "dbos"
-_LEASE = 0x73616761  # "saga"
+_OVER = "over:"
 _FOREVER = 10 * 365 * 86400.0
 
 
-@contextlib.asynccontextmanager
-async def hold_lease(database: Database) -> AsyncIterator[asyncio.Task[None]]:
-    """Wait until this process is the engine's only one. The task given ends, by an error, when the lease is lost."""
-    async with database.connection() as connection:
-        while not await connection.value("SELECT pg_try_advisory_lock($1::bigint)", _LEASE):
-            await asyncio.sleep(0.5)
+def engine_url(dsn: str) -> str:
+    """The address of a database as the engine's driver takes it; a socket's folder may be the ``host`` of the query."""
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg"))
 
-        async def watch() -> None:
-            while True:
-                await asyncio.sleep(2.0)
-                await connection.value("SELECT 1")
 
-        task = asyncio.create_task(watch())
-        try:
-            yield task
-        finally:
-            task.cancel()
-            with contextlib.suppress(Exception):
-                await connection.execute("SELECT pg_advisory_unlock($1::bigint)", _LEASE)
+class Waits(ABC):
+    """Where the engine writes what its sagas wait for. Both methods may be repeated."""
+
+    @abstractmethod
+    async def begin(self, saga_id: str, signal: str, number: int, due_at: datetime) -> None:
+        """From ``due_at`` on, by the deployment's clock, :meth:`DbosSagas.time_out` must be called."""
+
+    @abstractmethod
+    async def end(self, saga_id: str, signal: str, number: int) -> None:
+        """The signal came."""
+
+
+def _over(number: int) -> str:
+    return f"{_OVER}{number}"
 
 
 class DbosSagas:
@@ -67,15 +69,15 @@ class DbosSagas:
         performer: Performer,
         clock: Clock,
         *,
-        deadline: Callable[[str, str, datetime], Any],
-        park: Callable[[str, str, Failure], Any],
+        waits: Waits,
+        park: Callable[[str, str, Failure], Awaitable[None]],
     ) -> None:
-        """``deadline(saga, signal, at)`` and ``park(saga, step, failure)`` are async and idempotent: they write rows."""
+        """``park(saga, step, failure)`` writes a row, again: nothing."""
         self._url = url
         self._sagas: Mapping[tuple[str, int], Saga] = {(s.name, s.version): s for s in sagas}
         self._performer = performer
         self._clock = clock
-        self._deadline = deadline
+        self._waits = waits
         self._park = park
         self._workflow: Any = None
 
@@ -91,7 +93,6 @@ class DbosSagas:
                 "sys_db_pool_size": 8,
                 "log_level": "WARNING",
                 "console_log_level": "WARNING",
-                "run_admin_server": False,
                 "notification_listener_polling_interval_sec": 0.2,
             }
         )
@@ -119,6 +120,10 @@ class DbosSagas:
             return False
         return True
 
+    async def time_out(self, saga_id: str, signal: str, number: int) -> None:
+        """The time of a wait is over. Again: nothing."""
+        await self.signal(saga_id, signal, _over(number), f"{saga_id}/{signal}/{number}/over")
+
     async def close(self) -> None:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
 
@@ -142,16 +147,31 @@ class _DbosEngine(Engine):
         return msgspec.json.decode(raw, type=StepResult)
 
     async def receive(self, signal: str, until: datetime | None) -> str | None:
+        if until is None:
+            return await self._next(signal)
         self._waits += 1
-        if until is not None:
-            deadline = until
+        number, deadline = self._waits, until
 
-            async def register() -> None:
-                await self._sagas._deadline(self._saga_id, signal, deadline)
+        async def begin() -> None:
+            await self._sagas._waits.begin(self._saga_id, signal, number, deadline)
 
-            await DBOS.run_step_async({"name": f"deadline:{signal}:{self._waits}"}, register)
-        message: str | None = await DBOS.recv_async(signal, timeout_seconds=_FOREVER)
-        return message or None
+        async def end() -> None:
+            await self._sagas._waits.end(self._saga_id, signal, number)
+
+        await DBOS.run_step_async({"name": f"wait:{signal}:{number}"}, begin)
+        while True:
+            message = await self._next(signal)
+            if message == _over(number):
+                return None
+            if not message.startswith(_OVER):  # else a deadline that an earlier wait did not need any more
+                await DBOS.run_step_async({"name": f"waited:{signal}:{number}"}, end)
+                return message
+
+    async def _next(self, signal: str) -> str:
+        while True:
+            message: str | None = await DBOS.recv_async(signal, timeout_seconds=_FOREVER)
+            if message is not None:
+                return message
 
     async def now(self, step: str) -> datetime:
         async def read() -> str:
@@ -200,17 +220,31 @@ class DbosReader:
         )
         return len(found)
 
-    async def list(self, *, ids: list[str] | None = None, limit: int = 100, offset: int = 0) -> list[SagaView]:
+    async def steps(self, saga_id: str) -> list[StepView]:
+        return [_step_view(item) for item in await self._client.list_workflow_steps_async(saga_id)]
+
+    async def list(
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        status: str | None = None,
+    ) -> Sequence[SagaView]:
+        """The latest first. ``status``: of the engine's, by our names."""
+        wanted = None if status is None else [theirs for theirs, ours in _STATUS.items() if ours == status]
         try:
             found = await self._client.list_workflows_async(
-                name=WORKFLOW, workflow_ids=ids, limit=limit, offset=offset, sort_desc=True
+                name=WORKFLOW,
+                workflow_ids=None if ids is None else [*ids],
+                limit=limit,
+                offset=offset,
+                status=wanted,
+                sort_desc=True,
             )
         except Exception as error:
             raise Unavailable("The saga engine's tables do not answer.") from error
         return [_view(item) for item in found]
-
-    async def steps(self, saga_id: str) -> list[StepView]:
-        return [_step_view(item) for item in await self._client.list_workflow_steps_async(saga_id)]
 
     def close(self) -> None:
         self._client.destroy()

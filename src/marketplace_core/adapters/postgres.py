@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import Struct
 from psqlpy import ConnectionPool, ConnRecyclingMethod
+from psqlpy.exceptions import DataError
 from psqlpy.exceptions import Error as DriverError
 
 from marketplace_core import _failpoints, calls
@@ -52,8 +53,8 @@ def _translate(error: DriverError) -> Exception:
         return UniqueViolation(text.split('unique constraint "', 1)[-1].split('"', 1)[0])
     if "deadlock detected" in text or "could not serialize" in text:
         return Unavailable("The work met another one; please repeat it.")
-    if "db error: ERROR" in text:
-        return error
+    if "db error: ERROR" in text or "error serializing parameter" in text or isinstance(error, DataError):
+        return error  # a mistake of ours, which no repeat mends
     return Unavailable("The database does not answer.")
 
 
@@ -64,12 +65,15 @@ class Connection:
         self._raw = raw
 
     async def fetch(self, sql: str, *params: Any) -> list[Row]:
-        try:
-            result = await self._raw.execute(sql, list(params))
-        except DriverError as error:
-            raise _translate(error) from error
+        result = await self._execute(sql, params)
         rows: list[Row] = result.result()
         return rows
+
+    async def _execute(self, sql: str, params: tuple[Any, ...]) -> Any:
+        try:
+            return await self._raw.execute(sql, list(params))
+        except DriverError as error:
+            raise _translate(error) from error
 
     async def row(self, sql: str, *params: Any) -> Row | None:
         rows = await self.fetch(sql, *params)
@@ -80,7 +84,8 @@ class Connection:
         return next(iter(row.values())) if row else None
 
     async def execute(self, sql: str, *params: Any) -> None:
-        await self.fetch(sql, *params)
+        """For its effect: what it returns, which may be of no type that Python has, is not looked at."""
+        await self._execute(sql, params)
 
     async def script(self, sql: str) -> None:
         """Several statements without parameters, as migrations have them."""
@@ -124,7 +129,8 @@ class Database:
             return await connection.value(sql, *params)
 
     async def execute(self, sql: str, *params: Any) -> None:
-        await self.fetch(sql, *params)
+        async with self.connection() as connection:
+            await connection.execute(sql, *params)
 
     async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Run ``work`` in a transaction, to its end even when the caller goes away.
@@ -210,7 +216,7 @@ WITH item AS (
   SELECT c.scope, c.method, c.key, c.digest, c.refused, c.body FROM jsonb_to_recordset($2::text::jsonb)
     AS c(scope text, method text, key text, digest text, refused boolean, body text)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM item) THEN pg_notify('{NOTIFY_CHANNEL}', '') END
+SELECT CASE WHEN EXISTS (SELECT FROM item) THEN pg_notify('{NOTIFY_CHANNEL}', '')::text END
 """  # noqa: S608 - constants only
 
 _CLAIM = """
@@ -238,6 +244,7 @@ class PostgresUnit(UnitOfWork):
         self._now = now
         self._actor = actor
         self._items: list[OutboxItem] = []
+        self._acts: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def now(self) -> datetime:
@@ -264,9 +271,17 @@ class PostgresUnit(UnitOfWork):
         id_ = new_id()
         self._items.append(OutboxItem(len(self._items), "job", "", job, id_, id_, text))
 
+    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._acts.append(act)
+
     def clear(self) -> None:
         """Forget what was to leave: the work was refused."""
         self._items.clear()
+        self._acts.clear()
+
+    async def committed(self) -> None:
+        for act in self._acts:
+            await act()
 
     async def flush(self, answer: Row | None = None) -> None:
         if self._items or answer:
@@ -285,21 +300,23 @@ class PostgresUnits(Units):
         return PostgresUnit(connection, self._clock.now(), caller.account_id or "system")
 
     async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
-        async def transaction(connection: Connection) -> T:
+        async def transaction(connection: Connection) -> tuple[PostgresUnit, T]:
             unit = self._unit(connection)
             answer = await work(unit)
             await unit.flush()
-            return answer
+            return unit, answer
 
-        return await self._database.transact(transaction)
+        unit, answer = await self._database.transact(transaction)
+        await unit.committed()
+        return answer
 
     async def once(self, claim: Claim, answer: type[T], work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
-        async def transaction(connection: Connection) -> tuple[bool, T | MarketplaceError]:
+        async def transaction(connection: Connection) -> tuple[PostgresUnit | None, T | MarketplaceError]:
             row = await connection.row(_CLAIM, claim.scope, claim.method, claim.key)
             if row is None or (row["digest"] is None and not row["claimed"]):
                 raise Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
             if row["digest"] is not None:
-                return True, _replay(claim, row, answer)
+                return None, _replay(claim, row, answer)
             unit = self._unit(connection)
             await connection.execute("SAVEPOINT work")
             try:
@@ -310,19 +327,21 @@ class PostgresUnits(Units):
                 await connection.execute("ROLLBACK TO SAVEPOINT work")
                 unit.clear()
                 await unit.flush(_answer_row(claim, refused=True, body=json_text(Failure.of(error))))
-                return False, error
+                return unit, error
             await unit.flush(_answer_row(claim, refused=False, body=json_text(result)))
-            return False, result
+            return unit, result
 
         for _ in range(3):
             try:
-                replayed, result = await self._database.transact(transaction)
+                unit, result = await self._database.transact(transaction)
             except UniqueViolation as error:
                 if error.constraint != "idempotency_pkey":
                     raise
                 continue  # its owner committed between our look and our insert: look again
-            if replayed:
+            if unit is None:
                 calls.mark_replayed()
+            else:
+                await unit.committed()
             if isinstance(result, MarketplaceError):
                 raise result
             return result
@@ -341,7 +360,7 @@ class PostgresUnits(Units):
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
         key = f"{envelope.topic}:{envelope.key}"
 
-        async def transaction(connection: Connection) -> bool:
+        async def transaction(connection: Connection) -> PostgresUnit | None:
             row = await connection.row(_APPLY, handler, key, envelope.sequence, _replaying.get())
             if row is None:
                 state = await connection.row(
@@ -349,15 +368,18 @@ class PostgresUnits(Units):
                 )
                 if state is not None and state["sequence"] < envelope.sequence:
                     raise KeyParked(key)
-                return False
+                return None
             unit = self._unit(connection)
             await work(unit)
             await unit.flush()
-            return True
+            return unit
 
         call = calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)
         with calls.scope(call):
-            return await self._database.transact(transaction)
+            unit = await self._database.transact(transaction)
+            if unit is not None:
+                await unit.committed()
+            return unit is not None
 
 
 def _answer_row(claim: Claim, *, refused: bool, body: str) -> Row:

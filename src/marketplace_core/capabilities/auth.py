@@ -120,6 +120,7 @@ class PasswordChanged(Event, frozen=True, kw_only=True):
 class AccountDisabled(Event, frozen=True, kw_only=True):
     account_id: str
     disabled: bool
+    reason: str = ""
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +198,7 @@ class Auth(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def set_disabled(self, account_id: str, disabled: bool) -> None:
+    async def set_disabled(self, account_id: str, disabled: bool, reason: str = "") -> None:
         """A disabled account is out at once on every gateway."""
 
     @abstractmethod

@@ -291,8 +291,16 @@ class ImportVariant(Struct, frozen=True, kw_only=True):
     options: Options = {}
 
 
+class ImportImage(Struct, frozen=True):
+    """``key`` of a blob; size in pixels."""
+
+    key: str
+    width: int
+    height: int
+
+
 class ImportProduct(Struct, frozen=True, kw_only=True):
-    """One product of an import file; ``key`` is the seller's own, unique per seller. ``image``: key of a blob."""
+    """One product of an import file; ``key`` is the seller's own, unique per seller."""
 
     key: str
     seller_id: str
@@ -300,7 +308,7 @@ class ImportProduct(Struct, frozen=True, kw_only=True):
     description: str
     category: tuple[str, ...]
     attributes: Attributes
-    image: str | None
+    image: ImportImage | None
     variants: tuple[ImportVariant, ...]
 
 
@@ -455,8 +463,11 @@ class Catalog(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def set_seller(self, seller: SellerRef, active: bool) -> None:
-        """Know a seller; of one that is not active nothing can be seen or bought once this has returned."""
+    async def set_seller(self, seller: SellerRef, active: bool, version: int) -> None:
+        """Know a seller; of one that is not active nothing can be seen or bought once this has returned.
+
+        ``version`` counts the seller's changes: an earlier one that comes late changes nothing.
+        """
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -38,8 +38,7 @@ class SagaView(Struct, frozen=True):
 
 
 class SagaQuery(PageQuery, frozen=True, kw_only=True):
-    status: str | None = None
-    name: str | None = None
+    status: Literal["running", "done", "failed", "cancelled"] | None = None
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────

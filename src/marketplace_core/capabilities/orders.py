@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from marketplace_core.capabilities.cart import CartOwner, CartProblem
 from marketplace_core.capabilities.catalog import LineRequest, Options, SellerRef
 from marketplace_core.errors import Failure, declare_codes
 from marketplace_core.events import Event, event
@@ -102,7 +103,7 @@ class Package(Struct, frozen=True, kw_only=True):
     tax: Money
     shipping: Money
     total: Money
-    shipments: list[Shipment] = []
+    shipments: list[Shipment]
 
 
 class PaymentAction(Struct, frozen=True):
@@ -157,17 +158,15 @@ class Order(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class PlacedOrder(Struct, frozen=True):
+class PlacedOrder(Order, frozen=True, kw_only=True):
     """``token`` lets a guest look at the order."""
 
-    order: Order
     token: str | None = None
 
 
-class SellerPackage(Struct, frozen=True, kw_only=True):
+class SellerPackage(Package, frozen=True, kw_only=True):
     """A package as its seller sees it; name and phone of the address only until it is completed."""
 
-    package: Package
     order_id: str
     order_number: str | None
     address: Address
@@ -186,17 +185,77 @@ class PaymentMethod(Struct, frozen=True, forbid_unknown_fields=True):
     return_url: Annotated[str, Meta(max_length=2000)] | None = None
 
 
-class PlaceOrder(Struct, frozen=True, kw_only=True):
-    """What ``place`` needs. ``lines`` None: what is in the caller's cart (``cart_id``)."""
+class QuoteRequest(Struct, frozen=True, kw_only=True):
+    """What would it cost? ``shipping``: option id by seller; without one the cheapest is selected."""
 
-    address: Address
-    email: str
-    payment: PaymentMethod
+    owner: CartOwner
+    country: str | None = None
+    postal_code: str = ""
+    address_id: str | None = None
+    shipping: dict[str, str] = {}
+    coupon: str | None = None
+
+
+class QuoteOption(Struct, frozen=True, kw_only=True):
+    id: str
+    carrier: str
+    service: str
+    price: Money
+    days: int
+    estimated: str
+
+
+class QuoteItem(Struct, frozen=True, kw_only=True):
+    variant_id: str
+    quantity: int
+    unit_price: Money
+    discount: Money
+    tax: Money
+    total: Money
+
+
+class QuotePackage(Struct, frozen=True, kw_only=True):
+    """One seller's part; ``selected`` is the id of the option that the sums are made with."""
+
+    seller_id: str
+    items: list[QuoteItem]
+    options: list[QuoteOption]
+    selected: str | None
+
+
+class CouponView(Struct, frozen=True):
+    code: str
+    applied: bool
+    problem: str | None
+
+
+class Quote(Struct, frozen=True, kw_only=True):
+    packages: list[QuotePackage]
+    coupon: CouponView | None
+    subtotal: Money
+    discount: Money
+    tax: Money
+    tax_included: bool
+    shipping: Money
+    total: Money
+    expires_at: datetime
+    problems: list[CartProblem]
+
+
+class PlaceOrder(Struct, frozen=True, kw_only=True):
+    """What ``place`` needs: an address or the id of one of the owner's, and of a guest the e-mail.
+
+    ``lines`` None: what is in the owner's cart. ``payment`` None: no payments are deployed.
+    """
+
+    owner: CartOwner
+    address: Address | None = None
+    address_id: str | None = None
+    email: str | None = None
+    payment: PaymentMethod | None
     expected_total: Money
     shipping: dict[str, str] = {}
     coupon: str | None = None
-    cart_id: str | None = None
-    account_id: str | None = None
     lines: tuple[LineRequest, ...] | None = None
 
 
@@ -245,15 +304,18 @@ class EventLine(Struct, frozen=True, kw_only=True):
 
 @event("orders.placed", key="order_id")
 class OrderPlaced(Event, frozen=True, kw_only=True):
-    """An order waits for its money and its stock; the saga ``orders.checkout`` begins."""
+    """An order waits for its money and its stock; the saga ``orders.checkout`` begins.
+
+    ``reservation`` is the key under which the catalogue holds the lines until ``expires_at`` at least.
+    """
 
     order_id: str
     account_id: str | None
     total: Money
-    payment: PaymentMethod
+    payment: PaymentMethod | None
+    reservation: str
     expires_at: datetime
     lines: list[EventLine]
-    packages: dict[str, Money]
     cart_id: str | None = None
 
 
@@ -275,7 +337,10 @@ class OrderFailed(Event, frozen=True, kw_only=True):
 
 @event("orders.items_cancelled", key="order_id")
 class ItemsCancelled(Event, frozen=True, kw_only=True):
-    """Lines were cancelled before they were shipped: their stock and their money go back."""
+    """Units were cancelled before they were shipped: their stock and their money go back.
+
+    ``amount`` is theirs; ``remaining`` is what the whole order may still capture.
+    """
 
     order_id: str
     package_id: str
@@ -286,7 +351,11 @@ class ItemsCancelled(Event, frozen=True, kw_only=True):
 
 @event("orders.package_shipped", key="order_id")
 class PackageShipped(Event, frozen=True, kw_only=True):
-    """Units left the seller: ``amount`` of the package is captured, ``shipment_id`` is their parcel."""
+    """Units left the seller in the parcel ``shipment_id``. ``amount`` is captured for them.
+
+    Of it ``commission`` is the marketplace's, ``shipping`` and ``tax`` are what the buyer pays of these.
+    ``remaining`` is what the whole order may still capture afterwards.
+    """
 
     order_id: str
     package_id: str
@@ -294,6 +363,11 @@ class PackageShipped(Event, frozen=True, kw_only=True):
     seller_id: str
     lines: list[EventLine]
     amount: Money
+    commission: Money
+    shipping: Money
+    tax: Money
+    remaining: Money
+    origin_country: str
     carrier: str
     service: str
     tracking_number: str | None
@@ -332,6 +406,11 @@ class Orders(ABC):
     """Placing and following orders."""
 
     @abstractmethod
+    @query
+    async def quote(self, request: QuoteRequest) -> Quote:
+        """:raises Conflict: ``cart.empty``, ``shipping.option_expired``."""
+
+    @abstractmethod
     @mutation(retriable=True)
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """Reserve, compare with ``expected_total``, write the order; the checkout goes on by itself.
@@ -361,11 +440,54 @@ class Orders(ABC):
 
     @abstractmethod
     @query
+    async def wait_for_change(self, order_id: str, account_id: str | None, token: str | None, after: int, wait: float) -> Order:
+        """The order once its timeline is longer than ``after``, at the latest after ``wait`` seconds."""
+
+    @abstractmethod
+    @query
     async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def cancel(
+        self, order_id: str, account_id: str | None, token: str | None, items: list[CancelItem] | None, reason: str
+    ) -> Order:
+        """Cancel units that are not shipped, or all of those. :raises Conflict: ``orders.not_cancellable``."""
+
+    # for sellers
+
+    @abstractmethod
+    @query
+    async def list_packages(self, seller_id: str, query: PackageQuery) -> Page[SellerPackage]: ...
+
+    @abstractmethod
+    @query
+    async def get_package(self, seller_id: str, package_id: str) -> SellerPackage:
+        """:raises NotFound: also for another seller's."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def ship(self, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
+        """Hand units to a carrier; their money is captured. :raises Conflict: ``orders.not_shippable``."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def decline(self, seller_id: str, package_id: str, items: list[CancelItem] | None, reason: str) -> SellerPackage:
+        """The seller cannot deliver units. :raises Conflict: ``orders.not_cancellable``."""
+
+    @abstractmethod
+    @query
+    async def get_shipment(self, seller_id: str, shipment_id: str) -> Shipment: ...
+
+    # for operators
 
     @abstractmethod
     @query
     async def search_orders(self, query: AdminOrderQuery) -> Page[Order]: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def cancel_by_operator(self, order_id: str, items: list[CancelItem] | None, reason: str) -> Order: ...
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

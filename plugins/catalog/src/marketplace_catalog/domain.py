@@ -1,0 +1,115 @@
+"""Rules of the catalogue: addresses, the category tree, what may be published, and counting stock. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = [
+    "CategoryNode",
+    "StockLine",
+    "add_up",
+    "category_slug",
+    "category_tree",
+    "shortages",
+    "slugify",
+    "unpublishable",
+]
+
+_UNSAFE = re.compile(r"[^a-z0-9]+")
+
+
+def slugify(title: str, length: int) -> str:
+    """The part of an address that a title gives; never empty."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return _UNSAFE.sub("-", plain)[:length].strip("-") or "product"
+
+
+def category_slug(name: str, id_: str) -> str:
+    """Names repeat in a tree, addresses do not."""
+    return f"{slugify(name, 60)}-{id_[-6:]}"
+
+
+# ── categories ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class CategoryNode:
+    """``count`` is of products in the category and in all below it."""
+
+    id: str
+    parent_id: str | None
+    slug: str
+    name: str
+    count: int
+    children: list[CategoryNode] = field(default_factory=list)
+
+
+def category_tree(nodes: Iterable[CategoryNode]) -> list[CategoryNode]:
+    """Hang the nodes below their parents, by name, and add up their counts."""
+    by_id = {node.id: node for node in sorted(nodes, key=lambda node: (node.name, node.id))}
+    roots = []
+    for node in by_id.values():
+        if node.parent_id is None:
+            roots.append(node)
+        else:
+            by_id[node.parent_id].children.append(node)
+    for root in roots:
+        _add_up_counts(root)
+    return roots
+
+
+def _add_up_counts(node: CategoryNode) -> int:
+    node.count += sum(_add_up_counts(child) for child in node.children)
+    return node.count
+
+
+# ── publishing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def unpublishable(prices: Sequence[str | None]) -> list[tuple[str, str]]:
+    """What keeps a product from being published, as ``(pointer, detail)``; ``prices``: each variant's currency or None."""
+    found = [
+        (f"/variants/{index}/price", "A published variant needs a price.")
+        for index, currency in enumerate(prices)
+        if currency is None
+    ]
+    if not prices:
+        found.append(("/variants", "A published product needs a variant."))
+    if len({currency for currency in prices if currency}) > 1:
+        found.append(("/variants", "All prices of a product are in one currency."))
+    return found
+
+
+# ── stock ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class StockLine:
+    """So many units of a variant."""
+
+    variant_id: str
+    quantity: int
+
+
+def add_up(lines: Iterable[StockLine]) -> dict[str, int]:
+    """Units per variant, in the order of variant ids: the order in which they are locked."""
+    wanted: dict[str, int] = {}
+    for line in lines:
+        wanted[line.variant_id] = wanted.get(line.variant_id, 0) + line.quantity
+    return dict(sorted(wanted.items()))
+
+
+def shortages(lines: Sequence[StockLine], available: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Lines that cannot be had as ``(index, units that can)``, equal variants sharing what there is in order."""
+    left = dict(available)
+    short = []
+    for index, line in enumerate(lines):
+        units = left.get(line.variant_id, 0)
+        if units < line.quantity:
+            short.append((index, units))
+        else:
+            left[line.variant_id] = units - line.quantity
+    return short

@@ -1,0 +1,54 @@
+"""The catalog plugin's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from marketplace_catalog import router, worker
+from marketplace_catalog.config import CatalogConfig
+from marketplace_catalog.service import CatalogService
+from marketplace_catalog.stores.postgres import PostgresCatalogStore
+from marketplace_catalog.stores.postgres_stock import PostgresStockStore
+from marketplace_core.capabilities.catalog import Catalog
+from marketplace_core.context import PluginContext
+from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
+from marketplace_core.http.routing import Router
+
+STORES = {"postgres": lambda context: (PostgresCatalogStore(context.database), PostgresStockStore(context.database))}
+
+
+@hookimpl
+def info() -> PluginInfo:
+    return PluginInfo(name="catalog", version="0.1.0.dev0", provides="catalog", stores=("postgres",))
+
+
+@hookimpl
+def settings() -> type[CatalogConfig]:
+    return CatalogConfig
+
+
+@hookimpl
+def migrations() -> Sequence[Migration]:
+    return migrations_of(__package__)
+
+
+@hookimpl
+def provide_catalog(context: PluginContext) -> Catalog:
+    store, stock = context.store(STORES)
+    return CatalogService(context.units, store, stock, context.cache, context.blobs, context.config(CatalogConfig))
+
+
+@hookimpl
+def routers(context: PluginContext) -> Sequence[Router]:
+    return router.routers(context.port(Catalog))
+
+
+@hookimpl
+def subscriptions() -> Sequence[Callable[..., Any]]:
+    return worker.SUBSCRIPTIONS
+
+
+@hookimpl
+def schedules() -> Sequence[Schedule]:
+    return worker.SCHEDULES

@@ -1,0 +1,136 @@
+"""The catalogue's routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from marketplace_core.capabilities.catalog import (
+    Card,
+    Catalog,
+    Category,
+    CategoryDraft,
+    CategoryTree,
+    PriceRow,
+    ProductDraft,
+    ProductPage,
+    ProductPatch,
+    ProductQuery,
+    RowResults,
+    SellerProduct,
+    SellerProductQuery,
+    StockRow,
+)
+from marketplace_core.http.routing import Answer, Redirect, Request, Router
+from marketplace_core.values import Page
+
+__all__ = ["routers"]
+
+
+class StockRows(Struct, frozen=True, forbid_unknown_fields=True):
+    items: Annotated[list[StockRow], Meta(max_length=1000)]
+
+
+class PriceRows(Struct, frozen=True, forbid_unknown_fields=True):
+    items: Annotated[list[PriceRow], Meta(max_length=1000)]
+
+
+def routers(catalog: Catalog) -> Sequence[Router]:
+    return buyer(catalog), seller(catalog), admin(catalog)
+
+
+def buyer(catalog: Catalog) -> Router:
+    router = Router("buyer", "catalog")
+
+    @router.get("/products", access="anyone", cached="lists")
+    async def list_products(query: ProductQuery) -> Page[Card]:
+        """Published products."""
+        return await catalog.list_products(query)
+
+    @router.get("/products/{id}", access="anyone", cached="product:{id}")
+    async def get_product(id: str) -> ProductPage | Redirect:
+        """A product by id or slug."""
+        found = await catalog.get_product(id)
+        return found.page or Redirect(f"/products/{found.moved_to}")
+
+    @router.get("/categories", access="anyone", cached="categories")
+    async def get_categories() -> CategoryTree:
+        """The tree of categories, with the number of products in each."""
+        return await catalog.get_categories()
+
+    return router
+
+
+def seller(catalog: Catalog) -> Router:
+    router = Router("seller", "catalog")
+
+    @router.get("/categories")
+    async def get_categories() -> CategoryTree:
+        """The tree of categories."""
+        return await catalog.get_categories()
+
+    @router.get("/products", access="shop")
+    async def list_products(request: Request, query: SellerProductQuery) -> Page[SellerProduct]:
+        """The shop's products, in any state."""
+        return await catalog.list_seller_products(request.seller_id, query)
+
+    @router.post("/products", access="shop")
+    async def create_product(request: Request, body: ProductDraft) -> Answer[SellerProduct]:
+        """A new product, as a draft."""
+        product = await catalog.create_product(request.seller_id, body)
+        return Answer(product, location=f"/products/{product.id}")
+
+    @router.get("/products/{id}", access="shop")
+    async def get_product(request: Request, id: str) -> SellerProduct:
+        """One of the shop's products."""
+        return await catalog.get_seller_product(request.seller_id, id)
+
+    @router.patch("/products/{id}", access="shop")
+    async def update_product(request: Request, id: str, body: ProductPatch) -> SellerProduct:
+        """Change a product; variants are matched by SKU, those not named stay."""
+        return await catalog.update_product(request.seller_id, id, body, request.if_match)
+
+    @router.delete("/products/{id}", access="shop")
+    async def delete_product(request: Request, id: str) -> None:
+        """Delete a product that is not published."""
+        await catalog.delete_product(request.seller_id, id, request.if_match)
+
+    @router.post("/products/{id}/publish", access="shop", status=202)
+    async def publish_product(request: Request, id: str) -> SellerProduct:
+        """Show a product to shoppers."""
+        return await catalog.publish_product(request.seller_id, id)
+
+    @router.post("/products/{id}/archive", access="shop", status=202)
+    async def archive_product(request: Request, id: str) -> SellerProduct:
+        """Take a product off the shop."""
+        return await catalog.archive_product(request.seller_id, id)
+
+    @router.post("/stock", access="shop", status=200)
+    async def set_stock(request: Request, body: StockRows) -> RowResults:
+        """New counts on hand, or changes of them, each row for itself."""
+        return await catalog.set_stock(request.seller_id, body.items)
+
+    @router.post("/prices", access="shop", status=200)
+    async def set_prices(request: Request, body: PriceRows) -> RowResults:
+        """New prices, each row for itself."""
+        return await catalog.set_prices(request.seller_id, body.items)
+
+    return router
+
+
+def admin(catalog: Catalog) -> Router:
+    router = Router("admin", "catalog")
+
+    @router.get("/categories", access="staff")
+    async def get_categories() -> CategoryTree:
+        """The tree of categories."""
+        return await catalog.get_categories()
+
+    @router.post("/categories", access="staff")
+    async def create_category(body: CategoryDraft) -> Category:
+        """A new category."""
+        return await catalog.create_category(body)
+
+    return router

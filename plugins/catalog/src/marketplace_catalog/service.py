@@ -1,0 +1,340 @@
+"""Use cases of the catalogue. One command is one unit of work; what shoppers see is dropped from the cache after it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from marketplace_catalog import views
+from marketplace_catalog.config import CatalogConfig
+from marketplace_catalog.domain import CategoryNode, StockLine, category_slug, category_tree, slugify, unpublishable
+from marketplace_catalog.drafts import apply_patch, check_variants, new_variant
+from marketplace_catalog.imports import import_products
+from marketplace_catalog.rows import change_prices, change_stock
+from marketplace_catalog.store import CatalogStore, ProductRecord, Short, StockChange, StockStore
+from marketplace_core.capabilities.catalog import (
+    Card,
+    Catalog,
+    Category,
+    CategoryDraft,
+    CategoryTree,
+    ImportProduct,
+    ImportResult,
+    LineRequest,
+    PriceRow,
+    ProductChanged,
+    ProductDraft,
+    ProductFound,
+    ProductPatch,
+    ProductQuery,
+    Reservation,
+    RowResults,
+    SellerProduct,
+    SellerProductQuery,
+    SellerRef,
+    StockChanged,
+    StockRow,
+    VariantView,
+)
+from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
+from marketplace_core.capabilities.sellers import SellerChanged
+from marketplace_core.errors import Conflict, Invalid, NotFound, PreconditionFailed, Problem, Unavailable
+from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
+from marketplace_core.values import Page, etag, new_id, require
+
+__all__ = ["CatalogService"]
+
+EXPIRY_BATCH = 200
+
+
+class CatalogService(Catalog):
+    def __init__(
+        self,
+        units: Units,
+        store: CatalogStore,
+        stock: StockStore,
+        cache: Cache,
+        blobs: Blobs,
+        config: CatalogConfig,
+    ) -> None:
+        self.units = units
+        self._store = store
+        self._stock = stock
+        self._cache = cache
+        self._blobs = blobs
+        self._config = config
+
+    # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_products(self, query: ProductQuery) -> Page[Card]:
+        rows = await self._store.list_cards(query, query.position(str, str))
+        found = query.page(rows, lambda row: row[1])
+        return Page([self._with_url(card) for card, _ in found.items], found.next)
+
+    def _with_url(self, card: Card) -> Card:
+        return card if card.image is None else replace(card, image=views.with_urls([card.image], self._blobs.url)[0])
+
+    async def get_product(self, id_or_slug: str) -> ProductFound:
+        page = await self._store.find_page(id_or_slug)
+        if page is not None:
+            return ProductFound(replace(page, images=views.with_urls(page.images, self._blobs.url)))
+        moved = await self._store.find_moved(id_or_slug)
+        if moved is None:
+            raise NotFound("There is no such product.")
+        return ProductFound(moved_to=moved)
+
+    async def get_categories(self) -> CategoryTree:
+        return CategoryTree([views.category(node) for node in category_tree(await self._store.list_categories())])
+
+    # ── for carts and orders ─────────────────────────────────────────────────────────────────────────────────
+
+    async def get_variants(self, ids: list[str]) -> list[VariantView]:
+        found = await self._store.get_variants(ids)
+        return [replace(view, image=self._blobs.url(view.image)) if view.image else view for view in found]
+
+    @natural
+    async def reserve(self, uow: UnitOfWork, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+        wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
+        answer = await self._stock.reserve(uow, key, wanted, uow.now + timedelta(seconds=seconds))
+        if isinstance(answer, list):
+            raise _out_of_stock(answer)
+        frozen, expires_at, changes = answer
+        self._stock_changed(uow, changes)
+        pictured = [replace(line, image=self._blobs.url(line.image)) if line.image else line for line in frozen]
+        return Reservation(key, pictured, expires_at)
+
+    @natural
+    async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None:
+        await self._stock.extend(uow, key, until)
+
+    @natural
+    async def release(self, uow: UnitOfWork, key: str) -> None:
+        self._stock_changed(uow, await self._stock.release(uow, key))
+
+    @natural
+    async def commit(self, uow: UnitOfWork, key: str) -> None:
+        changes = await self._stock.commit(uow, key)
+        if changes is None:
+            raise NotFound("There is no such reservation.")
+        if short := [change for change in changes if isinstance(change, Short)]:
+            raise _out_of_stock(short)
+        self._stock_changed(uow, [change for change in changes if isinstance(change, StockChange)])
+
+    @natural
+    async def restock(self, uow: UnitOfWork, key: str) -> None:
+        self._stock_changed(uow, await self._stock.restock(uow, key))
+
+    async def expire_reservations(self) -> None:
+        """A schedule: gives back what was held longer than agreed."""
+        while await self._expire_some():
+            pass
+
+    @natural
+    async def _expire_some(self, uow: UnitOfWork) -> bool:
+        changes = await self._stock.expire(uow, EXPIRY_BATCH)
+        self._stock_changed(uow, changes)
+        return bool(changes)
+
+    # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def create_product(self, uow: UnitOfWork, seller_id: str, draft: ProductDraft) -> SellerProduct:
+        id_ = new_id()
+        record = ProductRecord(
+            id=id_,
+            seller_id=seller_id,
+            slug=self._slug(draft.title, id_),
+            title=draft.title,
+            description=draft.description,
+            category_id=draft.category_id,
+            attributes=draft.attributes,
+            images=[],
+            status="draft",
+            reason_code=None,
+            created_at=uow.now,
+            updated_at=uow.now,
+            variants=[new_variant(variant) for variant in draft.variants],
+        )
+        check_variants(record)
+        await self._save(uow, record)
+        return views.seller_product(record, self._blobs.url)
+
+    @command
+    async def update_product(
+        self, uow: UnitOfWork, seller_id: str, product_id: str, patch: ProductPatch, if_match: str | None
+    ) -> SellerProduct:
+        record = await self._locked(uow, seller_id, product_id, if_match)
+        title, slug = record.title, record.slug
+        apply_patch(record, patch)
+        if record.title != title:
+            record.slug = self._slug(record.title, record.id)
+            uow.after_commit(lambda: self._forget([slug]))
+        if record.status == "published":
+            _check_publishable(record)
+        return await self._changed(uow, record)
+
+    @command
+    async def publish_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> SellerProduct:
+        record = await self._locked(uow, seller_id, product_id)
+        if record.status == "published":
+            return views.seller_product(record, self._blobs.url)
+        _check_publishable(record)
+        record.status = "published"
+        return await self._changed(uow, record)
+
+    @command
+    async def archive_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> SellerProduct:
+        record = await self._locked(uow, seller_id, product_id)
+        record.status = "archived"
+        return await self._changed(uow, record)
+
+    @command
+    async def delete_product(self, uow: UnitOfWork, seller_id: str, product_id: str, if_match: str | None) -> None:
+        record = await self._locked(uow, seller_id, product_id, if_match)
+        if record.status == "published":
+            raise Conflict("catalog.wrong_state", "A published product cannot be deleted; archive it first.")
+        if any(variant.reserved or variant.allocated for variant in record.variants):
+            raise Conflict("catalog.wrong_state", "Units of it are sold and not yet shipped.")
+        await self._store.delete_product(uow, product_id)
+
+    async def get_seller_product(self, seller_id: str, product_id: str) -> SellerProduct:
+        record = await self._store.get_product(seller_id, product_id)
+        if record is None:
+            raise NotFound("There is no such product.")
+        return views.seller_product(record, self._blobs.url)
+
+    async def list_seller_products(self, seller_id: str, query: SellerProductQuery) -> Page[SellerProduct]:
+        rows = await self._store.list_products(seller_id, query, query.position(str, str))
+        found = query.page(rows, lambda row: row[1])
+        return Page([views.seller_product(record, self._blobs.url) for record, _ in found.items], found.next)
+
+    @command
+    async def set_stock(self, uow: UnitOfWork, seller_id: str, rows: list[StockRow]) -> RowResults:
+        results, changes = await change_stock(uow, self._stock, seller_id, rows)
+        self._stock_changed(uow, changes)
+        return RowResults(results)
+
+    @command
+    async def set_prices(self, uow: UnitOfWork, seller_id: str, rows: list[PriceRow]) -> RowResults:
+        results, products = await change_prices(uow, self._stock, seller_id, rows)
+        for product_id in products:
+            await self._changed(uow, await self._locked(uow, seller_id, product_id))
+        return RowResults(results)
+
+    @command
+    async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
+        uow.after_commit(self._cache.drop_all)
+        return await import_products(uow, self._store, products, self._slug, self._blobs.url)
+
+    # ── for operators ────────────────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def create_category(self, uow: UnitOfWork, draft: CategoryDraft) -> Category:
+        id_ = new_id()
+        node = CategoryNode(id_, draft.parent_id, category_slug(draft.name, id_), draft.name, 0)
+        require(await self._store.add_category(uow, node), "/parent_id", "not_found", "There is no such category.")
+        uow.after_commit(lambda: self._cache.drop(["categories"]))
+        return views.category(node)
+
+    @natural
+    async def set_seller(self, uow: UnitOfWork, seller: SellerRef, active: bool, version: int) -> None:
+        await self._store.save_seller(uow, seller, active=active, version=version)
+        uow.after_commit(self._cache.drop_all)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    @handler(ProductChanged)
+    async def on_product_changed(self, uow: UnitOfWork, event: ProductChanged) -> None:
+        """What the command dropped is dropped again: it may have died between its commit and that."""
+        await self._forget([event.product_id] if event.page is None else [event.product_id, event.page.slug])
+
+    @handler(SellerChanged)
+    async def on_seller_changed(self, uow: UnitOfWork, event: SellerChanged) -> None:
+        """What ``set_seller`` was told by the command, which may have died before."""
+        seller = SellerRef(event.seller_id, event.name)
+        await self._store.save_seller(uow, seller, active=event.status == "active", version=event.version_number)
+        uow.after_commit(self._cache.drop_all)
+
+    @handler(PackageShipped)
+    async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
+        lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
+        self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=True))
+
+    @handler(ItemsCancelled)
+    async def on_items_cancelled(self, uow: UnitOfWork, event: ItemsCancelled) -> None:
+        lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
+        self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=False))
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _slug(self, title: str, id_: str) -> str:
+        return f"{slugify(title, self._config.slug_length)}-{id_[-6:]}"
+
+    async def _locked(self, uow: UnitOfWork, seller_id: str, product_id: str, if_match: str | None = None) -> ProductRecord:
+        record = await self._store.lock_product(uow, seller_id, product_id)
+        if record is None:
+            raise NotFound("There is no such product.")
+        if if_match not in {None, "*", etag(views.seller_product(record, self._blobs.url))}:
+            raise PreconditionFailed
+        return record
+
+    async def _changed(self, uow: UnitOfWork, record: ProductRecord) -> SellerProduct:
+        record.updated_at = uow.now
+        await self._save(uow, record)
+        return views.seller_product(record, self._blobs.url)
+
+    async def _save(self, uow: UnitOfWork, record: ProductRecord) -> None:
+        frame = await self._store.frame(uow, record.seller_id, record.category_id)
+        if frame is None:
+            raise NotFound("The catalogue does not know this seller yet; come again.")
+        known = record.category_id is None or frame.category is not None
+        require(known, "/category_id", "not_found", "There is no such category.")
+        await self._store.save_products(uow, [record])
+        uow.after_commit(lambda: self._forget([record.id, record.slug]))
+        uow.emit(
+            ProductChanged(
+                product_id=record.id,
+                seller_id=record.seller_id,
+                status=record.status,
+                page=views.page(record, frame, self._blobs.url),
+            )
+        )
+
+    async def _forget(self, ids_and_slugs: Iterable[str]) -> None:
+        await self._cache.drop(["lists", "categories", *(f"product:{name}" for name in ids_and_slugs)])
+
+    def _stock_changed(self, uow: UnitOfWork, changes: Sequence[StockChange]) -> None:
+        """Pages show how many there are; lists only whether there are any. One event per product."""
+        changed = [change for change in changes if change.available != change.before]
+        by_product: dict[str, dict[str, int]] = {}
+        for change in changed:
+            by_product.setdefault(change.product_id, {})[change.variant_id] = change.available
+        for product_id, available in by_product.items():
+            uow.emit(StockChanged(product_id=product_id, available=available))
+        tags = [f"product:{name}" for change in changed for name in (change.product_id, change.slug)]
+        if any((change.available > 0) != (change.before > 0) for change in changed):
+            tags.append("lists")
+        if tags:
+            uow.after_commit(lambda: self._forget_stock(tags))
+
+    async def _forget_stock(self, tags: list[str]) -> None:
+        # A sale does not fail for a cache that is away: nobody reads from it, and it comes back empty.
+        with contextlib.suppress(Unavailable):
+            await self._cache.drop(tags)
+
+
+def _check_publishable(record: ProductRecord) -> None:
+    found = unpublishable([variant.currency for variant in record.variants])
+    if found:
+        raise Invalid([Problem(pointer, "required", detail) for pointer, detail in found])
+
+
+def _out_of_stock(short: Sequence[Short]) -> Conflict:
+    return Conflict(
+        "orders.out_of_stock",
+        "Not everything can be had in that number.",
+        errors=[Problem(f"/lines/{line.index}", "range", f"{line.available} can be had.") for line in short],
+    )

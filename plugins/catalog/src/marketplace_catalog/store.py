@@ -1,0 +1,255 @@
+"""The store port of the catalogue: what is kept, and what a store guarantees by itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from marketplace_catalog.domain import CategoryNode, StockLine
+from marketplace_core.capabilities.catalog import (
+    Card,
+    CategoryRef,
+    ProductPage,
+    ProductQuery,
+    ProductStatus,
+    ReservedLine,
+    SellerProductQuery,
+    SellerRef,
+    VariantView,
+)
+from marketplace_core.ports import UnitOfWork
+
+__all__ = [
+    "CatalogStore",
+    "Frame",
+    "ImageRecord",
+    "Position",
+    "ProductRecord",
+    "Short",
+    "StockChange",
+    "StockRecord",
+    "StockStore",
+    "VariantRecord",
+]
+
+Position = tuple[Any, ...]
+ReservationStatus = Literal["held", "expired", "committed", "released"]
+
+
+class ImageRecord(Struct):
+    """``key`` of the blob; sizes in pixels once they are known."""
+
+    id: str
+    key: str
+    status: Literal["pending", "ready", "rejected"]
+    width: int | None = None
+    height: int | None = None
+
+
+class VariantRecord(Struct, kw_only=True):
+    """``reserved`` and ``allocated`` are read, never written, with the product: only stock methods change them."""
+
+    id: str
+    sku: str
+    title: str
+    options: dict[str, str]
+    price: int | None
+    compare_at: int | None
+    currency: str | None
+    on_hand: int
+    reserved: int = 0
+    allocated: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved - self.allocated
+
+
+class ProductRecord(Struct, kw_only=True):
+    """A whole product with its variants in order: read under a lock, changed, saved."""
+
+    id: str
+    seller_id: str
+    import_key: str | None = None
+    slug: str
+    title: str
+    description: str
+    category_id: str | None
+    attributes: dict[str, Any]
+    images: list[ImageRecord]
+    status: ProductStatus
+    reason_code: str | None
+    rating_average: float | None = None
+    rating_count: int = 0
+    digest: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    variants: list[VariantRecord]
+
+
+class Frame(Struct, frozen=True):
+    """What stands around a product: its seller, and its category if that exists."""
+
+    seller: SellerRef
+    active: bool
+    category: CategoryRef | None
+
+
+class StockRecord(Struct):
+    """A variant's stock under a lock."""
+
+    id: str
+    product_id: str
+    slug: str
+    sku: str
+    on_hand: int
+    reserved: int
+    allocated: int
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved - self.allocated
+
+
+class StockChange(Struct, frozen=True):
+    """Units that can be bought of a variant after a change, and before it."""
+
+    product_id: str
+    slug: str
+    variant_id: str
+    available: int
+    before: int
+
+
+class Short(Struct, frozen=True):
+    """A line that cannot be had: its index and the units that could."""
+
+    index: int
+    available: int
+
+
+class CatalogStore(ABC):
+    """Products, categories and what is known of sellers."""
+
+    # for shoppers: published products of active sellers only
+
+    @abstractmethod
+    async def list_cards(self, query: ProductQuery, after: Position | None) -> list[tuple[Card, Position]]:
+        """One more than a page, in the query's sort, with each card's sort key."""
+
+    @abstractmethod
+    async def find_page(self, id_or_slug: str) -> ProductPage | None: ...
+
+    @abstractmethod
+    async def find_moved(self, slug: str) -> str | None:
+        """The slug that a former slug's product has now, if shoppers see it."""
+
+    @abstractmethod
+    async def list_categories(self) -> list[CategoryNode]: ...
+
+    @abstractmethod
+    async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
+        """Those that exist, in any state."""
+
+    # for sellers
+
+    @abstractmethod
+    async def get_product(self, seller_id: str, product_id: str) -> ProductRecord | None: ...
+
+    @abstractmethod
+    async def list_products(
+        self, seller_id: str, query: SellerProductQuery, after: Position | None
+    ) -> list[tuple[ProductRecord, Position]]: ...
+
+    @abstractmethod
+    async def lock_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> ProductRecord | None:
+        """The product and its stock, held until the unit ends."""
+
+    @abstractmethod
+    async def frame(self, uow: UnitOfWork, seller_id: str, category_id: str | None) -> Frame | None:
+        """None: no such seller."""
+
+    @abstractmethod
+    async def save_products(self, uow: UnitOfWork, products: Sequence[ProductRecord]) -> None:
+        """Insert or overwrite; a variant that the record lacks goes away. A former slug is kept as a redirect.
+
+        :raises Conflict: ``catalog.sku_taken``. :raises Invalid: a combination of options twice.
+        """
+
+    @abstractmethod
+    async def delete_product(self, uow: UnitOfWork, product_id: str) -> None: ...
+
+    @abstractmethod
+    async def lock_imported(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> list[ProductRecord]:
+        """Products by ``(seller id, import key)``, held until the unit ends."""
+
+    @abstractmethod
+    async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Product id by ``(seller id, sku)`` of those that exist."""
+
+    # categories and sellers
+
+    @abstractmethod
+    async def ensure_categories(self, uow: UnitOfWork, paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+        """Category ids by path of names; what is missing is made."""
+
+    @abstractmethod
+    async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
+        """False: its parent does not exist."""
+
+    @abstractmethod
+    async def save_seller(self, uow: UnitOfWork, seller: SellerRef, *, active: bool, version: int) -> None:
+        """Unless a later version is known."""
+
+
+class StockStore(ABC):
+    """Units of variants. Safe for any caller: what is available never goes below zero, whoever asks at once."""
+
+    @abstractmethod
+    async def lock_skus(self, uow: UnitOfWork, seller_id: str, skus: Sequence[str]) -> dict[str, StockRecord]:
+        """Stock by sku, held until the unit ends."""
+
+    @abstractmethod
+    async def save_on_hand(self, uow: UnitOfWork, records: Sequence[StockRecord]) -> None: ...
+
+    @abstractmethod
+    async def save_prices(
+        self, uow: UnitOfWork, seller_id: str, prices: Mapping[str, tuple[int, int | None, str]]
+    ) -> dict[str, tuple[str, bool]]:
+        """Set ``(price, compare_at, currency)`` by sku; gives ``(product id, changed)`` of each sku that exists."""
+
+    @abstractmethod
+    async def reserve(
+        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime
+    ) -> tuple[list[ReservedLine], datetime, list[StockChange]] | list[Short]:
+        """Hold all lines or none, in one locking order; equal variants add up.
+
+        The same ``key`` gives what it gave, and changes nothing: also when it was expired, committed or released since.
+        """
+
+    @abstractmethod
+    async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None: ...
+
+    @abstractmethod
+    async def release(self, uow: UnitOfWork, key: str) -> list[StockChange]:
+        """Give back what is held. An unknown key is remembered, so that a late ``reserve`` by it holds nothing."""
+
+    @abstractmethod
+    async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
+        """Allocate what is held; of an expired one take it anew. None: no such reservation, or it was released."""
+
+    @abstractmethod
+    async def restock(self, uow: UnitOfWork, key: str) -> list[StockChange]:
+        """Nothing is allocated or held under ``key`` afterwards."""
+
+    @abstractmethod
+    async def expire(self, uow: UnitOfWork, limit: int) -> list[StockChange]:
+        """Give back what was held longer than agreed; at most ``limit`` reservations."""
+
+    @abstractmethod
+    async def deallocate(self, uow: UnitOfWork, lines: Sequence[StockLine], *, shipped: bool) -> list[StockChange]:
+        """Allocated units leave: shipped ones from the shelf too, cancelled ones become available."""

@@ -1,0 +1,352 @@
+"""The catalogue in PostgreSQL. Rows are made into JSON by the server and decoded once, into the types that leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from marketplace_catalog.domain import CategoryNode, category_slug
+from marketplace_catalog.store import CatalogStore, Frame, Position, ProductRecord
+from marketplace_core.adapters.postgres import Connection, Database, UniqueViolation, json_text
+from marketplace_core.capabilities.catalog import (
+    Card,
+    CategoryRef,
+    ProductPage,
+    ProductQuery,
+    SellerProductQuery,
+    SellerRef,
+    VariantView,
+)
+from marketplace_core.errors import Conflict, Invalid, Problem
+from marketplace_core.ports import UnitOfWork
+from marketplace_core.values import new_id
+
+__all__ = ["PostgresCatalogStore"]
+
+_MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
+_IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
+_READY = "jsonb_path_query_first(p.images, '$[*] ? (@.status == \"ready\")')"
+_RATING = "json_build_object('average', round(p.rating_average::numeric, 2)::float8, 'count', p.rating_count)"
+
+_CARD = f"""
+json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
+  'seller', json_build_object('id', s.id, 'name', s.name),
+  'price', {_MONEY.format("p.price", "p.currency")}, 'compare_at', {_MONEY.format("p.compare_at", "p.currency")},
+  'image', (SELECT {_IMAGE} FROM (SELECT {_READY} AS i) AS first WHERE i IS NOT NULL),
+  'rating', {_RATING},
+  'in_stock', EXISTS (SELECT FROM catalog.variants v
+    WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
+"""
+
+#: per sort: the expression of its key as text, the order, the comparison that begins after a key
+_SORTS = {
+    "newest": ("p.created_at::text", "p.created_at DESC, p.id DESC", "(p.created_at, p.id) < (${0}::text::timestamptz, ${1})"),
+    "price": ("p.price::text", "p.price, p.id", "(p.price, p.id) > (${0}::text::bigint, ${1})"),
+    "-price": ("p.price::text", "p.price DESC, p.id DESC", "(p.price, p.id) < (${0}::text::bigint, ${1})"),
+    "rating": (
+        "coalesce(p.rating_average, 0)::text",
+        "coalesce(p.rating_average, 0) DESC, p.id DESC",
+        "(coalesce(p.rating_average, 0), p.id) < (${0}::text::float8, ${1})",
+    ),
+}
+
+_PAGE = f"""
+SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
+  'category', CASE WHEN c.id IS NOT NULL
+    THEN json_build_object('id', c.id, 'slug', c.slug, 'name', c.name, 'path', c.path) END,
+  'attributes', p.attributes,
+  'images', (SELECT coalesce(json_agg({_IMAGE}), '[]') FROM jsonb_array_elements(p.images) AS i
+             WHERE i->>'status' = 'ready'),
+  'seller', json_build_object('id', s.id, 'name', s.name),
+  'rating', {_RATING},
+  'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
+      'options', v.options, 'price', {_MONEY.format("v.price", "v.currency")},
+      'compare_at', {_MONEY.format("v.compare_at", "v.currency")},
+      'available', v.on_hand - v.reserved - v.allocated) ORDER BY v.position), '[]')
+    FROM catalog.variants v WHERE v.product_id = p.id))::text AS page
+FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id AND s.active
+LEFT JOIN catalog.categories c ON c.id = p.category_id
+WHERE (p.id = $1 OR p.slug = $1) AND p.status = 'published'
+"""
+
+_RECORD = """
+json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_key, 'slug', p.slug, 'title', p.title,
+  'description', p.description, 'category_id', p.category_id, 'attributes', p.attributes, 'images', p.images,
+  'status', p.status, 'reason_code', p.reason_code, 'rating_average', p.rating_average,
+  'rating_count', p.rating_count, 'digest', p.digest, 'created_at', p.created_at, 'updated_at', p.updated_at,
+  'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
+      'options', v.options, 'price', v.price, 'compare_at', v.compare_at, 'currency', v.currency,
+      'on_hand', v.on_hand, 'reserved', v.reserved, 'allocated', v.allocated) ORDER BY v.position), '[]')
+    FROM catalog.variants v WHERE v.product_id = p.id))::text AS record
+"""
+
+_VARIANTS = """
+SELECT json_build_object('id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
+  'sku', v.sku, 'title', p.title || CASE WHEN v.title = '' THEN '' ELSE ' - ' || v.title END, 'options', v.options,
+  'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
+  'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
+  'available', v.on_hand - v.reserved - v.allocated,
+  'buyable', p.status = 'published' AND s.active AND v.price IS NOT NULL,
+  'category_id', p.category_id, 'tax_class', 'standard')::text AS variant
+FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN catalog.sellers s ON s.id = p.seller_id
+WHERE v.id = ANY($1::text[])
+"""
+
+_SAVE = """
+WITH item AS (
+  SELECT value AS p FROM jsonb_array_elements($1::text::jsonb)
+), product AS (
+  SELECT r.* FROM item, jsonb_to_record(p) AS r(id text, seller_id text, import_key text, slug text, title text,
+    description text, category_id text, attributes jsonb, images jsonb, status text, reason_code text, digest text,
+    created_at timestamptz, updated_at timestamptz, price bigint, compare_at bigint, currency text)
+), moved AS (
+  INSERT INTO catalog.slugs (slug, product_id)
+  SELECT o.slug, o.id FROM catalog.products o JOIN product USING (id) WHERE o.slug <> product.slug
+  ON CONFLICT (slug) DO UPDATE SET product_id = excluded.product_id
+), saved AS (
+  INSERT INTO catalog.products AS o (id, seller_id, import_key, slug, title, description, category_id, attributes,
+    images, status, reason_code, digest, created_at, updated_at, price, compare_at, currency)
+  SELECT id, seller_id, import_key, slug, title, description, category_id, attributes, images, status, reason_code,
+    digest, created_at, updated_at, price, compare_at, currency FROM product
+  ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, title = excluded.title, description = excluded.description,
+    category_id = excluded.category_id, attributes = excluded.attributes, images = excluded.images,
+    status = excluded.status, reason_code = excluded.reason_code, digest = excluded.digest,
+    updated_at = excluded.updated_at, price = excluded.price, compare_at = excluded.compare_at,
+    currency = excluded.currency
+), variant AS (
+  SELECT item.p->>'id' AS product_id, item.p->>'seller_id' AS seller_id, v.ordinality::int AS position, r.*
+  FROM item, jsonb_array_elements(item.p->'variants') WITH ORDINALITY AS v,
+    jsonb_to_record(v.value) AS r(id text, sku text, title text, options jsonb, price bigint, compare_at bigint,
+      currency text, on_hand bigint)
+), gone AS (
+  DELETE FROM catalog.variants o USING product
+  WHERE o.product_id = product.id AND NOT EXISTS (SELECT FROM variant WHERE variant.id = o.id)
+)
+INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, options, position, price, compare_at,
+  currency, on_hand)
+SELECT id, product_id, seller_id, sku, title, options, position, price, compare_at, currency, on_hand FROM variant
+ON CONFLICT (id) DO UPDATE SET sku = excluded.sku, title = excluded.title, options = excluded.options,
+  position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
+  currency = excluded.currency, on_hand = excluded.on_hand
+"""
+
+
+class PostgresCatalogStore(CatalogStore):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_cards(self, query: ProductQuery, after: Position | None) -> list[tuple[Card, Position]]:
+        key, order, comparison = _SORTS[query.sort]
+        params: list[Any] = []
+        where = ["p.status = 'published'", "s.active"]
+
+        def param(value: Any) -> str:
+            params.append(value)
+            return f"${len(params)}"
+
+        if query.category is not None:
+            given = param(query.category)
+            where.append(
+                "p.category_id IN (SELECT below.id FROM catalog.categories top JOIN catalog.categories below"
+                f" ON below.id = top.id OR top.id = ANY(below.ancestors) WHERE top.id = {given} OR top.slug = {given})"
+            )
+        if query.seller is not None:
+            where.append(f"p.seller_id = {param(query.seller)}")
+        if query.min_price is not None:
+            where.append(f"p.price >= {param(query.min_price)}::bigint")
+        if query.max_price is not None:
+            where.append(f"p.price <= {param(query.max_price)}::bigint")
+        if after is not None:
+            params += after
+            where.append(comparison.format(len(params) - 1, len(params)))
+        limit = param(query.size + 1)
+        rows = await self._database.fetch(
+            f"SELECT {_CARD}, {key} AS position, p.id FROM catalog.products p"
+            f" JOIN catalog.sellers s ON s.id = p.seller_id WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {limit}::int",
+            *params,
+        )
+        return [(msgspec.json.decode(row["card"], type=Card), (row["position"], row["id"])) for row in rows]
+
+    async def find_page(self, id_or_slug: str) -> ProductPage | None:
+        page = await self._database.value(_PAGE, id_or_slug)
+        return None if page is None else msgspec.json.decode(page, type=ProductPage)
+
+    async def find_moved(self, slug: str) -> str | None:
+        found: str | None = await self._database.value(
+            "SELECT p.slug FROM catalog.slugs o JOIN catalog.products p ON p.id = o.product_id AND p.status = 'published'"
+            " JOIN catalog.sellers s ON s.id = p.seller_id AND s.active WHERE o.slug = $1",
+            slug,
+        )
+        return found
+
+    async def list_categories(self) -> list[CategoryNode]:
+        rows = await self._database.fetch(
+            "SELECT c.id, c.parent_id, c.slug, c.name, count(s.id) AS count FROM catalog.categories c"
+            " LEFT JOIN catalog.products p ON p.category_id = c.id AND p.status = 'published'"
+            " LEFT JOIN catalog.sellers s ON s.id = p.seller_id AND s.active GROUP BY c.id"
+        )
+        return [CategoryNode(**row) for row in rows]
+
+    async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
+        rows = await self._database.fetch(_VARIANTS, list(ids))
+        return [msgspec.json.decode(row["variant"], type=VariantView) for row in rows]
+
+    # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def get_product(self, seller_id: str, product_id: str) -> ProductRecord | None:
+        text = await self._database.value(
+            f"SELECT {_RECORD} FROM catalog.products p WHERE p.id = $1 AND p.seller_id = $2",
+            product_id,
+            seller_id,
+        )
+        return None if text is None else _record(text)
+
+    async def list_products(
+        self, seller_id: str, query: SellerProductQuery, after: Position | None
+    ) -> list[tuple[ProductRecord, Position]]:
+        rows = await self._database.fetch(
+            f"SELECT {_RECORD}, p.created_at::text AS position, p.id FROM catalog.products p"
+            " WHERE p.seller_id = $1 AND ($2::text IS NULL OR p.status = $2::text) AND ($3::text IS NULL OR EXISTS"
+            " (SELECT FROM catalog.variants v WHERE v.product_id = p.id AND v.sku = $3::text))"
+            " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
+            " AND ($5::text IS NULL OR (p.created_at, p.id) < ($5::text::timestamptz, $6::text))"
+            " ORDER BY p.created_at DESC, p.id DESC LIMIT $7::int",
+            seller_id,
+            query.status,
+            query.sku,
+            query.updated_after,
+            *(after or (None, None)),
+            query.size + 1,
+        )
+        return [(_record(row["record"]), (row["position"], row["id"])) for row in rows]
+
+    async def lock_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> ProductRecord | None:
+        connection = self._database.on(uow)
+        # Variants first, in id order, as everybody locks them; then the product.
+        await connection.execute("SELECT FROM catalog.variants WHERE product_id = $1 ORDER BY id FOR UPDATE", product_id)
+        await connection.execute("SELECT FROM catalog.products WHERE id = $1 FOR UPDATE", product_id)
+        text = await connection.value(
+            f"SELECT {_RECORD} FROM catalog.products p WHERE p.id = $1 AND p.seller_id = $2",
+            product_id,
+            seller_id,
+        )
+        return None if text is None else _record(text)
+
+    async def frame(self, uow: UnitOfWork, seller_id: str, category_id: str | None) -> Frame | None:
+        row = await self._database.on(uow).row(
+            "SELECT s.name AS seller_name, s.active, c.id, c.slug, c.name, c.path FROM catalog.sellers s"
+            " LEFT JOIN catalog.categories c ON c.id = $2 WHERE s.id = $1",
+            seller_id,
+            category_id,
+        )
+        if row is None:
+            return None
+        category = CategoryRef(row["id"], row["slug"], row["name"], row["path"]) if row["id"] else None
+        return Frame(SellerRef(seller_id, row["seller_name"]), row["active"], category)
+
+    async def save_products(self, uow: UnitOfWork, products: Sequence[ProductRecord]) -> None:
+        connection = self._database.on(uow)
+        await _unique(connection, _SAVE, json_text([_with_lowest(product) for product in products]))
+
+    async def delete_product(self, uow: UnitOfWork, product_id: str) -> None:
+        await self._database.on(uow).execute("DELETE FROM catalog.products WHERE id = $1", product_id)
+
+    async def lock_imported(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> list[ProductRecord]:
+        connection = self._database.on(uow)
+        wanted = json_text([{"seller_id": seller_id, "import_key": key} for seller_id, key in keys])
+        found = (
+            "FROM catalog.products p JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text)"
+            " ON (p.seller_id, p.import_key) = (w.seller_id, w.import_key)"
+        )
+        await connection.execute(
+            f"SELECT FROM catalog.variants WHERE product_id IN (SELECT p.id {found}) ORDER BY id FOR UPDATE",
+            wanted,
+        )
+        rows = await connection.fetch(f"SELECT {_RECORD} {found} FOR UPDATE OF p", wanted)
+        return [_record(row["record"]) for row in rows]
+
+    async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        rows = await self._database.on(uow).fetch(
+            "SELECT v.seller_id, v.sku, v.product_id FROM catalog.variants v"
+            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, sku text) USING (seller_id, sku)",
+            json_text([{"seller_id": seller_id, "sku": sku} for seller_id, sku in skus]),
+        )
+        return {(row["seller_id"], row["sku"]): row["product_id"] for row in rows}
+
+    # ── categories and sellers ───────────────────────────────────────────────────────────────────────────────
+
+    async def ensure_categories(self, uow: UnitOfWork, paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+        connection = self._database.on(uow)
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalog.categories', 0))")
+        rows = await connection.fetch("SELECT id, path FROM catalog.categories")
+        known = {tuple(row["path"]): row["id"] for row in rows}
+        missing = {path[:depth] for path in paths for depth in range(1, len(path) + 1)} - known.keys()
+        for path in sorted(missing, key=lambda path: (len(path), path)):
+            id_ = known[path] = new_id()
+            parent = known.get(path[:-1])
+            await _insert_category(connection, CategoryNode(id_, parent, category_slug(path[-1], id_), path[-1], 0))
+        return known
+
+    async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
+        return await _insert_category(self._database.on(uow), node)
+
+    async def save_seller(self, uow: UnitOfWork, seller: SellerRef, *, active: bool, version: int) -> None:
+        await self._database.on(uow).execute(
+            "INSERT INTO catalog.sellers AS s (id, name, active, version) VALUES ($1, $2, $3, $4)"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, active = excluded.active, version = excluded.version"
+            " WHERE s.version <= excluded.version",
+            seller.id,
+            seller.name,
+            active,
+            version,
+        )
+
+
+def _record(text: str) -> ProductRecord:
+    return msgspec.json.decode(text, type=ProductRecord)
+
+
+def _with_lowest(product: ProductRecord) -> dict[str, Any]:
+    """The row of a product carries the price of its cheapest variant, by which lists are sorted."""
+    priced = [variant for variant in product.variants if variant.price is not None]
+    lowest = min(priced, key=lambda variant: variant.price or 0, default=None)
+    row: dict[str, Any] = msgspec.to_builtins(product)
+    row |= {
+        "price": lowest.price if lowest else None,
+        "compare_at": lowest.compare_at if lowest else None,
+        "currency": lowest.currency if lowest else None,
+    }
+    return row
+
+
+async def _insert_category(connection: Connection, node: CategoryNode) -> bool:
+    row = await _unique(
+        connection,
+        "INSERT INTO catalog.categories (id, parent_id, slug, name, ancestors, path)"
+        " SELECT $1, $2::text, $3, $4::text, coalesce(up.ancestors || up.id, '{}'), coalesce(up.path, '{}') || $4::text"
+        " FROM (SELECT 1) AS one LEFT JOIN catalog.categories up ON up.id = $2::text"
+        " WHERE $2::text IS NULL OR up.id IS NOT NULL RETURNING id",
+        node.id,
+        node.parent_id,
+        node.slug,
+        node.name,
+    )
+    return bool(row)
+
+
+async def _unique(connection: Connection, sql: str, *params: Any) -> list[dict[str, Any]]:
+    try:
+        return await connection.fetch(sql, *params)
+    except UniqueViolation as error:
+        if error.constraint == "variants_sku":
+            raise Conflict("catalog.sku_taken", "Another variant of this seller has that SKU.") from error
+        if error.constraint == "variants_options":
+            problem = Problem("/variants", "duplicate", "Two variants have the same options.")
+            raise Invalid([problem]) from error
+        if error.constraint == "categories_parent_id_name_key":
+            raise Invalid([Problem("/name", "duplicate", "Its parent has a category of that name.")]) from error
+        raise

@@ -1,0 +1,231 @@
+"""Stock in PostgreSQL. Every method locks variants in the order of their ids, so that two never wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from marketplace_catalog.domain import StockLine, add_up, shortages
+from marketplace_catalog.store import Short, StockChange, StockRecord, StockStore
+from marketplace_core.adapters.postgres import Connection, Database, Row, json_text
+from marketplace_core.capabilities.catalog import ReservedLine
+from marketplace_core.ports import UnitOfWork
+
+__all__ = ["PostgresStockStore"]
+
+_LINE = """
+json_build_object('variant_id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
+  'sku', v.sku, 'title', p.title, 'options', v.options,
+  'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
+  'quantity', 0, 'unit_price', json_build_object('amount', coalesce(v.price, 0), 'currency', coalesce(v.currency, 'XXX')),
+  'category_id', p.category_id, 'tax_class', 'standard')::text AS line
+"""
+
+#: What a reservation looks at, variants locked. $1: variant ids.
+_LOCK_LINES = f"""
+SELECT v.id, v.product_id, v.sku, v.on_hand, v.reserved, v.allocated,
+  p.status = 'published' AND s.active AND v.price IS NOT NULL AS buyable, {_LINE}
+FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN catalog.sellers s ON s.id = p.seller_id
+WHERE v.id = ANY($1::text[]) ORDER BY v.id FOR UPDATE OF v
+"""
+
+#: Take the reservation's key, or wait for whoever is taking it. $1 key, $2 lines, $3 expires_at, $4 now, $5 status
+_CLAIM = """
+INSERT INTO catalog.reservations (key, status, lines, expires_at, created_at)
+VALUES ($1, $5, $2::text::jsonb, $3, $4) ON CONFLICT (key) DO NOTHING RETURNING key
+"""
+
+#: Change stock by so much, variants locked in the order of their ids. $1: [{id, reserved, allocated, on_hand}], $2: ids
+_MOVE = """
+WITH locked AS MATERIALIZED (SELECT id FROM catalog.variants WHERE id = ANY($2::text[]) ORDER BY id FOR UPDATE)
+UPDATE catalog.variants v SET reserved = v.reserved + m.reserved, allocated = v.allocated + m.allocated,
+  on_hand = v.on_hand + m.on_hand
+FROM jsonb_to_recordset($1::text::jsonb) AS m(id text, reserved bigint, allocated bigint, on_hand bigint),
+  catalog.products p
+WHERE v.id = m.id AND v.id IN (SELECT id FROM locked) AND p.id = v.product_id
+RETURNING v.product_id, p.slug, v.id AS variant_id, v.on_hand - v.reserved - v.allocated AS available,
+  v.on_hand - v.reserved - v.allocated - m.on_hand + m.reserved + m.allocated AS before
+"""
+
+
+class PostgresStockStore(StockStore):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def lock_skus(self, uow: UnitOfWork, seller_id: str, skus: Sequence[str]) -> dict[str, StockRecord]:
+        rows = await self._database.on(uow).fetch(
+            "SELECT v.id, v.product_id, p.slug, v.sku, v.on_hand, v.reserved, v.allocated FROM catalog.variants v"
+            " JOIN catalog.products p ON p.id = v.product_id"
+            " WHERE v.seller_id = $1 AND v.sku = ANY($2::text[]) ORDER BY v.id FOR UPDATE OF v",
+            seller_id,
+            list(skus),
+        )
+        return {row["sku"]: StockRecord(**row) for row in rows}
+
+    async def save_on_hand(self, uow: UnitOfWork, records: Sequence[StockRecord]) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE catalog.variants v SET on_hand = m.on_hand"
+            " FROM jsonb_to_recordset($1::text::jsonb) AS m(id text, on_hand bigint) WHERE v.id = m.id",
+            json_text(records),
+        )
+
+    async def save_prices(
+        self, uow: UnitOfWork, seller_id: str, prices: Mapping[str, tuple[int, int | None, str]]
+    ) -> dict[str, tuple[str, bool]]:
+        connection = self._database.on(uow)
+        await self.lock_skus(uow, seller_id, list(prices))
+        rows = await connection.fetch(
+            "WITH given AS (SELECT * FROM jsonb_to_recordset($2::text::jsonb)"
+            "   AS g(sku text, price bigint, compare_at bigint, currency text)),"
+            " changed AS (UPDATE catalog.variants v SET price = g.price, compare_at = g.compare_at, currency = g.currency"
+            "   FROM given g WHERE v.seller_id = $1 AND v.sku = g.sku AND (v.price, v.compare_at, v.currency)"
+            "   IS DISTINCT FROM (g.price, g.compare_at, g.currency) RETURNING v.sku)"
+            " SELECT v.sku, v.product_id, v.sku IN (SELECT sku FROM changed) AS changed"
+            " FROM catalog.variants v JOIN given USING (sku) WHERE v.seller_id = $1",
+            seller_id,
+            json_text(
+                [
+                    {"sku": sku, "price": price, "compare_at": compare_at, "currency": currency}
+                    for sku, (price, compare_at, currency) in prices.items()
+                ]
+            ),
+        )
+        return {row["sku"]: (row["product_id"], row["changed"]) for row in rows}
+
+    # ── reservations ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def reserve(
+        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime
+    ) -> tuple[list[ReservedLine], datetime, list[StockChange]] | list[Short]:
+        connection = self._database.on(uow)
+        rows = {row["id"]: row for row in await connection.fetch(_LOCK_LINES, sorted({x.variant_id for x in lines}))}
+        available = {id_: _available(row) if row["buyable"] else 0 for id_, row in rows.items()}
+        short = shortages(lines, available)
+        if short:
+            # Of a repeat there may be too little by now: what was held is its answer all the same.
+            known = await self._reserved(connection, key)
+            return known or [Short(index, units) for index, units in short]
+        frozen = [_frozen(rows[line.variant_id]["line"], line.quantity) for line in lines]
+        if not await connection.row(_CLAIM, key, json_text(frozen), expires_at, uow.now, "held"):
+            known = await self._reserved(connection, key)
+            return known or [Short(index, 0) for index in range(len(lines))]
+        moves = [_move(id_, reserved=units) for id_, units in add_up(lines).items()]
+        return frozen, expires_at, await self._move(connection, moves)
+
+    async def _reserved(
+        self, connection: Connection, key: str
+    ) -> tuple[list[ReservedLine], datetime, list[StockChange]] | None:
+        row = await connection.row(
+            "SELECT lines::text AS lines, expires_at FROM catalog.reservations WHERE key = $1 AND lines <> '[]'", key
+        )
+        return None if row is None else (_lines(row), row["expires_at"], [])
+
+    async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE catalog.reservations SET expires_at = greatest(expires_at, $2) WHERE key = $1 AND status = 'held'",
+            key,
+            until,
+        )
+
+    async def release(self, uow: UnitOfWork, key: str) -> list[StockChange]:
+        connection = self._database.on(uow)
+        if await connection.row(_CLAIM, key, "[]", uow.now, uow.now, "released"):
+            return []
+        row = await self._lock_reservation(connection, key)
+        if row["status"] == "held":
+            await self._set_status(connection, key, "released")
+            return await self._move(connection, [_move(id_, reserved=-units) for id_, units in _units(row).items()])
+        if row["status"] == "expired":
+            await self._set_status(connection, key, "released")
+        return []
+
+    async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
+        connection = self._database.on(uow)
+        row = await self._lock_reservation(connection, key)
+        if not row or row["status"] == "released":
+            return None
+        if row["status"] == "committed":
+            return []
+        units = _units(row)
+        if row["status"] == "expired":
+            short = await self._short(connection, _lines(row), list(units))
+            if short:
+                return short
+            moves = [_move(id_, allocated=count) for id_, count in units.items()]
+        else:
+            moves = [_move(id_, reserved=-count, allocated=count) for id_, count in units.items()]
+        await self._set_status(connection, key, "committed")
+        return await self._move(connection, moves)
+
+    async def restock(self, uow: UnitOfWork, key: str) -> list[StockChange]:
+        connection = self._database.on(uow)
+        row = await self._lock_reservation(connection, key)
+        if not row or row["status"] in {"released", "expired"}:
+            return []
+        await self._set_status(connection, key, "released")
+        field = "allocated" if row["status"] == "committed" else "reserved"
+        return await self._move(connection, [_move(id_, **{field: -units}) for id_, units in _units(row).items()])
+
+    async def expire(self, uow: UnitOfWork, limit: int) -> list[StockChange]:
+        connection = self._database.on(uow)
+        rows = await connection.fetch(
+            "UPDATE catalog.reservations SET status = 'expired' WHERE key IN (SELECT key FROM catalog.reservations"
+            " WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2::int FOR UPDATE SKIP LOCKED)"
+            " RETURNING lines::text AS lines",
+            uow.now,
+            limit,
+        )
+        units = add_up(StockLine(line.variant_id, line.quantity) for row in rows for line in _lines(row))
+        return await self._move(connection, [_move(id_, reserved=-count) for id_, count in units.items()])
+
+    async def deallocate(self, uow: UnitOfWork, lines: Sequence[StockLine], *, shipped: bool) -> list[StockChange]:
+        units = add_up(lines)
+        moves = [_move(id_, allocated=-count, on_hand=-count if shipped else 0) for id_, count in units.items()]
+        return await self._move(self._database.on(uow), moves)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _lock_reservation(self, connection: Connection, key: str) -> Row:
+        row = await connection.row(
+            "SELECT status, lines::text AS lines FROM catalog.reservations WHERE key = $1 FOR UPDATE", key
+        )
+        return row or {}
+
+    async def _set_status(self, connection: Connection, key: str, status: str) -> None:
+        await connection.execute("UPDATE catalog.reservations SET status = $2 WHERE key = $1", key, status)
+
+    async def _short(self, connection: Connection, lines: Sequence[ReservedLine], ids: list[str]) -> list[Short]:
+        rows = await connection.fetch(_LOCK_LINES, ids)
+        available = {row["id"]: _available(row) if row["buyable"] else 0 for row in rows}
+        wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
+        return [Short(index, units) for index, units in shortages(wanted, available)]
+
+    async def _move(self, connection: Connection, moves: Sequence[dict[str, Any]]) -> list[StockChange]:
+        if not moves:
+            return []
+        rows = await connection.fetch(_MOVE, json_text(moves), [move["id"] for move in moves])
+        return [StockChange(**row) for row in rows]
+
+
+def _available(row: Row) -> int:
+    units: int = row["on_hand"] - row["reserved"] - row["allocated"]
+    return units
+
+
+def _frozen(text: str, quantity: int) -> ReservedLine:
+    return msgspec.structs.replace(msgspec.json.decode(text, type=ReservedLine), quantity=quantity)
+
+
+def _lines(row: Row) -> list[ReservedLine]:
+    return msgspec.json.decode(row["lines"], type=list[ReservedLine])
+
+
+def _units(row: Row) -> dict[str, int]:
+    return add_up(StockLine(line.variant_id, line.quantity) for line in _lines(row))
+
+
+def _move(id_: str, *, reserved: int = 0, allocated: int = 0, on_hand: int = 0) -> dict[str, Any]:
+    return {"id": id_, "reserved": reserved, "allocated": allocated, "on_hand": on_hand}

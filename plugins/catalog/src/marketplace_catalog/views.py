@@ -1,0 +1,98 @@
+"""How records leave the service: as the seller sees them, and as shoppers do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from marketplace_catalog.domain import CategoryNode
+from marketplace_catalog.store import Frame, ProductRecord, VariantRecord
+from marketplace_core.capabilities.catalog import (
+    Category,
+    Image,
+    ProductPage,
+    Rating,
+    SellerImage,
+    SellerProduct,
+    SellerVariant,
+    Stock,
+    Variant,
+)
+from marketplace_core.values import Money
+
+__all__ = ["category", "page", "seller_product", "with_urls"]
+
+Url = Callable[[str], str]
+
+
+def seller_product(record: ProductRecord, url: Url) -> SellerProduct:
+    return SellerProduct(
+        id=record.id,
+        slug=record.slug,
+        title=record.title,
+        description=record.description,
+        category_id=record.category_id,
+        attributes=record.attributes,
+        images=[
+            SellerImage(image.id, url(image.key) if image.status == "ready" else None, image.status) for image in record.images
+        ],
+        status=record.status,
+        reason_code=record.reason_code,
+        updated_at=record.updated_at,
+        variants=[
+            SellerVariant(
+                id=variant.id,
+                sku=variant.sku,
+                title=variant.title,
+                options=variant.options,
+                price=_money(variant.price, variant.currency),
+                compare_at=_money(variant.compare_at, variant.currency),
+                stock=Stock(variant.on_hand, variant.reserved + variant.allocated, variant.available),
+            )
+            for variant in record.variants
+        ],
+    )
+
+
+def page(record: ProductRecord, frame: Frame, url: Url) -> ProductPage | None:
+    """What shoppers see; None if they do not see it."""
+    if record.status != "published" or not frame.active:
+        return None
+    return ProductPage(
+        id=record.id,
+        slug=record.slug,
+        title=record.title,
+        description=record.description,
+        category=frame.category,
+        attributes=record.attributes,
+        images=[Image(url(image.key), image.width, image.height) for image in record.images if image.status == "ready"],
+        seller=frame.seller,
+        rating=Rating(record.rating_average, record.rating_count),
+        variants=[_variant(variant) for variant in record.variants],
+    )
+
+
+def _variant(variant: VariantRecord) -> Variant:
+    return Variant(
+        id=variant.id,
+        sku=variant.sku,
+        title=variant.title,
+        options=variant.options,
+        price=Money(variant.price or 0, variant.currency or "XXX"),
+        compare_at=_money(variant.compare_at, variant.currency),
+        available=variant.available,
+    )
+
+
+def with_urls(images: Sequence[Image], url: Url) -> list[Image]:
+    """A store knows pictures by the keys of their blobs."""
+    return [replace(image, url=url(image.url)) for image in images]
+
+
+def category(node: CategoryNode) -> Category:
+    return Category(node.id, node.slug, node.name, node.count, [category(child) for child in node.children])
+
+
+def _money(amount: int | None, currency: str | None) -> Money | None:
+    return None if amount is None or currency is None else Money(amount, currency)

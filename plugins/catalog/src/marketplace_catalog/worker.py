@@ -1,0 +1,19 @@
+"""What the catalogue does in a worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from marketplace_catalog.service import CatalogService
+from marketplace_core.hookspecs import Schedule
+
+__all__ = ["SCHEDULES", "SUBSCRIPTIONS"]
+
+SUBSCRIPTIONS = (
+    CatalogService.on_product_changed,
+    CatalogService.on_seller_changed,
+    CatalogService.on_package_shipped,
+    CatalogService.on_items_cancelled,
+)
+
+SCHEDULES = (Schedule("catalog.expire_reservations", CatalogService.expire_reservations, timedelta(seconds=5)),)

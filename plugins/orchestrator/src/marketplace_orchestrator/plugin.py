@@ -1,0 +1,67 @@
+"""The orchestrator plugin's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
+from marketplace_core.capabilities.orchestrator import Orchestrator
+from marketplace_core.context import PluginContext
+from marketplace_core.hookspecs import Migration, PluginInfo, Task, hookimpl, migrations_of
+from marketplace_core.http.routing import Router
+from marketplace_core.sagas import Performer
+from marketplace_orchestrator import router, worker
+from marketplace_orchestrator.config import OrchestratorConfig
+from marketplace_orchestrator.service import OrchestratorService, StoredWaits, note_try, park
+from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
+
+STORES = {"postgres": lambda context: PostgresOrchestratorStore(context.database)}
+
+
+@hookimpl
+def info() -> PluginInfo:
+    return PluginInfo(name="orchestrator", version="0.1.0.dev0", provides="orchestrator", stores=("postgres",), exclusive=True)
+
+
+@hookimpl
+def settings() -> type[OrchestratorConfig]:
+    return OrchestratorConfig
+
+
+@hookimpl
+def migrations() -> Sequence[Migration]:
+    return migrations_of(__package__)
+
+
+@hookimpl
+def provide_orchestrator(context: PluginContext) -> Orchestrator:
+    store = context.store(STORES)
+    url = engine_url(context.database.dsn)
+    engine = DbosSagas(
+        url,
+        context.sagas,
+        Performer(lambda: context.ports, note_try(store, context.clock)),
+        context.clock,
+        waits=StoredWaits(store),
+        park=park(store, context.clock),
+    )
+    tick_seconds = context.config(OrchestratorConfig).tick_seconds
+    return OrchestratorService(
+        context.units, store, context.sagas, engine, lambda: DbosReader(url), context.clock, tick_seconds
+    )
+
+
+@hookimpl
+def routers(context: PluginContext) -> Sequence[Router]:
+    return router.routers(context.port(Orchestrator))
+
+
+@hookimpl
+def tasks() -> Sequence[Task]:
+    return worker.TASKS
+
+
+@hookimpl
+def subscriptions(context: PluginContext) -> Sequence[Callable[..., Any]]:
+    return worker.subscriptions(context.sagas)

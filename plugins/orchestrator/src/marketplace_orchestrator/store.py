@@ -1,0 +1,84 @@
+"""The store port of the orchestrator: what an engine does not keep by itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from marketplace_core.errors import Failure
+from marketplace_core.ports import UnitOfWork
+
+__all__ = ["OrchestratorStore", "ParkedSaga", "Try", "Wait"]
+
+
+class Wait(Struct, frozen=True):
+    """A saga that waits for a signal until ``due_at``; ``number`` counts its waits."""
+
+    saga_id: str
+    signal: str
+    number: int
+    due_at: datetime
+
+
+class ParkedSaga(Struct, frozen=True):
+    saga_id: str
+    step: str
+    failure: Failure
+    at: datetime
+
+
+class Try(Struct, frozen=True):
+    """Tries of a step whose outcome was unknown."""
+
+    saga_id: str
+    step: str
+    attempts: int
+    error: str
+    at: datetime
+
+
+class OrchestratorStore(ABC):
+    @abstractmethod
+    async def add_wait(self, wait: Wait) -> None:
+        """Again: nothing."""
+
+    @abstractmethod
+    async def end_wait(self, saga_id: str, signal: str, number: int) -> None: ...
+
+    @abstractmethod
+    async def mark_signalled(self, uow: UnitOfWork, saga_id: str, signal: str) -> None:
+        """The saga can go on by itself now."""
+
+    @abstractmethod
+    async def due_waits(self, now: datetime) -> list[Wait]: ...
+
+    @abstractmethod
+    async def count_idle(self, now: datetime) -> int:
+        """Sagas that wait for somebody: for a signal whose time is not over, or for a person."""
+
+    @abstractmethod
+    async def park(self, parked: ParkedSaga) -> None: ...
+
+    @abstractmethod
+    async def request_retry(self, saga_id: str) -> bool:
+        """False: it is not parked."""
+
+    @abstractmethod
+    async def take_retries(self) -> list[ParkedSaga]:
+        """Those whose retry was asked for."""
+
+    @abstractmethod
+    async def unpark(self, saga_id: str, step: str) -> None: ...
+
+    @abstractmethod
+    async def get_parked(self, saga_ids: Sequence[str]) -> dict[str, ParkedSaga]: ...
+
+    @abstractmethod
+    async def note_try(self, tried: Try) -> None: ...
+
+    @abstractmethod
+    async def get_tries(self, saga_id: str) -> dict[str, Try]:
+        """By step."""

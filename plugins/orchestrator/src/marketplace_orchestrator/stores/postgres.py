@@ -1,0 +1,118 @@
+"""The orchestrator's own tables in PostgreSQL, beside those of its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from marketplace_core.adapters.postgres import Database, json_text
+from marketplace_core.errors import Failure
+from marketplace_core.ports import UnitOfWork
+from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, Try, Wait
+
+__all__ = ["PostgresOrchestratorStore"]
+
+
+class PostgresOrchestratorStore(OrchestratorStore):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_wait(self, wait: Wait) -> None:
+        await self._database.execute(
+            "INSERT INTO orchestrator.waits (saga_id, signal, number, due_at, state)"
+            " VALUES ($1, $2, $3::int, $4, 'waiting') ON CONFLICT DO NOTHING",
+            wait.saga_id,
+            wait.signal,
+            wait.number,
+            wait.due_at,
+        )
+
+    async def end_wait(self, saga_id: str, signal: str, number: int) -> None:
+        await self._database.execute(
+            "UPDATE orchestrator.waits SET state = 'over' WHERE (saga_id, signal, number) = ($1, $2, $3::int)",
+            saga_id,
+            signal,
+            number,
+        )
+
+    async def mark_signalled(self, uow: UnitOfWork, saga_id: str, signal: str) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE orchestrator.waits SET state = 'signalled' WHERE saga_id = $1 AND signal = $2 AND state = 'waiting'",
+            saga_id,
+            signal,
+        )
+
+    async def due_waits(self, now: datetime) -> list[Wait]:
+        rows = await self._database.fetch(
+            "SELECT saga_id, signal, number, due_at FROM orchestrator.waits WHERE state = 'waiting' AND due_at <= $1"
+            " ORDER BY due_at LIMIT 100",
+            now,
+        )
+        return [Wait(**row) for row in rows]
+
+    async def count_idle(self, now: datetime) -> int:
+        count: int = await self._database.value(
+            "SELECT (SELECT count(*) FROM orchestrator.waits WHERE state = 'waiting' AND due_at > $1)"
+            " + (SELECT count(*) FROM orchestrator.parked WHERE NOT retry_requested) AS idle",
+            now,
+        )
+        return count
+
+    async def park(self, parked: ParkedSaga) -> None:
+        await self._database.execute(
+            "INSERT INTO orchestrator.parked (saga_id, step, failure, at) VALUES ($1, $2, $3::text::jsonb, $4)"
+            " ON CONFLICT (saga_id) DO UPDATE SET step = excluded.step, failure = excluded.failure, at = excluded.at,"
+            " retry_requested = false WHERE parked.step <> excluded.step",
+            parked.saga_id,
+            parked.step,
+            json_text(parked.failure),
+            parked.at,
+        )
+
+    async def request_retry(self, saga_id: str) -> bool:
+        row = await self._database.row(
+            "UPDATE orchestrator.parked SET retry_requested = true WHERE saga_id = $1 RETURNING saga_id", saga_id
+        )
+        return row is not None
+
+    async def take_retries(self) -> list[ParkedSaga]:
+        rows = await self._database.fetch(
+            "SELECT saga_id, step, failure::text AS failure, at FROM orchestrator.parked WHERE retry_requested LIMIT 100"
+        )
+        return [_parked(**row) for row in rows]
+
+    async def unpark(self, saga_id: str, step: str) -> None:
+        await self._database.execute(
+            "DELETE FROM orchestrator.parked WHERE saga_id = $1 AND step = $2 AND retry_requested", saga_id, step
+        )
+
+    async def get_parked(self, saga_ids: Sequence[str]) -> dict[str, ParkedSaga]:
+        rows = await self._database.fetch(
+            "SELECT saga_id, step, failure::text AS failure, at FROM orchestrator.parked WHERE saga_id = ANY($1::text[])",
+            list(saga_ids),
+        )
+        return {row["saga_id"]: _parked(**row) for row in rows}
+
+    async def note_try(self, tried: Try) -> None:
+        await self._database.execute(
+            "INSERT INTO orchestrator.tries (saga_id, step, attempts, error, at) VALUES ($1, $2, $3::int, $4, $5)"
+            " ON CONFLICT (saga_id, step) DO UPDATE SET attempts = excluded.attempts, error = excluded.error,"
+            " at = excluded.at",
+            tried.saga_id,
+            tried.step,
+            tried.attempts,
+            tried.error,
+            tried.at,
+        )
+
+    async def get_tries(self, saga_id: str) -> dict[str, Try]:
+        rows = await self._database.fetch(
+            "SELECT saga_id, step, attempts, error, at FROM orchestrator.tries WHERE saga_id = $1", saga_id
+        )
+        return {row["step"]: Try(**row) for row in rows}
+
+
+def _parked(saga_id: str, step: str, failure: str, at: datetime) -> ParkedSaga:
+    return ParkedSaga(saga_id, step, msgspec.json.decode(failure, type=Failure), at)

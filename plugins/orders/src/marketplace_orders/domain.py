@@ -1,0 +1,276 @@
+"""An order and its rules: how sums are made, what may be cancelled or shipped, and how far it is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from marketplace_core.values import Money, split_money
+
+__all__ = [
+    "Line",
+    "NotPossible",
+    "Order",
+    "Package",
+    "Shipment",
+    "Timeline",
+    "Units",
+    "cancel_units",
+    "commission",
+    "order_status",
+    "remaining",
+    "ship_units",
+    "tracked",
+    "units_left",
+]
+
+#: how far a package is; an order is as far as its least advanced package
+PROGRESS = ("pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed")
+#: how far a shipment is; its status never goes back
+TRACKING = ("pending", "label_created", "in_transit", "out_for_delivery", "delivered", "returned")
+
+Units = dict[str, int]
+"""Units by line id."""
+
+
+class NotPossible(Exception):
+    """The state does not allow it; the text says why."""
+
+
+@dataclass
+class Line:
+    """A bought variant as it was at that moment. Money in the order's currency; the last three are units."""
+
+    id: str
+    variant_id: str
+    product_id: str
+    sku: str
+    title: str
+    options: dict[str, str]
+    image: str | None
+    quantity: int
+    unit_price: Money
+    subtotal: Money
+    discount: Money
+    tax: Money
+    tax_rate: str
+    total: Money
+    category_id: str | None = None
+    shipped: int = 0
+    cancelled: int = 0
+    returned: int = 0
+
+    @property
+    def left(self) -> int:
+        """Units that are neither shipped nor cancelled."""
+        return self.quantity - self.shipped - self.cancelled
+
+
+@dataclass
+class Option:
+    """How a package is sent."""
+
+    carrier: str
+    service: str
+    days: int
+
+
+@dataclass
+class Timeline:
+    at: datetime
+    type: str
+    actor: str
+    detail: str | None = None
+
+
+@dataclass
+class TrackingEvent:
+    code: str
+    location: str | None
+    occurred_at: datetime
+
+
+@dataclass
+class Shipment:
+    """Units on their way; ``items`` by line id."""
+
+    id: str
+    package_id: str
+    carrier: str
+    service: str
+    status: str
+    tracking_number: str | None
+    tracking_token: str
+    items: Units
+    estimated_delivery: str | None = None
+    events: list[TrackingEvent] = field(default_factory=list)
+
+
+@dataclass
+class Package:
+    """One seller's part. ``commission_rate`` is frozen; ``captured`` is what was asked for with what is shipped."""
+
+    id: str
+    seller_id: str
+    seller_name: str
+    country: str
+    commission_rate: str
+    status: str
+    items: list[Line]
+    option: Option | None
+    subtotal: Money
+    discount: Money
+    tax: Money
+    shipping: Money
+    total: Money
+    captured: Money
+    shipments: list[Shipment] = field(default_factory=list)
+    updated_at: datetime | None = None
+
+
+@dataclass
+class Order:
+    id: str
+    account_id: str | None
+    email: str
+    status: str
+    number: str | None
+    failure_code: str | None
+    failure_detail: str | None
+    address: dict[str, str]
+    packages: list[Package]
+    coupon: str | None
+    tax_included: bool
+    subtotal: Money
+    discount: Money
+    tax: Money
+    shipping: Money
+    total: Money
+    payment: dict[str, object] | None
+    reservation: str
+    cart_id: str | None
+    guest: bool
+    timeline: list[Timeline]
+    created_at: datetime
+    updated_at: datetime
+    complete_at: datetime | None = None
+
+    def package(self, package_id: str) -> Package | None:
+        return next((package for package in self.packages if package.id == package_id), None)
+
+
+# ── how far it is ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def order_status(packages: Sequence[Package]) -> str:
+    """The least advanced of those not cancelled; ``partially_shipped`` where some are further than confirmed."""
+    steps = [PROGRESS.index(package.status) for package in packages if package.status != "cancelled"]
+    if not steps:
+        return "cancelled"
+    least = min(steps)
+    if PROGRESS[least] == "confirmed" and max(steps) > least:
+        return "partially_shipped"
+    return PROGRESS[least]
+
+
+def package_status(package: Package) -> str:
+    """Of a confirmed package, from what became of its units."""
+    if all(line.cancelled == line.quantity for line in package.items):
+        return "cancelled"
+    if any(line.left for line in package.items):
+        return "partially_shipped" if any(line.shipped for line in package.items) else "confirmed"
+    if all(shipment.status in {"delivered", "returned"} for shipment in package.shipments):
+        return "completed" if package.status == "completed" else "delivered"
+    return "shipped"
+
+
+# ── units ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def units_left(packages: Iterable[Package]) -> Units:
+    """All units that can still be shipped or cancelled."""
+    return {line.id: line.left for package in packages for line in package.items if line.left}
+
+
+def cancel_units(package: Package, units: Units) -> Money:
+    """Cancel units; the sums stay those of the purchase.
+
+    :returns: what the buyer does not pay, with the shipping when nothing of the package goes out.
+    :raises NotPossible: so many are not left.
+    """
+    _check(package, units)
+    amount = Money.sum((_share(line, line.total, units) for line in package.items), package.total.currency)
+    for line in package.items:
+        line.cancelled += units.get(line.id, 0)
+    package.status = package_status(package)
+    return amount + package.shipping if package.status == "cancelled" else amount
+
+
+def ship_units(package: Package, units: Units, shipment: Shipment) -> tuple[Money, Money, Money]:
+    """Hand units to a carrier.
+
+    :returns: what is captured for them, and of that shipping and tax: a package's shipping goes with its first parcel.
+    :raises NotPossible: so many are not left.
+    """
+    _check(package, units)
+    first = not package.shipments
+    currency = package.total.currency
+    total = Money.sum((_share(line, line.total, units) for line in package.items), currency)
+    tax = Money.sum((_share(line, line.tax, units) for line in package.items), currency)
+    shipping = package.shipping if first else Money.zero(currency)
+    for line in package.items:
+        line.shipped += units.get(line.id, 0)
+    package.shipments.append(shipment)
+    package.captured = package.captured + total + shipping
+    package.status = package_status(package)
+    return total + shipping, shipping, tax
+
+
+def _check(package: Package, units: Units) -> None:
+    lines = {line.id: line for line in package.items}
+    for line_id, count in units.items():
+        if line_id not in lines or lines[line_id].left < count:
+            left = lines[line_id].left if line_id in lines else 0
+            raise NotPossible(f"{left} units of item {line_id} are left, not {count}.")
+    if not any(units.values()):
+        raise NotPossible("Nothing is left.")
+
+
+def _share(line: Line, money: Money, units: Units) -> Money:
+    """The part of a line's money that the next ``units`` of it carry, so that all parts add up to the cent."""
+    count = units.get(line.id, 0)
+    parts = split_money(money, [1] * line.quantity)
+    begin = line.shipped + line.cancelled
+    return Money.sum(parts[begin : begin + count], money.currency)
+
+
+def remaining(packages: Sequence[Package], currency: str) -> Money:
+    """What an order may still capture."""
+    return Money.sum((_open(package) for package in packages), currency)
+
+
+def _open(package: Package) -> Money:
+    currency = package.total.currency
+    lines = Money.sum((_share(line, line.total, {line.id: line.left}) for line in package.items), currency)
+    started = bool(package.shipments)
+    return lines if started or not any(line.left for line in package.items) else lines + package.shipping
+
+
+def commission(base: Money, rate: str) -> Money:
+    """The marketplace's part of ``base``, half even to the minor unit."""
+    amount = (Decimal(base.amount) * Decimal(rate)).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
+    return Money(int(amount), base.currency)
+
+
+# ── tracking ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tracked(before: str, code: str) -> str:
+    """The status after a tracking event; it never goes back. An exception is shown until the parcel goes on."""
+    if code == "exception":
+        return before if before in {"delivered", "returned"} else "exception"
+    if before == "exception":
+        return code
+    return code if TRACKING.index(code) > TRACKING.index(before) else before

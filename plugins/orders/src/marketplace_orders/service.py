@@ -1,0 +1,470 @@
+"""Use cases of orders. One command is one unit of work on one order, held by a lock."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from marketplace_core import calls
+from marketplace_core.capabilities.cart import Cart
+from marketplace_core.capabilities.catalog import Catalog, Reservation
+from marketplace_core.capabilities.logistics import Logistics, Place, ShipmentChanged
+from marketplace_core.capabilities.orders import (
+    AdminOrderQuery,
+    CancelItem,
+    ItemsCancelled,
+    Order,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderFailed,
+    OrderPlaced,
+    OrderQuery,
+    Orders,
+    PackageDelivered,
+    PackageQuery,
+    PackageShipped,
+    PlacedOrder,
+    PlaceOrder,
+    Quote,
+    QuoteRequest,
+    SellerPackage,
+    Shipment,
+    ShipRequest,
+)
+from marketplace_core.capabilities.payments import PaymentChanged
+from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.capabilities.users import Users
+from marketplace_core.errors import Conflict, Failure, NotFound, Problem
+from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, natural
+from marketplace_core.values import Clock, Money, Page, new_id
+from marketplace_orders import checkout, domain, quotes, views
+from marketplace_orders.config import OrdersConfig
+from marketplace_orders.store import OrderStore
+
+__all__ = ["OrderService"]
+
+_Found = tuple[checkout.Buyer, checkout.Basket, Reservation, list[checkout.Part]]
+
+COMPLETION_BATCH = 100
+POLL_SECONDS = 0.25
+
+
+class OrderService(Orders):
+    def __init__(
+        self,
+        units: Units,
+        store: OrderStore,
+        catalog: Catalog,
+        cart: Cart | None,
+        sellers: Sellers | None,
+        logistics: Logistics | None,
+        users: Users | None,
+        clock: Clock,
+        config: OrdersConfig,
+        *,
+        token_key: bytes,
+        tax_included: bool,
+    ) -> None:
+        """``cart``, ``sellers``, ``logistics``, ``users``: None where the deployment has no such plugin.
+
+        Then an order names its lines, has no commission, is sent by nobody.
+        """
+        self.units = units
+        self._store = store
+        self._catalog = catalog
+        self._cart = cart
+        self._sellers = sellers
+        self._logistics = logistics
+        self._users = users
+        self._clock = clock
+        self._config = config
+        self._token_key = token_key
+        self._tax_included = tax_included
+
+    # ── placing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def quote(self, request: QuoteRequest) -> Quote:
+        basket = await checkout.collect(self._cart, request.owner, None)
+        views_ = {view.id: view for view in await self._catalog.get_variants([x.variant_id for x in basket.lines])}
+        priced, problems = quotes.price_lines(basket.lines, views_)
+        if not priced:
+            raise Conflict("cart.empty", "Nothing in the cart can be bought now.")
+        destination = await checkout.destination(self._users, request)
+        parts = await checkout.price_parts(priced, destination, self._sellers, self._logistics, self._config.line_weight_g)
+        checkout.select_options(parts, request.shipping, complete=False)
+        expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
+        return quotes.quote(parts, request.coupon, problems, expires_at, tax_included=self._tax_included)
+
+    async def place(self, request: PlaceOrder) -> PlacedOrder:
+        """A guest's token is made of the order's id: what is stored as the answer holds no secret."""
+        order = await self._place(request)
+        guest = request.owner.account_id is None
+        return views.placed(order, self._token(order.id) if guest else None)
+
+    async def _reserve(self, request: PlaceOrder) -> _Found:
+        call = calls.current()
+        buyer = await checkout.buyer(self._users, request)
+        basket = await checkout.collect(self._cart, request.owner, request.lines)
+        # A retry of this call finds the reservation of the first try by the same key.
+        key = f"{call.scope}/{call.key}/reserve" if call.key else new_id()
+        reservation = await self._catalog.reserve(key, basket.lines, self._config.reserve_seconds)
+        try:
+            return buyer, basket, reservation, await self._price(request, buyer, reservation)
+        except Conflict:
+            await self._catalog.release(key)
+            raise
+
+    async def _price(self, request: PlaceOrder, buyer: checkout.Buyer, reservation: Reservation) -> list[checkout.Part]:
+        priced = [
+            checkout.PricedLine(index, line.variant_id, line.seller.id, line.seller.name, line.quantity, line.unit_price)
+            for index, line in enumerate(reservation.lines)
+        ]
+        destination = Place(buyer.address.country, buyer.address.postal_code)
+        parts = await checkout.price_parts(priced, destination, self._sellers, self._logistics, self._config.line_weight_g)
+        checkout.select_options(parts, request.shipping, complete=True)
+        total = quotes.total(parts)
+        if total != request.expected_total:
+            detail = f"It is {total.amount} {total.currency} now."
+            problem = Problem("/expected_total", "unknown_value", detail)
+            raise Conflict("cart.changed", "The total is not what was expected; quote again.", errors=[problem])
+        return parts
+
+    @command_after(_reserve)
+    async def _place(
+        self,
+        uow: UnitOfWork,
+        found: _Found,
+        request: PlaceOrder,
+    ) -> Order:
+        buyer, basket, reservation, parts = found
+        record = quotes.order(uow.now, buyer, basket, reservation, parts, tax_included=self._tax_included)
+        await self._store.insert(uow, record)
+        uow.emit(
+            OrderPlaced(
+                order_id=record.id,
+                account_id=record.account_id,
+                total=record.total,
+                payment=request.payment,
+                reservation=reservation.key,
+                expires_at=uow.now + timedelta(seconds=self._config.action_seconds),
+                lines=[line for package in record.packages for line in views.event_lines(package)],
+                cart_id=basket.cart_id,
+            )
+        )
+        return views.order(record)
+
+    @natural
+    async def confirm(self, uow: UnitOfWork, order_id: str) -> None:
+        record = await self._locked(uow, order_id)
+        if record.status != "pending":
+            return
+        for package in record.packages:
+            package.status, package.updated_at = "confirmed", uow.now
+        record.status = "confirmed"
+        _note(record, uow.now, "orders.confirmed", "system")
+        number = await self._store.next_number(uow, self._config.series)
+        record.number = self._config.number_format.format(number=number)
+        await self._store.save(uow, record)
+        uow.emit(
+            OrderConfirmed(
+                order_id=order_id,
+                number=record.number,
+                account_id=record.account_id,
+                total=record.total,
+                lines=[line for package in record.packages for line in views.event_lines(package)],
+                cart_id=record.cart_id,
+            )
+        )
+
+    @natural
+    async def fail(self, uow: UnitOfWork, order_id: str, failure: Failure) -> None:
+        record = await self._locked(uow, order_id)
+        if record.status != "pending":
+            return
+        record.status, record.failure_code, record.failure_detail = "failed", failure.code, failure.detail
+        for package in record.packages:
+            package.status, package.updated_at = "cancelled", uow.now
+        _note(record, uow.now, "orders.failed", "system", failure.code)
+        await self._store.save(uow, record)
+        uow.emit(OrderFailed(order_id=order_id, code=failure.code))
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def get_orders(self, ids: list[str]) -> list[Order]:
+        return [views.order(record) for record in await self._store.get(ids)]
+
+    async def get_order(self, order_id: str, account_id: str | None, token: str | None) -> Order:
+        return views.order(self._visible(await self._store.get([order_id]), account_id, token))
+
+    async def wait_for_change(self, order_id: str, account_id: str | None, token: str | None, after: int, wait: float) -> Order:
+        deadline = asyncio.get_running_loop().time() + wait
+        while True:
+            order = await self.get_order(order_id, account_id, token)
+            if len(order.timeline) > after or asyncio.get_running_loop().time() >= deadline:
+                return order
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]:
+        rows = await self._store.list_of_account(account_id, query, query.position(str, str))
+        return _page(query, rows)
+
+    async def search_orders(self, query: AdminOrderQuery) -> Page[Order]:
+        return _page(query, await self._store.search(query, query.position(str, str)))
+
+    async def list_packages(self, seller_id: str, query: PackageQuery) -> Page[SellerPackage]:
+        rows = await self._store.list_packages(seller_id, query, query.position(str, str))
+        found = query.page(rows, lambda row: row[2])
+        return Page([_seller_package(record, id_) for record, id_, _ in found.items], found.next)
+
+    async def get_package(self, seller_id: str, package_id: str) -> SellerPackage:
+        record = await self._store.get_by_package(seller_id, package_id)
+        if record is None or record.number is None:
+            raise NotFound("There is no such package.")
+        return _seller_package(record, package_id)
+
+    async def get_shipment(self, seller_id: str, shipment_id: str) -> Shipment:
+        record = await self._store.get_by_shipment(seller_id, shipment_id)
+        found = [one for package in record.packages for one in package.shipments] if record else []
+        for one in found:
+            if one.id == shipment_id:
+                return views.shipment(one)
+        raise NotFound("There is no such shipment.")
+
+    # ── cancelling and shipping ──────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def cancel(
+        self,
+        uow: UnitOfWork,
+        order_id: str,
+        account_id: str | None,
+        token: str | None,
+        items: list[CancelItem] | None,
+        reason: str,
+    ) -> Order:
+        record = self._visible([await self._locked(uow, order_id)], account_id, token)
+        await self._cancel(uow, record, record.packages, items, ("buyer", reason))
+        return views.order(record)
+
+    @command
+    async def cancel_by_operator(self, uow: UnitOfWork, order_id: str, items: list[CancelItem] | None, reason: str) -> Order:
+        record = await self._locked(uow, order_id)
+        await self._cancel(uow, record, record.packages, items, ("admin", reason))
+        return views.order(record)
+
+    @command
+    async def decline(
+        self, uow: UnitOfWork, seller_id: str, package_id: str, items: list[CancelItem] | None, reason: str
+    ) -> SellerPackage:
+        record, package = await self._locked_package(uow, seller_id, package_id)
+        await self._cancel(uow, record, [package], items, ("seller", reason))
+        return views.seller_package(record, package)
+
+    async def _cancel(
+        self,
+        uow: UnitOfWork,
+        record: domain.Order,
+        packages: Sequence[domain.Package],
+        items: list[CancelItem] | None,
+        why: tuple[str, str],
+    ) -> None:
+        if record.status in {"pending", "failed", "cancelled", "completed"}:
+            raise Conflict("orders.not_cancellable", f"An order that is {record.status} cannot be cancelled.")
+        wanted = _units(packages, items)
+        cancelled: list[tuple[domain.Package, domain.Units, Money]] = []
+        for package in packages:
+            units = {line.id: wanted[line.id] for line in package.items if line.id in wanted}
+            if units:
+                cancelled.append((package, units, _possible(package, units)))
+                package.updated_at = uow.now
+        if not cancelled:
+            raise Conflict("orders.not_cancellable", "Nothing is left that could be cancelled.")
+        record.status = domain.order_status(record.packages)
+        _note(record, uow.now, "orders.items_cancelled", why[0], why[1] or None)
+        await self._store.save(uow, record)
+        remaining = domain.remaining(record.packages, record.total.currency)
+        for package, units, amount in cancelled:
+            uow.emit(
+                ItemsCancelled(
+                    order_id=record.id,
+                    package_id=package.id,
+                    lines=list(views.event_lines(package, units)),
+                    amount=amount,
+                    remaining=remaining,
+                )
+            )
+
+    @command
+    async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
+        record, package = await self._locked_package(uow, seller_id, package_id)
+        if package.status not in {"confirmed", "partially_shipped"}:
+            raise Conflict("orders.not_shippable", f"A package that is {package.status} cannot be shipped.")
+        units = _units([package], list(request.items) if request.items is not None else None)
+        option = package.option or domain.Option("own", "standard", 0)
+        id_ = new_id()
+        shipment = domain.Shipment(
+            id=id_,
+            package_id=package_id,
+            carrier=request.carrier or option.carrier,
+            service=request.service or option.service,
+            status="pending",
+            tracking_number=request.tracking_number,
+            tracking_token=self._token(id_),
+            items=units,
+        )
+        try:
+            amount, shipping, tax = domain.ship_units(package, units, shipment)
+        except domain.NotPossible as error:
+            raise Conflict("orders.not_shippable", str(error)) from error
+        package.updated_at = uow.now
+        record.status = domain.order_status(record.packages)
+        _note(record, uow.now, "orders.package_shipped", "seller")
+        await self._store.save(uow, record)
+        lines = list(views.event_lines(package, units))
+        base = Money.sum((line.unit_price * line.quantity for line in lines), amount.currency)
+        uow.emit(
+            PackageShipped(
+                order_id=record.id,
+                package_id=package_id,
+                shipment_id=id_,
+                seller_id=seller_id,
+                lines=lines,
+                amount=amount,
+                commission=domain.commission(base, package.commission_rate),
+                shipping=shipping,
+                tax=tax,
+                remaining=domain.remaining(record.packages, amount.currency),
+                origin_country=package.country,
+                carrier=shipment.carrier,
+                service=shipment.service,
+                tracking_number=shipment.tracking_number,
+                address=views.address(record),
+            )
+        )
+        return views.shipment(shipment)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    @handler(PaymentChanged)
+    async def on_payment_changed(self, uow: UnitOfWork, event: PaymentChanged) -> None:
+        record = await self._store.lock(uow, event.order_id)
+        if record is None:
+            return
+        before = record.payment or {}
+        record.payment = msgspec.to_builtins(event.payment)
+        record.updated_at = uow.now
+        if before.get("status") != event.payment.status:
+            _note(record, uow.now, f"payments.{event.payment.status}", "system")
+        await self._store.save(uow, record)
+
+    @handler(ShipmentChanged)
+    async def on_shipment_changed(self, uow: UnitOfWork, event: ShipmentChanged) -> None:
+        record = await self._store.lock(uow, event.order_id)
+        package = record.package(event.package_id) if record else None
+        if record is None or package is None:
+            return
+        for index, shipment in enumerate(package.shipments):
+            if shipment.id == event.shipment_id:
+                package.shipments[index] = quotes.shipment(event.shipment)
+        delivered = package.status != "delivered"
+        package.status, package.updated_at = domain.package_status(package), uow.now
+        delivered = delivered and package.status == "delivered"
+        record.status = domain.order_status(record.packages)
+        if event.code is not None:
+            _note(record, uow.now, f"shipment.{event.code}", "carrier")
+        if record.status == "delivered":
+            record.complete_at = uow.now + timedelta(days=self._config.complete_days)
+        await self._store.save(uow, record)
+        if delivered:
+            uow.emit(PackageDelivered(order_id=record.id, package_id=package.id, seller_id=package.seller_id))
+
+    async def complete_delivered(self) -> None:
+        """A schedule: orders that were delivered long enough ago are completed."""
+        while ids := await self._store.due_for_completion(self._clock.now(), COMPLETION_BATCH):
+            for order_id in ids:
+                await self._complete(order_id)
+
+    @natural
+    async def _complete(self, uow: UnitOfWork, order_id: str) -> None:
+        record = await self._locked(uow, order_id)
+        record.complete_at = None
+        if record.status == "delivered":
+            for package in record.packages:
+                if package.status == "delivered":
+                    package.status, package.updated_at = "completed", uow.now
+            record.status = domain.order_status(record.packages)
+            _note(record, uow.now, "orders.completed", "system")
+            uow.emit(OrderCompleted(order_id=order_id))
+        await self._store.save(uow, record)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _token(self, id_: str) -> str:
+        digest = hmac.new(self._token_key, id_.encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest[:24]).decode()
+
+    def _visible(self, found: Sequence[domain.Order], account_id: str | None, token: str | None) -> domain.Order:
+        """A buyer's own order, or a guest's whose token is shown."""
+        for record in found:
+            if record.account_id is not None and record.account_id == account_id:
+                return record
+            if record.guest and token is not None and hmac.compare_digest(token, self._token(record.id)):
+                return record
+        raise NotFound("There is no such order.")
+
+    async def _locked(self, uow: UnitOfWork, order_id: str) -> domain.Order:
+        record = await self._store.lock(uow, order_id)
+        if record is None:
+            raise NotFound("There is no such order.")
+        return record
+
+    async def _locked_package(self, uow: UnitOfWork, seller_id: str, package_id: str) -> tuple[domain.Order, domain.Package]:
+        record = await self._store.lock_by_package(uow, seller_id, package_id)
+        package = record.package(package_id) if record else None
+        if record is None or package is None or record.number is None:
+            raise NotFound("There is no such package.")
+        return record, package
+
+
+def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
+    record.timeline.append(domain.Timeline(at, type_, actor, detail))
+    record.updated_at = at
+
+
+def _units(packages: Sequence[domain.Package], items: list[CancelItem] | None) -> domain.Units:
+    """What the caller named, equal items added up; nothing named is all that is left."""
+    if items is None:
+        return domain.units_left(packages)
+    known = {line.id for package in packages for line in package.items}
+    units: domain.Units = {}
+    for index, item in enumerate(items):
+        if item.item_id not in known:
+            raise NotFound(f"There is no item {item.item_id} (items/{index}).")
+        units[item.item_id] = units.get(item.item_id, 0) + item.quantity
+    return units
+
+
+def _possible(package: domain.Package, units: domain.Units) -> Money:
+    try:
+        return domain.cancel_units(package, units)
+    except domain.NotPossible as error:
+        raise Conflict("orders.not_cancellable", str(error)) from error
+
+
+def _seller_package(record: domain.Order, package_id: str) -> SellerPackage:
+    package = record.package(package_id)
+    if package is None:
+        raise NotFound("There is no such package.")
+    return views.seller_package(record, package)
+
+
+def _page(query: Any, rows: list[domain.Order]) -> Page[Order]:
+    found = query.page(rows, lambda record: (record.created_at.isoformat(), record.id))
+    return Page([views.order(record, timeline=False) for record in found.items], found.next)

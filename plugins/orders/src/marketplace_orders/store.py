@@ -1,0 +1,59 @@
+"""The store port of orders: whole orders, read under a lock, changed, saved."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from marketplace_core.capabilities.orders import AdminOrderQuery, OrderQuery, PackageQuery
+from marketplace_core.ports import UnitOfWork
+from marketplace_orders.domain import Order
+
+__all__ = ["OrderStore", "Position"]
+
+Position = tuple[Any, ...]
+
+
+class OrderStore(ABC):
+    @abstractmethod
+    async def insert(self, uow: UnitOfWork, order: Order) -> None: ...
+
+    @abstractmethod
+    async def lock(self, uow: UnitOfWork, order_id: str) -> Order | None:
+        """The order, held until the unit ends."""
+
+    @abstractmethod
+    async def lock_by_package(self, uow: UnitOfWork, seller_id: str, package_id: str) -> Order | None: ...
+
+    @abstractmethod
+    async def save(self, uow: UnitOfWork, order: Order) -> None: ...
+
+    @abstractmethod
+    async def next_number(self, uow: UnitOfWork, series: str) -> int:
+        """The next of a series; two units that take one wait for each other, so it is asked for last."""
+
+    @abstractmethod
+    async def get(self, ids: Sequence[str]) -> list[Order]: ...
+
+    @abstractmethod
+    async def list_of_account(self, account_id: str, query: OrderQuery, after: Position | None) -> list[Order]: ...
+
+    @abstractmethod
+    async def search(self, query: AdminOrderQuery, after: Position | None) -> list[Order]: ...
+
+    @abstractmethod
+    async def list_packages(
+        self, seller_id: str, query: PackageQuery, after: Position | None
+    ) -> list[tuple[Order, str, Position]]:
+        """Order and package id, with the sort key."""
+
+    @abstractmethod
+    async def get_by_package(self, seller_id: str, package_id: str) -> Order | None: ...
+
+    @abstractmethod
+    async def get_by_shipment(self, seller_id: str, shipment_id: str) -> Order | None: ...
+
+    @abstractmethod
+    async def due_for_completion(self, now: datetime, limit: int) -> list[str]: ...

@@ -1,0 +1,160 @@
+"""Orders in PostgreSQL: a document per order, with what is searched and sorted beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from marketplace_core.adapters.postgres import Database, json_text
+from marketplace_core.capabilities.orders import AdminOrderQuery, OrderQuery, PackageQuery
+from marketplace_core.ports import UnitOfWork
+from marketplace_orders.domain import Order
+from marketplace_orders.store import OrderStore, Position
+
+__all__ = ["PostgresOrderStore"]
+
+_INSERT = """
+WITH saved AS (
+  INSERT INTO orders.orders (id, account_id, email, status, number, document, created_at, updated_at)
+  VALUES ($1, $2, $3, $4, NULL, $5::text::jsonb, $6, $6)
+)
+INSERT INTO orders.packages (id, order_id, seller_id, status, created_at, updated_at)
+SELECT p->>'id', $1, p->>'seller_id', p->>'status', $6, $6 FROM jsonb_array_elements($5::text::jsonb->'packages') AS p
+"""
+
+_SAVE = """
+WITH given AS (SELECT $2::text::jsonb AS d), saved AS (
+  UPDATE orders.orders SET status = d->>'status', number = d->>'number', document = d,
+    updated_at = (d->>'updated_at')::timestamptz, complete_at = (d->>'complete_at')::timestamptz
+  FROM given WHERE id = $1
+), sent AS (
+  INSERT INTO orders.shipments (id, order_id, seller_id)
+  SELECT s->>'id', $1, p->>'seller_id'
+  FROM given, jsonb_array_elements(d->'packages') AS p, jsonb_array_elements(p->'shipments') AS s
+  ON CONFLICT (id) DO NOTHING
+)
+UPDATE orders.packages o SET status = p->>'status', updated_at = (p->>'updated_at')::timestamptz
+FROM given, jsonb_array_elements(d->'packages') AS p
+WHERE o.id = p->>'id' AND o.updated_at <> (p->>'updated_at')::timestamptz
+"""
+
+_BY_PACKAGE = (
+    "SELECT o.document::text AS document FROM orders.packages p JOIN orders.orders o ON o.id = p.order_id"
+    " WHERE p.id = $1 AND p.seller_id = $2"
+)
+
+
+class PostgresOrderStore(OrderStore):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, uow: UnitOfWork, order: Order) -> None:
+        await self._database.on(uow).execute(
+            _INSERT, order.id, order.account_id, order.email, order.status, json_text(order), order.created_at
+        )
+
+    async def lock(self, uow: UnitOfWork, order_id: str) -> Order | None:
+        text = await self._database.on(uow).value(
+            "SELECT document::text AS document FROM orders.orders WHERE id = $1 FOR UPDATE", order_id
+        )
+        return _order(text)
+
+    async def lock_by_package(self, uow: UnitOfWork, seller_id: str, package_id: str) -> Order | None:
+        return _order(await self._database.on(uow).value(f"{_BY_PACKAGE} FOR UPDATE OF o", package_id, seller_id))
+
+    async def save(self, uow: UnitOfWork, order: Order) -> None:
+        await self._database.on(uow).execute(_SAVE, order.id, json_text(order))
+
+    async def next_number(self, uow: UnitOfWork, series: str) -> int:
+        number: int = await self._database.on(uow).value(
+            "INSERT INTO orders.series AS s (name, last) VALUES ($1, 1)"
+            " ON CONFLICT (name) DO UPDATE SET last = s.last + 1 RETURNING last",
+            series,
+        )
+        return number
+
+    async def get(self, ids: Sequence[str]) -> list[Order]:
+        rows = await self._database.fetch(
+            "SELECT document::text AS document FROM orders.orders WHERE id = ANY($1::text[])", list(ids)
+        )
+        return [_decode(row["document"]) for row in rows]
+
+    async def list_of_account(self, account_id: str, query: OrderQuery, after: Position | None) -> list[Order]:
+        rows = await self._database.fetch(
+            "SELECT document::text AS document FROM orders.orders WHERE account_id = $1"
+            " AND ($2::text IS NULL OR status = $2::text)"
+            " AND ($3::text IS NULL OR (created_at, id) < ($3::text::timestamptz, $4::text))"
+            " ORDER BY created_at DESC, id DESC LIMIT $5::int",
+            account_id,
+            query.status,
+            *(after or (None, None)),
+            query.size + 1,
+        )
+        return [_decode(row["document"]) for row in rows]
+
+    async def search(self, query: AdminOrderQuery, after: Position | None) -> list[Order]:
+        rows = await self._database.fetch(
+            "SELECT document::text AS document FROM orders.orders WHERE ($1::text IS NULL OR status = $1::text)"
+            " AND ($2::text IS NULL OR number = $2::text) AND ($3::text IS NULL OR lower(email) = lower($3::text))"
+            " AND ($4::timestamptz IS NULL OR created_at > $4::timestamptz)"
+            " AND ($5::text IS NULL OR (created_at, id) < ($5::text::timestamptz, $6::text))"
+            " ORDER BY created_at DESC, id DESC LIMIT $7::int",
+            query.status,
+            query.number,
+            query.email,
+            query.created_after,
+            *(after or (None, None)),
+            query.size + 1,
+        )
+        return [_decode(row["document"]) for row in rows]
+
+    async def list_packages(
+        self, seller_id: str, query: PackageQuery, after: Position | None
+    ) -> list[tuple[Order, str, Position]]:
+        column = {"created": "created_at", "updated": "updated_at"}[query.sort]
+        rows = await self._database.fetch(
+            f"SELECT o.document::text AS document, p.id, p.{column}::text AS position"
+            " FROM orders.packages p JOIN orders.orders o ON o.id = p.order_id WHERE p.seller_id = $1"
+            " AND o.number IS NOT NULL AND ($2::text IS NULL OR p.status = $2::text)"
+            " AND ($3::timestamptz IS NULL OR p.created_at > $3::timestamptz)"
+            " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
+            f" AND ($5::text IS NULL OR (p.{column}, p.id) < ($5::text::timestamptz, $6::text))"
+            f" ORDER BY p.{column} DESC, p.id DESC LIMIT $7::int",
+            seller_id,
+            query.status,
+            query.created_after,
+            query.updated_after,
+            *(after or (None, None)),
+            query.size + 1,
+        )
+        return [(_decode(row["document"]), row["id"], (row["position"], row["id"])) for row in rows]
+
+    async def get_by_package(self, seller_id: str, package_id: str) -> Order | None:
+        return _order(await self._database.value(_BY_PACKAGE, package_id, seller_id))
+
+    async def get_by_shipment(self, seller_id: str, shipment_id: str) -> Order | None:
+        return _order(
+            await self._database.value(
+                "SELECT o.document::text AS document FROM orders.shipments s JOIN orders.orders o ON o.id = s.order_id"
+                " WHERE s.id = $1 AND s.seller_id = $2",
+                shipment_id,
+                seller_id,
+            )
+        )
+
+    async def due_for_completion(self, now: datetime, limit: int) -> list[str]:
+        rows = await self._database.fetch(
+            "SELECT id FROM orders.orders WHERE complete_at <= $1 ORDER BY complete_at LIMIT $2::int", now, limit
+        )
+        return [row["id"] for row in rows]
+
+
+def _order(text: Any) -> Order | None:
+    return None if text is None else _decode(text)
+
+
+def _decode(text: str) -> Order:
+    return msgspec.json.decode(text, type=Order)

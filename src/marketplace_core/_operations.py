@@ -1,0 +1,79 @@
+"""Core's own routes for operators: the deployment's clock, whether everything has come to rest, and what failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from marketplace_core._assembly import Process
+from marketplace_core._parked import ParkedEvents
+from marketplace_core._quiesce import Pending, pending
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.errors import Invalid, NotFound, Problem
+from marketplace_core.http.routing import Answer, Router
+from marketplace_core.outbox import Parked
+from marketplace_core.values import Page, PageQuery
+
+__all__ = ["operations_router"]
+
+
+class ClockView(Struct, frozen=True):
+    now: datetime
+
+
+class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
+    """Exactly one: ``advance`` in seconds, or ``to`` a time."""
+
+    advance: Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | None = None
+    to: datetime | None = None
+
+
+def operations_router(process: Process) -> Router:
+    router = Router("admin", "core")
+    parked = ParkedEvents(process)
+
+    def clock() -> RedisClock:
+        if not isinstance(process.clock, RedisClock):
+            raise NotFound("The clock of this deployment cannot be moved.")
+        return process.clock
+
+    @router.get("/clock", access="staff")
+    async def get_clock() -> ClockView:
+        """The deployment's time, where it can be moved."""
+        return ClockView(clock().now())
+
+    @router.post("/clock", access="staff", status=200, key="ignored")
+    async def move_clock(body: ClockMove) -> ClockView:
+        """Move the time of every process on."""
+        if (body.advance is None) == (body.to is None):
+            raise Invalid([Problem("", "required", "Give either advance or to.")])
+        if body.to is not None:
+            if body.to.tzinfo is None:
+                raise Invalid([Problem("/to", "format", "Give the time with its zone.")])
+            return ClockView(await clock().set(body.to))
+        return ClockView(await clock().advance(body.advance or 0.0))
+
+    @router.get("/quiesce", access="staff")
+    async def quiesce() -> Answer[Pending]:
+        """200 when nothing is under way by itself, else 202 with what is."""
+        counts = await pending(process)
+        return Answer(counts, status=200 if counts.total == 0 else 202)
+
+    @router.get("/events/dead", access="staff")
+    async def list_dead(query: PageQuery) -> Page[Parked]:
+        """Events that a handler could not apply, with how many of their key wait behind them."""
+        return Page((await parked.list())[: query.size])
+
+    @router.post("/events/dead/{id}/replay", access="staff", status=202)
+    async def replay(id: str) -> None:
+        """Apply it again, and then all behind it, in order."""
+        await parked.request(id, drop=False)
+
+    @router.delete("/events/dead/{id}", access="staff", status=202)
+    async def drop(id: str) -> None:
+        """Leave it out, and go on with all behind it."""
+        await parked.request(id, drop=True)
+
+    return router

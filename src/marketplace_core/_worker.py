@@ -1,0 +1,182 @@
+"""A worker: everything of a service that nobody waits for, as tasks of one group. One that fails ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+
+from marketplace_core._assembly import Process
+from marketplace_core.adapters.arq import ArqQueue, ArqWorker
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
+from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.hookspecs import Job
+from marketplace_core.outbox import Deliverer, Relay
+
+__all__ = ["Worker", "WorkerTaskFailed", "job_queue", "lease"]
+
+log = structlog.get_logger("marketplace.worker")
+
+TRIM_SECONDS = 10.0
+PURGE_SECONDS = 600.0
+LEASE_RETRY_SECONDS = 0.5
+_LEASE_CLASS = 0x6C656173  # "leas"
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+class WorkerTaskFailed(Exception):
+    """A task that runs for as long as the worker has ended; names it."""
+
+
+def job_queue(process: Process) -> ArqQueue:
+    return ArqQueue(process.resources.url(process.deployment.on["jobs"]), f"jobs:{process.deployment.name}")
+
+
+@contextlib.asynccontextmanager
+async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[None]]:
+    """Wait until this process is the only one that holds ``name``. The task given fails when the lease is lost."""
+    async with database.connection() as connection:
+        while not await connection.value("SELECT pg_try_advisory_lock($1::int, hashtext($2))", _LEASE_CLASS, name):  # noqa: ASYNC110
+            await asyncio.sleep(LEASE_RETRY_SECONDS)
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(1.0)
+                await connection.value("SELECT 1")
+
+        task = asyncio.create_task(watch())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(Exception):
+                await connection.execute("SELECT pg_advisory_unlock($1::int, hashtext($2))", _LEASE_CLASS, name)
+
+
+class Worker:
+    """Runs plugins' relays, handlers, tasks, schedules and jobs on one process's resources."""
+
+    def __init__(self, process: Process, plugins: Sequence[str], handlers: Sequence[str] = ("*",)) -> None:
+        """``handlers``: which handlers of those plugins, by ``<plugin>.<method>``; ``*`` is all."""
+        self._process = process
+        self._plugins = list(plugins)
+        self._handlers = None if "*" in handlers else frozenset(handlers)
+
+    async def run(self) -> None:
+        """For ever. :raises WorkerTaskFailed: one of its tasks ended."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, loop in self._loops():
+                    group.create_task(_named(name, loop), name=name)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    def _loops(self) -> list[tuple[str, Loop]]:
+        process = self._process
+        loops: list[tuple[str, Loop]] = [("trim", self._trim)]
+        if isinstance(process.clock, RedisClock):
+            loops.append(("clock", process.clock.follow))
+        queue = job_queue(process)
+        for name in self._databases():
+            outbox = PostgresOutbox(process.resources.database(name))
+            relay = Relay(name, outbox, process.bus, queue, process.topics)
+            loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, outbox))]
+        for plugin in self._plugins:
+            run = partial(self._run_plugin, plugin)
+            exclusive = self._process.assembly.infos[plugin].exclusive
+            loops.append((plugin, partial(self._exclusively, plugin, run) if exclusive else run))
+        loops.append(("jobs", self._run_jobs))
+        return loops
+
+    def _databases(self) -> list[str]:
+        """The databases in which the plugins of this worker keep their outbox."""
+        return [name for name, plugins in self._process.assembly.databases().items() if set(plugins) & set(self._plugins)]
+
+    async def _exclusively(self, plugin: str, run: Loop) -> None:
+        async with lease(self._process.context(plugin).database, plugin) as watch:
+            work = asyncio.create_task(run())
+            try:
+                done, _ = await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    async def _run_plugin(self, plugin: str) -> None:
+        """The plugin's tasks first: its handlers may need them."""
+        service = self._process.service(plugin)
+        loops: list[tuple[str, Loop]] = [(task.name, partial(task.method, service)) for task in self._process.tasks(plugin)]
+        subscriptions = [
+            subscription
+            for subscription in self._process.subscriptions(plugin)
+            if self._handlers is None or subscription.name in self._handlers
+        ]
+        if subscriptions:
+            group = plugin if self._handlers is None else f"{plugin}:{'+'.join(sorted(s.name for s in subscriptions))}"
+            parking = PostgresParking(self._process.context(plugin).database)
+            deliverer = Deliverer(group, subscriptions, parking)
+            consumer = self._process.bus.consume(group, deliverer.topics)
+            loops += [
+                (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver)),
+                (f"{plugin}.parked", deliverer.release_parked),
+            ]
+        if schedules := self._process.schedules(plugin):
+            runner = PostgresSchedules(self._process.context(plugin).database, self._process.clock)
+            loops.append((f"{plugin}.schedules", partial(runner.run, schedules, service)))
+        if not loops:
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group_:
+            for name, loop in loops:
+                group_.create_task(_named(name, loop), name=name)
+
+    async def _run_jobs(self) -> None:
+        process = self._process
+        jobs = {
+            job.name: partial(_run_job, job, process.service(plugin))
+            for plugin in self._plugins
+            for job in process.jobs(plugin)
+        }
+        if not jobs:
+            await asyncio.Event().wait()
+        url = process.resources.url(process.deployment.on["jobs"])
+        await ArqWorker(url, f"jobs:{process.deployment.name}", jobs).run()
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            with contextlib.suppress(Exception):  # the next round does it
+                await self._process.bus.trim()
+
+    async def _purge(self, outbox: PostgresOutbox) -> None:
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            with contextlib.suppress(Exception):  # the next round does it
+                await outbox.purge()
+
+
+async def _run_job(job: Job, service: Any, raw: str) -> None:
+    if job.args is None:
+        await job.method(service)
+    else:
+        await job.method(service, msgspec.json.decode(raw, type=job.args))
+
+
+async def _named(name: str, loop: Loop) -> None:
+    """Tasks of a worker never end: one that does takes the process with it, by name."""
+    try:
+        await loop()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        log.error("worker.task_failed", task=name, exc_info=error)
+        raise WorkerTaskFailed(f"{name}: {type(error).__name__}: {error}") from error
+    raise WorkerTaskFailed(f"{name} ended")

@@ -1,0 +1,274 @@
+"""payments: money of orders, by gateways that extension plugins speak to, and the ledger behind it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from marketplace_core.capabilities.orders import PaymentAction, PaymentMethod, PaymentStatus, PaymentView
+from marketplace_core.errors import declare_codes
+from marketplace_core.events import Event, event
+from marketplace_core.hookspecs import hookspec
+from marketplace_core.ports import mutation, query
+from marketplace_core.values import Money
+
+if TYPE_CHECKING:
+    from marketplace_core.context import PluginContext
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+OperationKind = Literal["authorize", "capture", "void", "refund"]
+OperationStatus = Literal["pending", "done", "failed"]
+
+
+class PaymentMethodView(Struct, frozen=True):
+    method: str
+    gateway: str
+    title: str
+
+
+class PaymentMethods(Struct, frozen=True):
+    items: list[PaymentMethodView]
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One thing that a gateway was asked to do."""
+
+    id: str
+    kind: OperationKind
+    amount: Money
+    status: OperationStatus
+    gateway_id: str | None
+    at: datetime
+
+
+class AdminPayment(Struct, frozen=True, kw_only=True):
+    """*payment* of the API, with its operations."""
+
+    id: str
+    gateway: str
+    status: PaymentStatus
+    authorized: Money
+    captured: Money
+    refunded: Money
+    action: PaymentAction | None
+    order_id: str
+    operations: list[Operation]
+
+
+class Authorize(Struct, frozen=True, kw_only=True):
+    """An order's money. ``expires_at``: after it a payment that waits for its holder has failed."""
+
+    order_id: str
+    account_id: str | None
+    amount: Money
+    method: PaymentMethod
+    expires_at: datetime
+
+
+class Balance(Struct, frozen=True):
+    currency: str
+    pending: Money
+    available: Money
+    paid_out: Money
+
+
+class Balances(Struct, frozen=True):
+    items: list[Balance]
+
+
+WebhookStatus = Literal["accepted", "duplicate", "ignored"]
+
+
+class WebhookAnswer(Struct, frozen=True):
+    status: WebhookStatus
+
+
+class RawWebhook(Struct, frozen=True):
+    """A webhook as it came: its body and the headers that a signature needs, by lower-case name."""
+
+    source: str
+    headers: dict[str, str]
+    body: bytes
+
+
+# ── what a gateway plugin gives ──────────────────────────────────────────────────────────────────────────────
+
+
+class GatewayPayment(Struct, frozen=True, kw_only=True):
+    """A payment as the gateway has it. The amounts are totals so far; ``failure`` is one of our codes."""
+
+    id: str
+    reference: str
+    status: PaymentStatus
+    authorized: Money
+    captured: Money
+    voided: Money
+    refunded: Money
+    action: PaymentAction | None = None
+    failure: str | None = None
+    operation_id: str | None = None
+
+
+class GatewayEvent(Struct, frozen=True, kw_only=True):
+    """A webhook, checked: ``id`` is the same at each repeat; ``payment_id`` None: of a type that we do not know."""
+
+    id: str
+    type: str
+    payment_id: str | None
+    amount: Money | None
+
+
+class PaymentGateway(ABC):
+    """A payment service. Every method is asked again with the same ``key`` after a time-out, and then has one effect.
+
+    Each raises :class:`Unavailable` while the outcome is unknown and :class:`Refused` when the gateway decided against it.
+    """
+
+    title: str
+    methods: tuple[str, ...]
+    multi_capture: bool
+
+    @abstractmethod
+    async def authorize(self, key: str, reference: str, amount: Money, method: PaymentMethod) -> GatewayPayment:
+        """A decline is a payment with the status ``failed``, not an exception."""
+
+    @abstractmethod
+    async def capture(self, key: str, payment_id: str, amount: Money) -> GatewayPayment: ...
+
+    @abstractmethod
+    async def void(self, key: str, payment_id: str) -> GatewayPayment:
+        """Release what is not captured."""
+
+    @abstractmethod
+    async def refund(self, key: str, payment_id: str, amount: Money) -> GatewayPayment: ...
+
+    @abstractmethod
+    async def get(self, payment_id: str) -> GatewayPayment | None: ...
+
+    @abstractmethod
+    def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
+        """:raises Unauthorized: ``webhooks.bad_signature``, ``webhooks.stale``."""
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@event("payments.changed", key="order_id")
+class PaymentChanged(Event, frozen=True, kw_only=True):
+    """A payment after a change, whole."""
+
+    order_id: str
+    payment: PaymentView
+
+
+@event("payments.settled", key="order_id")
+class PaymentSettled(Event, frozen=True, kw_only=True):
+    """A payment that waited for its holder goes on: authorized, or failed with one of our codes."""
+
+    order_id: str
+    payment: PaymentView
+    failure: str | None = None
+
+
+@event("payments.requested", key="order_id")
+class OperationRequested(Event, frozen=True, kw_only=True):
+    """The gateway has to be asked; the worker does it."""
+
+    order_id: str
+    operation_id: str
+    kind: OperationKind
+
+
+@event("payments.captured", key="order_id")
+class PaymentCaptured(Event, frozen=True, kw_only=True):
+    """A fact for the ledger: a package's money has been taken."""
+
+    order_id: str
+    operation_id: str
+    package_id: str
+    seller_id: str
+    amount: Money
+    commission: Money
+    shipping: Money
+    tax: Money
+
+
+@event("payments.webhook_received", key="payment_id")
+class WebhookReceived(Event, frozen=True, kw_only=True):
+    payment_id: str
+    gateway: str
+    webhook_id: str
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+declare_codes(401, "webhooks.bad_signature", "webhooks.stale")
+declare_codes(
+    409,
+    "payments.declined",
+    "payments.authentication_failed",
+    "payments.action_expired",
+    "payments.exceeds_captured",
+    "payments.wrong_state",
+)
+
+
+# ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Payments(ABC):
+    """One payment per order: authorised once, captured per package, never above the authorisation."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def authorize(self, request: Authorize) -> PaymentView:
+        """Ask the gateway, once per order. ``requires_action``: its holder must act, ``payments.settled`` follows.
+
+        :raises Refused: ``payments.declined``, ``payments.authentication_failed``. :raises Unavailable: not known yet.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def void(self, order_id: str) -> None:
+        """Nothing is authorized any more; of an order without a payment this is remembered. Done when this returns."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def expire_action(self, order_id: str) -> PaymentView:
+        """The holder did not act in time: the payment has failed, unless the gateway says that it went through."""
+
+    @abstractmethod
+    @query
+    async def list_methods(self) -> PaymentMethods: ...
+
+    @abstractmethod
+    @query
+    async def get_payment(self, payment_id: str) -> AdminPayment:
+        """By its own id or its order's. :raises NotFound:"""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def receive_webhook(self, webhook: RawWebhook) -> WebhookAnswer:
+        """Store it, durably; it is applied afterwards. :raises NotFound: no such gateway. :raises Unauthorized:"""
+
+    @abstractmethod
+    @query
+    async def get_balances(self, seller_id: str) -> Balances: ...
+
+
+# ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PaymentsHooks:
+    @hookspec
+    def provide_payments(self, context: PluginContext) -> Payments:  # type: ignore[empty-body]
+        """The capability's provider."""
+
+    @hookspec
+    async def payment_gateways(self) -> Mapping[str, PaymentGateway]:  # type: ignore[empty-body]
+        """Gateways by name; a contribution, asked for once per process."""

@@ -1,0 +1,241 @@
+"""sellers: who sells here. From an application over its requirements to an active shop, and on what terms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from marketplace_core.capabilities.catalog import Rating, SellerRef
+from marketplace_core.errors import declare_codes
+from marketplace_core.events import Event, event
+from marketplace_core.hookspecs import hookspec
+from marketplace_core.ports import mutation, query
+from marketplace_core.values import Page, PageQuery
+
+if TYPE_CHECKING:
+    from marketplace_core.context import PluginContext
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+ShopName = Annotated[str, Meta(min_length=1, max_length=200)]
+ApplicationStatus = Literal["draft", "submitted", "active", "rejected"]
+RequirementKind = Literal["computed", "attested", "verified"]
+RequirementStatus = Literal["open", "submitted", "accepted", "rejected", "waived"]
+ShopStatus = Literal["active", "suspended", "holiday", "closed"]
+MemberRole = Literal["owner", "manager", "fulfilment", "finance"]
+
+
+class Requirement(Struct, frozen=True):
+    key: str
+    kind: RequirementKind
+    status: RequirementStatus
+    detail: str | None = None
+
+
+class Application(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    status: ApplicationStatus
+    reason: str | None
+    requirements: list[Requirement]
+    created_at: datetime
+
+
+class ApplicationDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: ShopName
+    legal_name: ShopName
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+    contact_email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+
+
+class RequirementValue(Struct, frozen=True, forbid_unknown_fields=True):
+    value: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class Commission(Struct, frozen=True):
+    """``rate`` is a decimal fraction such as ``0.1000``."""
+
+    category_id: str | None
+    rate: str
+    valid_from: datetime
+
+
+class PayoutAccount(Struct, frozen=True):
+    holder: str
+    last4: str
+
+
+class Shop(Struct, frozen=True, kw_only=True):
+    """A shop as its members see it."""
+
+    id: str
+    name: str
+    slug: str
+    description: str
+    status: ShopStatus
+    commission: list[Commission]
+    payout_account: PayoutAccount | None
+
+
+class ShopPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: ShopName | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=5000)] | UnsetType = UNSET
+
+
+class SellerPage(Struct, frozen=True, kw_only=True):
+    """A shop as shoppers see it."""
+
+    id: str
+    name: str
+    description: str
+    logo: str | None
+    rating: Rating
+    products_count: int
+    on_holiday: bool
+
+
+class Membership(Struct, frozen=True):
+    """In which shop a person acts, and as what."""
+
+    seller_id: str
+    role: MemberRole
+    status: ShopStatus
+
+
+class SellerTerms(Struct, frozen=True):
+    """What an order freezes of a seller: its name, the commission's rate, where its parcels come from."""
+
+    id: str
+    name: str
+    commission_rate: str
+    country: str
+
+
+class SellerQuery(PageQuery, frozen=True, kw_only=True):
+    status: ShopStatus | None = None
+
+
+class ApplicationQuery(PageQuery, frozen=True, kw_only=True):
+    status: ApplicationStatus | None = None
+
+
+class AdminSeller(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    status: ShopStatus
+    reason: str | None
+    created_at: datetime
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@event("sellers.changed", key="seller_id")
+class SellerChanged(Event, frozen=True, kw_only=True):
+    """A shop after a change; ``version`` counts its changes. Only what is ``active`` may be sold."""
+
+    seller_id: str
+    name: str
+    status: ShopStatus
+    version_number: int
+    account_id: str | None = None
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+declare_codes(403, "sellers.no_shop", "sellers.suspended")
+declare_codes(409, "sellers.wrong_state")
+
+
+# ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Sellers(ABC):
+    """Shops, their members and terms."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def apply(self, account_id: str, draft: ApplicationDraft) -> Application:
+        """:raises Conflict: ``sellers.wrong_state``: the person has an open application or a shop."""
+
+    @abstractmethod
+    @query
+    async def get_application(self, account_id: str) -> Application: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def submit_requirement(self, account_id: str, key: str, value: RequirementValue) -> Application:
+        """:raises NotFound: there is no such requirement. :raises Conflict: ``sellers.wrong_state``."""
+
+    @abstractmethod
+    @query
+    async def get_membership(self, account_id: str) -> Membership | None:
+        """The shop that a person acts for."""
+
+    @abstractmethod
+    @query
+    async def get_shop(self, seller_id: str) -> Shop: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def update_shop(self, seller_id: str, patch: ShopPatch, if_match: str | None) -> Shop: ...
+
+    @abstractmethod
+    @query
+    async def get_seller_page(self, seller_id: str) -> SellerPage:
+        """:raises NotFound: there is none, or shoppers may not see it."""
+
+    @abstractmethod
+    @query
+    async def get_terms(self, seller_ids: list[str]) -> list[SellerTerms]:
+        """On what terms these sell now; those that exist, in no particular order."""
+
+    # for operators
+
+    @abstractmethod
+    @query
+    async def list_applications(self, query: ApplicationQuery) -> Page[Application]: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def accept(self, application_id: str) -> Application:
+        """Open the shop: it can list products once this has returned. :raises Conflict: ``sellers.wrong_state``."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def reject(self, application_id: str, reason: str) -> Application: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def decide_requirement(
+        self, application_id: str, key: str, decision: Literal["accept", "reject", "waive"], reason: str
+    ) -> Application: ...
+
+    @abstractmethod
+    @query
+    async def list_sellers(self, query: SellerQuery) -> Page[AdminSeller]: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_suspended(self, seller_id: str, suspended: bool, reason: str) -> AdminSeller:
+        """Nothing of a suspended seller can be seen or bought once this has returned; its orders go on.
+
+        :raises Unavailable: the catalogue could not be told.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def ensure_sellers(self, names: list[str], owner_id: str | None) -> list[SellerRef]:
+        """Active shops by these names (or ids), made if absent; in the same order. ``owner_id`` owns what is made."""
+
+
+# ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SellersHooks:
+    @hookspec
+    def provide_sellers(self, context: PluginContext) -> Sellers:  # type: ignore[empty-body]
+        """The capability's provider."""

@@ -1,0 +1,50 @@
+"""Standard Webhooks (https://www.standardwebhooks.com): signing what leaves and checking what comes in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from marketplace_core.errors import Unauthorized
+
+__all__ = ["TOLERANCE_SECONDS", "secret_key", "sign", "verify"]
+
+TOLERANCE_SECONDS = 300
+
+
+def secret_key(secret: str) -> bytes:
+    """The key of ``whsec_`` + base64 of 24 to 64 bytes. :raises ValueError: it is not of that form."""
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a webhook secret is whsec_ and base64") from error
+    if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError("a webhook secret is whsec_ and base64 of 24 to 64 bytes")
+    return key
+
+
+def sign(key: bytes, id_: str, timestamp: int, body: bytes) -> str:
+    """``v1,`` and base64 of HMAC-SHA256 over ``{id}.{timestamp}.{body}``."""
+    digest = hmac.new(key, f"{id_}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> str:
+    """The webhook's id, when one of the active ``keys`` signed it and it is not older than the tolerance.
+
+    ``headers`` are by lower-case name. :raises Unauthorized: ``webhooks.bad_signature``, ``webhooks.stale``.
+    """
+    id_, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    given = headers.get("webhook-signature", "").split(" ")
+    if not id_ or not (stamp.isascii() and stamp.isdigit()):
+        raise Unauthorized("webhooks.bad_signature", "The signature's headers are missing or malformed.")
+    expected = [sign(key, id_, int(stamp), body).encode() for key in keys]
+    if not any(hmac.compare_digest(one, other.encode()) for one in expected for other in given):
+        raise Unauthorized("webhooks.bad_signature", "No active secret made this signature.")
+    if abs(now.timestamp() - int(stamp)) > TOLERANCE_SECONDS:
+        raise Unauthorized("webhooks.stale", f"It was signed more than {TOLERANCE_SECONDS} s away from now.")
+    return id_
