@@ -9,8 +9,9 @@
         return await catalog.get_product(id)
 
 What a handler takes is said by its parameters: ``request``, the path's own parameters, ``query`` (a
-:class:`~marketplace_core.values.PageQuery` or another struct), ``body`` (a struct, from JSON), ``files`` (multipart),
-``raw`` (the bytes as they came). Its return annotation is the answer; both are the route's part of the OpenAPI document.
+:class:`~marketplace_core.values.PageQuery` or another struct), ``body`` (a struct, from JSON, or from a form's fields
+beside ``files``), ``files`` (multipart), ``raw`` (the bytes as they came). Its return annotation is the answer; both are
+the route's part of the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 T = TypeVar("T")
 
 PARAMETERS = frozenset({"request", "query", "body", "files", "raw"})
+JSON_LIMIT = 1 << 20
+FILE_LIMIT = 10 << 20
+FILE_COUNT = 20
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -74,7 +78,10 @@ class Request(Struct, frozen=True):
 
 
 class Upload(Struct, frozen=True):
-    """A file of a multipart body. ``media_type`` is what the client says of it: never believe it."""
+    """A file of a multipart body; a handler's ``files`` is a list of them.
+
+    ``media_type`` is what the client says of it: never believe it.
+    """
 
     field: str
     name: str
@@ -132,6 +139,14 @@ class Route(Struct, frozen=True, kw_only=True):
     raw: bool
     answer: Any
     wants_request: bool
+    limit: int
+    count: int
+    description: str = ""
+
+    @property
+    def ceiling(self) -> int:
+        """The most bytes that a body of this route has; some are left for what stands between files."""
+        return self.limit * self.count + JSON_LIMIT if self.files else self.limit
 
 
 class Router:
@@ -152,9 +167,17 @@ class Router:
         return self._route("GET", path, access, 200, "ignored", cached)
 
     def post(
-        self, path: str, *, access: Access = "account", status: int = 201, key: Key = "optional"
+        self,
+        path: str,
+        *,
+        access: Access = "account",
+        status: int = 201,
+        key: Key = "optional",
+        limit: int | None = None,
+        count: int | None = None,
     ) -> Callable[[Handler], Handler]:
-        return self._route("POST", path, access, status, key, None)
+        """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20)."""
+        return self._route("POST", path, access, status, key, None, limit, count)
 
     def put(
         self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional"
@@ -172,7 +195,15 @@ class Router:
         return self._route("DELETE", path, access, status, key, None)
 
     def _route(
-        self, method: str, path: str, access: Access, status: int, key: Key, cached: str | None
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        status: int,
+        key: Key,
+        cached: str | None,
+        limit: int | None = None,
+        count: int | None = None,
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
             params = tuple(_FIELD.findall(path))
@@ -182,6 +213,10 @@ class Router:
                 raise TypeError(f"{method} {path}: the handler takes {unknown}, which no request has")
             if missing := [name for name in params if name not in names]:
                 raise TypeError(f"{method} {path}: the handler does not take {missing}")
+            if cached is not None and (stray := set(_FIELD.findall(cached)) - set(params)):
+                raise ValueError(f"{method} {path}: the tag {cached!r} names {sorted(stray)}, which are not in the path")
+            files = "files" in names
+            summary, _, rest = (inspect.getdoc(handler) or "").partition("\n")
             self.routes.append(
                 Route(
                     audience=self.audience,
@@ -190,7 +225,8 @@ class Router:
                     path=path,
                     handler=handler,
                     name=f"{self.tag}.{handler.__name__}",
-                    summary=(inspect.getdoc(handler) or "").split("\n", 1)[0],
+                    summary=summary,
+                    description=rest.strip(),
                     access=access,
                     status=status,
                     key=key,
@@ -198,10 +234,12 @@ class Router:
                     params=params,
                     query=hints.get("query"),
                     body=hints.get("body"),
-                    files="files" in names,
+                    files=files,
                     raw="raw" in names,
                     answer=hints.get("return"),
                     wants_request="request" in names,
+                    limit=limit or (FILE_LIMIT if files else JSON_LIMIT),
+                    count=count or (FILE_COUNT if files else 1),
                 )
             )
             return handler

@@ -1,0 +1,227 @@
+"""The ASGI application of a process: what is answered at once, and Quart behind it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, cast
+
+import structlog
+from quart import Quart, Response, request
+from quart.sessions import SessionInterface
+from werkzeug.exceptions import HTTPException
+
+from marketplace_core.adapters.redis_reads import EncodedReads, Read
+from marketplace_core.http.direct import SILENT, Direct, direct_answers
+from marketplace_core.http.exchange import Exchange, Fill
+from marketplace_core.http.gate import Gate
+from marketplace_core.http.public import PublicReads, path_pattern
+from marketplace_core.http.replies import Reply, Send, error_reply, is_fresh, send_reply
+from marketplace_core.http.routing import JSON_LIMIT, Router
+from marketplace_core.http.sse import EventStream
+from marketplace_core.http.types import check_answers
+from marketplace_core.http.views import DEFAULTS, HttpOptions, blueprint, identify, prefix_of, to_response
+from marketplace_core.ports import Blobs
+from marketplace_core.values import Audience
+
+__all__ = ["Application", "HttpOptions", "build_app"]
+
+log = structlog.get_logger("marketplace.access")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_READS = frozenset({"GET", "HEAD"})
+
+
+def build_app(
+    routers: Sequence[Router],
+    *,
+    gate: Gate,
+    reads: EncodedReads | None = None,
+    title: str,
+    version: str,
+    ready: Callable[[], Awaitable[dict[str, str]]],
+    media: Blobs | None = None,
+    options: HttpOptions = DEFAULTS,
+) -> Application:
+    """The routers of any audiences, each below ``/{audience}/v1``, as one application.
+
+    ``ready`` says of each resource ``ok`` or what is wrong with it. ``media`` is what ``/media/`` shows to everybody.
+
+    :raises ValueError: two routes are the same. :raises TypeError: an answer leaves fields out.
+    """
+    _refuse_duplicates(routers)
+    check_answers(routers)
+    quart = _quart(routers, gate, options)
+    direct = direct_answers(routers, title, version, ready, media)
+    return Application(quart, direct, PublicReads(routers, reads), gate, routers)
+
+
+def _refuse_duplicates(routers: Sequence[Router]) -> None:
+    seen: dict[tuple[Audience, str, str], str] = {}
+    for router in routers:
+        for route in router.routes:
+            shape = "/".join("{}" if part.startswith("{") else part for part in route.path.split("/"))
+            other = seen.setdefault((route.audience, route.method, shape), route.name)
+            if other is not route.name:
+                raise ValueError(f"{route.audience}: {route.method} {route.path} is of {other} and of {route.name}")
+
+
+class _NoSessions(SessionInterface):
+    async def open_session(self, app: Quart, request: Any) -> Any:
+        return await self.make_null_session(app)
+
+    async def save_session(self, app: Quart, session: Any, response: Any) -> None:
+        return None
+
+
+def _quart(routers: Sequence[Router], gate: Gate, options: HttpOptions) -> Quart:
+    app = Quart("marketplace", static_folder=None)
+    app.session_interface = cast(Any, _NoSessions())
+    app.config["MAX_CONTENT_LENGTH"] = None  # each route has its own
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    app.register_error_handler(HTTPException, _failed)
+    app.register_error_handler(Exception, _failed)
+    for router in routers:
+        app.register_blueprint(blueprint(router, gate, options=options))
+    return app
+
+
+async def _failed(error: Exception) -> Response:
+    """What Quart itself refuses: an unknown route, a wrong method."""
+    exchange = Exchange.of(request.scope)  # type: ignore[arg-type]
+    reply = error_reply(error, exchange.request_id)
+    exchange.status = reply.status
+    return to_response(reply, request.method)
+
+
+class Application:
+    """ASGI. ``quart`` is the application behind, for what wants to be told of the beginning and end of serving."""
+
+    def __init__(self, quart: Quart, direct: Direct, public: PublicReads, gate: Gate, routers: Sequence[Router]) -> None:
+        self.quart = quart
+        self._direct = direct
+        self._public = public
+        self._gate = gate
+        self._large = _large_routes(routers)
+        self._streams: set[EventStream] = set()
+
+    def close(self) -> None:
+        """End the streams that are open. To be called before the server is stopped: it waits for every answer to end."""
+        for stream in list(self._streams):
+            stream.end()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.quart(scope, receive, send)  # type: ignore[arg-type]
+            return
+        started = time.perf_counter()
+        exchange = Exchange(scope)
+        exchange.streams = self._streams
+        method: str = scope["method"]
+        path: str = scope["path"]
+        try:
+            answer = self._direct.find(path)
+            if answer is not None:
+                await self._send(await answer(method, exchange), exchange, method, send)
+            elif method not in _READS or not await self._answer_read(scope, exchange, send):
+                await self.quart(scope, self._bounded(scope, exchange, receive), send)  # type: ignore[arg-type]
+        except Exception as error:
+            if exchange.status is not None:
+                raise
+            await self._send(error_reply(error, exchange.request_id), exchange, method, send)
+        finally:
+            await exchange.close()
+            if path not in SILENT:
+                _log(method, path, exchange, started)
+
+    async def _send(self, reply: Reply, exchange: Exchange, method: str, send: Send) -> None:
+        exchange.status = reply.status
+        await send_reply(reply, method, send)
+
+    async def _answer_read(self, scope: Scope, exchange: Exchange, send: Send) -> bool:
+        """Answer from the encoded reads; else leave in the exchange what the view needs to fill them."""
+        found = self._public.find(scope["path"], scope["query_string"])
+        if found is None:
+            return False
+        route, reads, key, tag = found
+        authorization = exchange.header(b"authorization")
+        if authorization is None:
+            read = await reads.look(key, route.tag, tag)
+        else:
+            read = await reads.look(key, route.tag, tag, self._gate.extra_keys(authorization))
+            await identify(self._gate, route.audience, exchange, read.entries)
+        if read.etag is None:
+            if read.ticket is not None:
+                exchange.fill = Fill(route, reads, read.ticket)
+            return False
+        exchange.route = route
+        await _send_read(read, exchange, scope["method"], send)
+        return True
+
+    def _bounded(self, scope: Scope, exchange: Exchange, receive: Receive) -> Receive:
+        """Keep a body that nobody takes, or that is beyond its route's limit, from filling the memory: Quart stores all
+        that comes. What is too much is passed on as nothing, after the chunk by which the view sees that it is."""
+        headers = exchange.headers
+        if scope["http_version"] == "1.1" and b"content-length" not in headers and b"transfer-encoding" not in headers:
+            return receive
+        seen, limit = 0, JSON_LIMIT
+
+        async def bounded() -> MutableMapping[str, Any]:
+            nonlocal seen, limit
+            message = await receive()
+            if message["type"] == "http.request" and (body := message.get("body")):
+                if seen > limit:
+                    limit = self._limit_of(scope)
+                    if seen > limit:
+                        message["body"] = b""
+                seen += len(body)
+            return message
+
+        return bounded
+
+    def _limit_of(self, scope: Scope) -> int:
+        limits = (
+            limit for method, pattern, limit in self._large if method == scope["method"] and pattern.fullmatch(scope["path"])
+        )
+        return max(limits, default=JSON_LIMIT)
+
+
+def _large_routes(routers: Sequence[Router]) -> list[tuple[str, re.Pattern[str], int]]:
+    return [
+        (route.method, path_pattern(route), route.ceiling)
+        for router in routers
+        for route in router.routes
+        if route.ceiling > JSON_LIMIT
+    ]
+
+
+async def _send_read(read: Read, exchange: Exchange, method: str, send: Send) -> None:
+    tag = cast(str, read.etag)
+    headers = [(b"x-request-id", exchange.request_id.encode()), (b"etag", tag.encode())]
+    known = exchange.header(b"if-none-match")
+    if known is not None and is_fresh(known, tag):
+        exchange.status, body = 304, b""
+    else:
+        exchange.status, body = 200, read.body
+        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+def _log(method: str, path: str, exchange: Exchange, started: float) -> None:
+    route, caller = exchange.route, exchange.caller
+    secret = route is not None and "token" in route.params
+    log.info(
+        "request",
+        method=method,
+        path=prefix_of(route.audience) + route.path if route is not None and secret else path,
+        status=499 if exchange.status is None else exchange.status,  # 499: the client went away
+        ms=round((time.perf_counter() - started) * 1000, 2),
+        request_id=exchange.request_id,
+        audience=route.audience if route is not None else None,
+        account=caller.account_id if caller is not None else None,
+    )

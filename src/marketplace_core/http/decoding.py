@@ -1,0 +1,198 @@
+"""From a request to a handler's arguments. What can be known of a route is worked out when it is mounted."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Awaitable, Callable
+from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import NODEFAULT, Struct
+from quart import Request as QuartRequest
+
+from marketplace_core.errors import Invalid, MarketplaceError, Problem
+from marketplace_core.http.exchange import Exchange
+from marketplace_core.http.multipart import read_form
+from marketplace_core.http.routing import Route, Upload
+from marketplace_core.validation import convert, decode_json, did_you_mean
+
+__all__ = ["JSON_TYPES", "body_reader", "query_reader"]
+
+JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
+MAX_PARAMETERS = 100
+
+QueryReader = Callable[[bytes], Any]
+BodyReader = Callable[[QuartRequest, Exchange], Awaitable[dict[str, Any]]]
+
+
+# ── query strings ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def query_reader(route: Route) -> QueryReader | None:
+    """Reads the query string into the route's struct; None for a route that takes it as it comes (``raw``).
+
+    It raises :class:`Invalid` with pointers of the form ``?name``.
+    """
+    kind = route.query
+    if kind is None:
+        return None if route.raw else _no_query
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    hints = get_type_hints(kind, include_extras=True)
+    many = frozenset(name for name, field in fields.items() if is_list(hints[field.name]))
+    optional = all(field.default is not NODEFAULT or field.default_factory is not NODEFAULT for field in fields.values())
+    empty = kind() if optional and kind.__struct_config__.frozen else None
+
+    def read(raw: bytes) -> Any:
+        if not raw and empty is not None:
+            return empty
+        values: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for name, value in parameters(raw):
+            if name not in fields:
+                problems.append(Problem(f"?{name}", "unknown_field", did_you_mean(name, fields)))
+            elif name in many:
+                values.setdefault(name, []).append(value)
+            elif name in values:
+                problems.append(Problem(f"?{name}", "duplicate", "Give this parameter once."))
+            else:
+                values[name] = value
+        try:
+            found = convert(values, kind, strict=False)
+        except Invalid as error:
+            problems += [Problem(f"?{each.pointer[1:]}", each.code, each.detail) for each in error.errors]
+        if problems:
+            raise Invalid(problems)
+        return found
+
+    return read
+
+
+def _no_query(raw: bytes) -> None:
+    if raw and (names := dict.fromkeys(name for name, _ in parameters(raw))):
+        raise Invalid(Problem(f"?{name}", "unknown_field", "There are no parameters here.") for name in names)
+
+
+def parameters(raw: bytes) -> list[tuple[str, str]]:
+    """The decoded pairs of a query string. :raises MarketplaceError: ``http.malformed``."""
+    try:
+        text = raw.decode()
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except ValueError:  # also what is not UTF-8
+        raise MarketplaceError("http.malformed", "The query string cannot be read.") from None
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a type is that of a parameter which may be repeated."""
+    if get_origin(kind) is typing.Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        return any(is_list(part) for part in get_args(kind))
+    return (get_origin(kind) or kind) in (list, tuple)
+
+
+# ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def body_reader(route: Route) -> BodyReader | None:
+    """Reads the body into the arguments ``body``, ``files`` or ``raw``; None for a route without."""
+    if route.raw:
+        return _raw_reader(route)
+    if route.files:
+        return _form_reader(route)
+    return None if route.body is None else _json_reader(route)
+
+
+def _raw_reader(route: Route) -> BodyReader:
+    async def read(request: QuartRequest, exchange: Exchange) -> dict[str, Any]:
+        return {"raw": await read_bytes(request, exchange, route.limit)}
+
+    return read
+
+
+def _json_reader(route: Route) -> BodyReader:
+    async def read(request: QuartRequest, exchange: Exchange) -> dict[str, Any]:
+        raw = await read_bytes(request, exchange, route.limit)
+        if raw:
+            media_type = media_type_of(exchange)
+            if media_type not in JSON_TYPES:
+                raise unsupported(media_type, "application/json")
+        return {"body": decode_body(raw, route.body)}
+
+    return read
+
+
+def _form_reader(route: Route) -> BodyReader:
+    async def read(request: QuartRequest, exchange: Exchange) -> dict[str, Any]:
+        fields: list[tuple[str, str]]
+        files: list[Upload]
+        media_type = media_type_of(exchange)
+        if media_type in JSON_TYPES and route.body is not None:
+            raw = await read_bytes(request, exchange, route.limit)
+            return {"body": decode_body(raw, route.body), "files": []}
+        if media_type != "multipart/form-data":
+            if await read_bytes(request, exchange, route.limit):
+                raise unsupported(media_type, "multipart/form-data")
+            fields, files = [], []
+        else:
+            chunks = chunks_of(request, exchange, route.ceiling)
+            fields, files = await read_form(exchange.header(b"content-type") or "", chunks, route.limit, route.count)
+        if route.body is None:
+            problems = [Problem(f"/{name}", "unknown_field", "There is no such field.") for name, _ in fields]
+            if not files:
+                problems.append(Problem("/file", "required", "A file is required."))
+            if problems:
+                raise Invalid(problems)
+            return {"files": files}
+        return {"files": files, "body": convert(dict(fields), route.body, strict=False)}
+
+    return read
+
+
+def decode_body(raw: bytes, kind: Any) -> Any:
+    """An empty body is one without fields."""
+    if not raw:
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            raw = b"{}"
+        elif type(None) in get_args(kind):
+            return None
+    try:
+        return decode_json(raw, kind)
+    except msgspec.DecodeError as error:
+        raise MarketplaceError("http.malformed", f"The body is not JSON: {error}.") from None
+
+
+def media_type_of(exchange: Exchange) -> str:
+    """The type without its parameters; empty where none is given, or where it is not in UTF-8."""
+    value = exchange.headers.get(b"content-type", b"").lower()
+    bare, _, options = value.partition(b";")
+    if b"charset" in options and b"utf-8" not in options and b"utf8" not in options:
+        return ""
+    return bare.strip().decode("latin-1")
+
+
+def unsupported(media_type: str, expected: str) -> MarketplaceError:
+    got = f"not {media_type}" if media_type else "in UTF-8"
+    return MarketplaceError("http.unsupported_media_type", f"The body must be {expected}, {got}.")
+
+
+def too_large(limit: int) -> MarketplaceError:
+    return MarketplaceError("http.too_large", f"At most {limit} bytes are taken here.")
+
+
+async def read_bytes(request: QuartRequest, exchange: Exchange, limit: int) -> bytes:
+    return b"".join([chunk async for chunk in chunks_of(request, exchange, limit)])
+
+
+async def chunks_of(request: QuartRequest, exchange: Exchange, limit: int) -> typing.AsyncIterator[bytes]:
+    """The body as it arrives. :raises MarketplaceError: ``http.too_large``, as soon as that is known."""
+    declared = exchange.headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    size = 0
+    async for chunk in request.body:
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        yield chunk

@@ -1,0 +1,87 @@
+"""One request and its answer, as the layers around Quart and the views inside it share them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from marketplace_core.calls import new_trace
+from marketplace_core.values import Caller, new_id
+
+if TYPE_CHECKING:
+    from marketplace_core.adapters.redis_reads import EncodedReads, Ticket
+    from marketplace_core.http.routing import Route
+    from marketplace_core.http.sse import EventStream
+
+__all__ = ["Exchange", "Fill"]
+
+_SCOPE_KEY = "marketplace"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}").fullmatch
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+
+
+class Fill(Struct, frozen=True):
+    """An encoded read that was looked for and not found: where its view puts it."""
+
+    route: Route
+    reads: EncodedReads
+    ticket: Ticket
+
+
+class Exchange:
+    """Found in the ASGI scope; made by whoever needs it first. ``status`` is None until there is an answer.
+
+    ``streams`` are those that the application has open, for it to end.
+    """
+
+    __slots__ = ("_trace", "caller", "fill", "headers", "request_id", "route", "status", "stream", "streams")
+
+    def __init__(self, scope: MutableMapping[str, Any]) -> None:
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id")
+        self.request_id = given.decode() if given is not None and _REQUEST_ID(given) else new_id()
+        self._trace: str | None = None
+        self.status: int | None = None
+        self.caller: Caller | None = None
+        self.route: Route | None = None
+        self.fill: Fill | None = None
+        self.stream: EventStream | None = None
+        self.streams: set[EventStream] | None = None
+        scope[_SCOPE_KEY] = self
+
+    @classmethod
+    def of(cls, scope: MutableMapping[str, Any]) -> Exchange:
+        found: Exchange | None = scope.get(_SCOPE_KEY)
+        return cls(scope) if found is None else found
+
+    @property
+    def trace(self) -> str:
+        """The ``traceparent`` that came, else a new one."""
+        if self._trace is None:
+            given = self.headers.get(b"traceparent")
+            self._trace = given.decode("latin-1") if given is not None and _TRACEPARENT(given) else new_trace()
+        return self._trace
+
+    def open(self, stream: EventStream) -> None:
+        """The answer is this stream."""
+        self.stream = stream
+        if self.streams is not None:
+            self.streams.add(stream)
+
+    async def close(self) -> None:
+        """The exchange is over, whoever ended it."""
+        if self.stream is not None:
+            await self.stream.aclose()
+            if self.streams is not None:
+                self.streams.discard(self.stream)
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value, by its name in lower case."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def text_headers(self) -> dict[str, str]:
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()}

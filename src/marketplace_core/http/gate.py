@@ -1,0 +1,177 @@
+"""Who is at the gate: from a request's headers to a caller, and whether the caller may pass."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from marketplace_core import tokens
+from marketplace_core.adapters.redis_reads import Lookups
+from marketplace_core.capabilities.auth import SessionState
+from marketplace_core.errors import Forbidden, Unauthorized, declare_codes
+from marketplace_core.http.routing import Access
+from marketplace_core.values import Audience, Caller, Clock
+
+__all__ = ["Gate", "SessionGate", "admission", "session_key"]
+
+declare_codes(403, "sellers.no_shop", "sellers.suspended")
+
+Shop = Callable[[str], Awaitable[tuple[str, str] | None]]
+
+
+class Sessions(Protocol):
+    """The one method of :class:`~marketplace_core.capabilities.auth.Auth` that a gate calls."""
+
+    async def session_state(self, session_id: str) -> SessionState | None: ...
+
+
+class Gate(ABC):
+    """Knows callers. A gate sees only requests that bring an ``Authorization``."""
+
+    def extra_keys(self, authorization: str) -> Sequence[str]:
+        """Keys on the Redis of the encoded reads that :meth:`identify` wants to see: they come in the same round trip."""
+        return ()
+
+    @abstractmethod
+    async def identify(self, audience: Audience, headers: Mapping[str, str], entries: Mapping[str, bytes | None]) -> Caller:
+        """Who brings this ``authorization``. ``headers`` are by lower-case name; ``entries`` as far as they were read.
+
+        :raises Unauthorized: it is not good, here or any more. :raises Unavailable: nobody can say.
+        """
+
+    @abstractmethod
+    async def shop(self, account_id: str) -> tuple[str, str] | None:
+        """The seller that an account acts for and its role there, or None.
+
+        :raises Forbidden: ``sellers.suspended`` where the seller may not act.
+        """
+
+
+class SessionGate(Gate):
+    """Access tokens of this deployment: the signature, the audience, then the allow-list, which auth writes.
+
+    An entry that is missing, or a Redis that is away, is no answer: then auth itself is asked.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        clock: Clock,
+        redis: Redis | None,
+        auth: Sessions,
+        shop: Shop | None,
+        *,
+        with_reads: bool = False,
+    ) -> None:
+        """``with_reads``: the allow-list and the encoded reads are on one Redis."""
+        self._read = functools.lru_cache(8192)(functools.partial(tokens.read, key))
+        self._clock = clock
+        self._lookups = None if redis is None else Lookups(redis)
+        self._auth = auth
+        self._shop = shop
+        self._with_reads = with_reads
+        self._decode = msgspec.msgpack.Decoder(SessionState).decode
+
+    def extra_keys(self, authorization: str) -> Sequence[str]:
+        if not self._with_reads:
+            return ()
+        try:
+            return (session_key(self._read(_bearer(authorization)).session_id),)
+        except Unauthorized:
+            return ()  # to be said by identify
+
+    async def identify(self, audience: Audience, headers: Mapping[str, str], entries: Mapping[str, bytes | None]) -> Caller:
+        claims = self._read(_bearer(headers["authorization"]))
+        tokens.check(claims, audience, self._clock.now())
+        state = await self._listed(session_key(claims.session_id), entries)
+        if state is None:
+            state = await self._auth.session_state(claims.session_id)
+        if state is None or (state.session_id, state.account_id) != (claims.session_id, claims.account_id):
+            raise Unauthorized("auth.token_invalid", "This session has ended; log in again.")
+        return _caller(audience, state)
+
+    async def _listed(self, key: str, entries: Mapping[str, bytes | None]) -> SessionState | None:
+        if key in entries:
+            raw = entries[key]
+        elif self._lookups is not None:
+            found = await self._lookups.get((key,))
+            raw = found[0] if found else None
+        else:
+            raw = None
+        try:
+            return None if raw is None else self._decode(raw)
+        except msgspec.DecodeError:
+            return None  # written by another release: the truth is elsewhere
+
+    async def shop(self, account_id: str) -> tuple[str, str] | None:
+        return None if self._shop is None else await self._shop(account_id)
+
+
+def session_key(session_id: str) -> str:
+    """Where the allow-list of sessions holds one: a MessagePack :class:`SessionState`."""
+    return f"session:{session_id}"
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized("auth.token_invalid", "Expected an Authorization of the form 'Bearer …'.")
+    return token.strip()
+
+
+@functools.lru_cache(4096)
+def _caller(audience: Audience, state: SessionState) -> Caller:
+    carriers = [role.removeprefix("courier:") for role in state.roles if role.startswith("courier:")]
+    return Caller(
+        audience=audience,
+        account_id=state.account_id,
+        session_id=state.session_id,
+        roles=state.roles,
+        carrier=carriers[0] if carriers and audience == "logistics" else None,
+    )
+
+
+# ── access levels ────────────────────────────────────────────────────────────────────────────────────────────
+
+Admission = Callable[[Gate, Caller], Awaitable[Caller]]
+
+STAFF_ROLES = frozenset({"admin", "moderator"})
+
+
+def admission(access: Access) -> Admission | None:
+    """What a caller goes through on a route of this access level; None where anybody passes."""
+    return {"anyone": None, "guest": None, "account": _account, "shop": _shop, "staff": _staff}[access]
+
+
+def _known(caller: Caller) -> str:
+    if caller.account_id is None:
+        raise Unauthorized("auth.required", "Log in first.")
+    return caller.account_id
+
+
+async def _account(_: Gate, caller: Caller) -> Caller:
+    _known(caller)
+    return caller
+
+
+async def _shop(gate: Gate, caller: Caller) -> Caller:
+    """The member's role in the shop is added as ``shop:<role>``."""
+    shop = await gate.shop(_known(caller))
+    if shop is None:
+        raise Forbidden("sellers.no_shop", "This account has no shop; apply for one first.")
+    seller_id, role = shop
+    return replace(caller, seller_id=seller_id, roles=(*caller.roles, f"shop:{role}"))
+
+
+async def _staff(_: Gate, caller: Caller) -> Caller:
+    _known(caller)
+    allowed = caller.carrier is not None if caller.audience == "logistics" else not STAFF_ROLES.isdisjoint(caller.roles)
+    if not allowed:
+        raise Forbidden("auth.forbidden", "This account does not have the role for this.")
+    return caller

@@ -1,0 +1,214 @@
+"""The OpenAPI 3.1 document of an audience, from the types of its routes."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from marketplace_core.http.answers import answer_type, is_tagged
+from marketplace_core.http.replies import ProblemDetails
+from marketplace_core.http.routing import Content, Redirect, Route, Router, ServerSentEvents
+from marketplace_core.values import Audience
+
+__all__ = ["document"]
+
+REFERENCE = "#/components/schemas/{name}"
+NOT_JSON = (Content, Redirect, ServerSentEvents)
+
+PROBLEMS: dict[int, str] = {
+    400: "The request cannot be read.",
+    401: "No access token, or one that is not good here.",
+    403: "The caller may not do this.",
+    404: "There is nothing here by that id, or it is somebody else's.",
+    409: "The state does not allow it, or a request with this key is going on.",
+    412: "It was changed since the version that `If-Match` names.",
+    413: "The body is too large.",
+    415: "The body is of a type that is not taken here.",
+    422: "Some fields are not valid; `errors` names each.",
+    429: "Too many requests; `Retry-After` says when to come again.",
+    503: "Come again; `Retry-After` says when.",
+}
+
+
+def document(audience: Audience, routers: Sequence[Router], title: str, version: str) -> dict[str, Any]:
+    """Every route of ``audience`` among ``routers``, as plain values that are ready to be encoded."""
+    own = [router for router in routers if router.audience == audience]
+    routes = [route for router in own for route in router.routes]
+    schemas = _Schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"{title}: {audience}", "version": version},
+        "servers": [{"url": f"/{audience}/v1"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(router.tag for router in own)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "responses": {f"Problem{status}": _problem(text) for status, text in PROBLEMS.items()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or an API key."}
+            },
+        },
+    }
+
+
+class _Schemas:
+    """The schemas of all types together, so that each struct is described once."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        asked = [kind for route in routes for kind in (route.query, route.body, *_json_parts(route)) if kind is not None]
+        unique = list({repr(kind): kind for kind in (ProblemDetails, *asked)}.values())
+        found, self.components = msgspec.json.schema_components(unique, ref_template=REFERENCE)
+        self._found = {repr(kind): schema for kind, schema in zip(unique, found, strict=True)}
+        queries = {repr(route.query): self.of(route.query) for route in routes if route.query is not None}
+        self._queries: dict[str, dict[str, Any]] = {key: self.components.pop(_name(schema)) for key, schema in queries.items()}
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._found[repr(kind)]
+        return found
+
+    def query(self, kind: Any) -> dict[str, Any]:
+        """The object whose properties are the parameters."""
+        return self._queries[repr(kind)]
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rsplit("/", 1)[1]
+
+
+def _json_parts(route: Route) -> list[Any]:
+    """The parts of a route's answer that are JSON."""
+    kind = answer_type(route)
+    parts = get_args(kind) if get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    bare = [get_args(part)[0] if getattr(get_origin(part), "__name__", "") == "Answer" else part for part in parts]
+    return [part for part in bare if part not in (None, type(None), *NOT_JSON)]
+
+
+# ── operations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.summary or _words(route),
+        "security": [{"bearer": []}] if route.access in ("account", "shop", "staff") else [{}, {"bearer": []}],
+        "parameters": _parameters(route, schemas),
+        "responses": _responses(route, schemas),
+    }
+    if route.description:
+        operation["description"] = route.description
+    body = _request_body(route, schemas)
+    if body is not None:
+        operation["requestBody"] = body
+    return operation
+
+
+def _words(route: Route) -> str:
+    """A summary for a handler without a docstring: its name as a sentence."""
+    return route.name.rsplit(".", 1)[-1].replace("_", " ").strip().capitalize() + "."
+
+
+def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
+    found = [_parameter("path", name, {"type": "string"}, required=True) for name in route.params]
+    if route.query is not None:
+        query = schemas.query(route.query)
+        required = query.get("required", [])
+        found += [
+            _parameter("query", name, schema, required=name in required) for name, schema in query.get("properties", {}).items()
+        ]
+    if route.method != "GET" and route.key != "ignored":
+        key = {"type": "string", "minLength": 1, "maxLength": 255}
+        found.append(_parameter("header", "Idempotency-Key", key, required=route.key == "required"))
+    if route.access == "guest":
+        found.append(_parameter("header", "X-Cart-Token", {"type": "string", "maxLength": 200}))
+    if is_tagged(route):
+        found.append(_parameter("header", "If-None-Match", {"type": "string"}))
+    if route.method in ("PATCH", "DELETE"):
+        found.append(_parameter("header", "If-Match", {"type": "string"}))
+    return found
+
+
+def _parameter(place: str, name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"in": place, "name": name, "required": required, "schema": schema}
+
+
+def _request_body(route: Route, schemas: _Schemas) -> dict[str, Any] | None:
+    if route.raw:
+        return {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    content: dict[str, Any] = {}
+    if route.body is not None:
+        content["application/json"] = {"schema": schemas.of(route.body)}
+    if route.files:
+        one = {"type": "string", "format": "binary"}
+        files: dict[str, Any] = one if route.count == 1 else {"type": "array", "items": one, "maxItems": route.count}
+        form: dict[str, Any] = {"type": "object", "properties": {"file": files}}
+        if route.body is not None:
+            form = {"allOf": [form, schemas.of(route.body)]}
+        content["multipart/form-data"] = {"schema": form}
+    return {"required": not _may_be_empty(route), "content": content} if content else None
+
+
+def _may_be_empty(route: Route) -> bool:
+    try:
+        msgspec.convert({}, route.body)
+    except (msgspec.ValidationError, TypeError):
+        return False
+    return route.body is not None
+
+
+def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    kinds = {answer_type(route), *get_args(answer_type(route))}
+    parts = _json_parts(route)
+    content: dict[str, Any] = {}
+    if parts:
+        one = [schemas.of(part) for part in parts]
+        content["application/json"] = {"schema": one[0] if len(one) == 1 else {"anyOf": one}}
+    if Content in kinds:
+        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    if ServerSentEvents in kinds:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    if content:
+        status = 200 if route.status == 204 else route.status
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+    if Redirect in kinds:
+        responses["301"] = {"description": "It is elsewhere now."}
+    if not content and not responses:
+        status = 204 if route.status in (200, 201) else route.status
+        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+    if is_tagged(route):
+        responses["304"] = {"description": "The client has it already."}
+    responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(route)}
+    return responses
+
+
+def _statuses(route: Route) -> list[int]:
+    has_body = route.body is not None or route.files or route.raw
+    possible = {
+        400: True,
+        401: True,
+        403: route.access in ("shop", "staff"),
+        404: bool(route.params),
+        409: route.method != "GET",
+        412: route.method in ("PATCH", "DELETE"),
+        413: has_body,
+        415: has_body and not route.raw,
+        422: True,
+        429: True,
+        503: True,
+    }
+    return [status for status, is_possible in possible.items() if is_possible]
+
+
+def _problem(text: str) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(name=re.sub(r"\W", "_", ProblemDetails.__name__))}
+    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}

@@ -1,0 +1,282 @@
+"""Access tokens, the allow-list of sessions, and who may call what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import msgspec
+import pytest
+from http_serving import app_of, served
+from redis.asyncio import Redis
+
+from marketplace_core import tokens
+from marketplace_core.adapters.embedded import EmbeddedRedis
+from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis_reads import EncodedReads
+from marketplace_core.capabilities.auth import SessionState
+from marketplace_core.errors import Forbidden, Unauthorized, Unavailable
+from marketplace_core.http.gate import SessionGate, session_key
+from marketplace_core.http.routing import Request, Router
+from marketplace_core.values import Audience, Clock
+
+KEY = b"k" * 32
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class Moved(Clock):
+    """The deployment's clock, as an operator moves it."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Rows:
+    """The truth of sessions, in a hash of the same server; it counts how often it was asked."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self.asked = 0
+        self.away = False
+
+    async def begin(self, session_id: str, account_id: str, *roles: str, listed: bool = False) -> None:
+        raw = msgspec.msgpack.encode(SessionState(account_id, session_id, roles))
+        await self._redis.hset("rows", session_id, raw)  # type: ignore[misc]
+        if listed:
+            await self._redis.set(session_key(session_id), raw, ex=60)
+
+    async def end(self, session_id: str) -> None:
+        await self._redis.hdel("rows", session_id)  # type: ignore[misc]
+        await self._redis.delete(session_key(session_id))
+
+    async def session_state(self, session_id: str) -> SessionState | None:
+        self.asked += 1
+        if self.away:
+            raise Unavailable()
+        raw = await self._redis.hget("rows", session_id)  # type: ignore[misc]
+        return None if raw is None else msgspec.msgpack.decode(raw, type=SessionState)
+
+
+async def shops(account_id: str) -> tuple[str, str] | None:
+    if account_id == "suspended":
+        raise Forbidden("sellers.suspended", "Not for now.")
+    return ("shop-1", "owner") if account_id == "seller" else None
+
+
+def bearer(session_id: str, account_id: str, audience: Audience = "buyer", **options: Any) -> dict[str, str]:
+    token = tokens.issue(KEY, audience=audience, account_id=account_id, session_id=session_id, now=NOW, **options)
+    return {"Authorization": f"Bearer {token}"}
+
+
+def routers() -> list[Router]:
+    found = []
+    audiences: tuple[Audience, ...] = ("buyer", "seller", "logistics", "admin")
+    for audience in audiences:
+        router = Router(audience, "who")
+        for access in ("guest", "account", "shop", "staff", "anyone"):
+
+            async def show(request: Request) -> dict[str, Any]:
+                return {**msgspec.to_builtins(request.caller), "guest": request.call.guest}
+
+            router.get(f"/{access}", access=access)(show)  # type: ignore[arg-type]
+
+        async def kept() -> str:
+            return "kept"
+
+        router.get("/kept", access="anyone", cached="kept")(kept)
+        found.append(router)
+    return found
+
+
+@pytest.fixture
+def rows(redis: Redis) -> Rows:
+    return Rows(redis)
+
+
+@pytest.fixture
+def clock() -> Moved:
+    return Moved()
+
+
+@pytest.fixture
+async def client(redis: Redis, rows: Rows, clock: Moved) -> AsyncIterator[aiohttp.ClientSession]:
+    gate = SessionGate(KEY, clock, redis, rows, shops, with_reads=True)
+    async with served(app_of(*routers(), gate=gate, reads=EncodedReads(redis))) as session:
+        yield session
+
+
+async def code_of(client: aiohttp.ClientSession, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    answer = await client.get(path, headers=headers)
+    assert answer.headers.get("WWW-Authenticate") == ("Bearer" if answer.status == 401 else None)
+    body = await answer.json()
+    return answer.status, body["code"] if answer.status >= 400 else ""
+
+
+# ── tokens ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_says_what_was_issued() -> None:
+    token = tokens.issue(KEY, audience="seller", account_id="a", session_id="s", now=NOW)
+    claims = tokens.verify(KEY, token, "seller", NOW + timedelta(seconds=599))
+    assert (claims.account_id, claims.session_id, claims.expires_at - claims.issued_at) == ("a", "s", 600)
+
+
+def forged(**claims: Any) -> str:
+    return jwt.encode(
+        {"aud": "buyer", "sub": "a", "sid": "s", "iat": 0, "exp": 9_999_999_999, **claims}, KEY, algorithm="HS256"
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        ("", "auth.token_invalid"),
+        ("a.b.c", "auth.token_invalid"),
+        ("é.b.c", "auth.token_invalid"),
+        (jwt.encode({"aud": "buyer"}, KEY, algorithm="HS256"), "auth.token_invalid"),
+        (forged(sub=7), "auth.token_invalid"),
+        (forged(exp="x"), "auth.token_invalid"),
+        (jwt.encode({"aud": "buyer", "sub": "a"}, None, algorithm="none"), "auth.token_invalid"),
+        (forged()[:-2] + "AA", "auth.token_invalid"),
+        (tokens.issue(b"x" * 32, audience="seller", account_id="a", session_id="s", now=NOW), "auth.token_invalid"),
+        (tokens.issue(KEY, audience="seller", account_id="a", session_id="s", now=NOW, seconds=-1), "auth.wrong_audience"),
+        (tokens.issue(KEY, audience="buyer", account_id="a", session_id="s", now=NOW, seconds=0), "auth.token_expired"),
+    ],
+)
+def test_tokens_that_are_refused(token: str, code: str) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        tokens.verify(KEY, token, "buyer", NOW)
+    assert caught.value.code == code
+
+
+# ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_listed_session_is_not_asked_for(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("s1", "a1", listed=True)
+    answer = await client.get("/buyer/v1/account", headers=bearer("s1", "a1"))
+    assert await answer.json() == {"audience": "buyer", "account_id": "a1", "session_id": "s1", "guest": None}
+    assert rows.asked == 0
+
+
+async def test_what_is_not_listed_is_asked_for_and_not_written(client: aiohttp.ClientSession, rows: Rows, redis: Redis) -> None:
+    await rows.begin("s1", "a1")
+    assert await code_of(client, "/buyer/v1/account", bearer("s1", "a1")) == (200, "")
+    assert rows.asked == 1
+    assert not await redis.exists(session_key("s1"))
+    await redis.set(session_key("s1"), b"\xc1 of another release")
+    assert await code_of(client, "/buyer/v1/account", bearer("s1", "a1")) == (200, "")
+    assert rows.asked == 2
+
+
+@pytest.mark.behaviour("auth-2")
+async def test_an_ended_session_is_out_at_once(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("s1", "a1", listed=True)
+    for path in ("/buyer/v1/account", "/buyer/v1/guest", "/buyer/v1/anyone", "/buyer/v1/kept", "/buyer/v1/kept"):
+        assert await code_of(client, path, bearer("s1", "a1")) == (200, "")
+    await rows.end("s1")
+    for path in ("/buyer/v1/account", "/buyer/v1/guest", "/buyer/v1/anyone", "/buyer/v1/kept"):
+        assert await code_of(client, path, bearer("s1", "a1")) == (401, "auth.token_invalid")
+
+
+async def test_a_token_that_is_sent_is_always_checked(client: aiohttp.ClientSession, rows: Rows, clock: Moved) -> None:
+    await rows.begin("s1", "a1", listed=True)
+    for path in ("/buyer/v1/account", "/buyer/v1/anyone", "/buyer/v1/kept"):
+        clock.at = NOW
+        assert await code_of(client, path, bearer("s1", "a1", "seller")) == (401, "auth.wrong_audience")
+        assert await code_of(client, path, bearer("s1", "somebody else")) == (401, "auth.token_invalid")
+        for other in ("Basic YTpi", "Bearer", "nonsense", "Bearer mk_1"):
+            assert await code_of(client, path, {"Authorization": other}) == (401, "auth.token_invalid")
+        assert await code_of(client, path, bearer("s1", "a1")) == (200, "")
+        clock.at = NOW + timedelta(seconds=600)
+        assert await code_of(client, path, bearer("s1", "a1")) == (401, "auth.token_expired")
+
+
+async def test_auth_away_is_503(client: aiohttp.ClientSession, rows: Rows) -> None:
+    rows.away = True
+    assert await code_of(client, "/buyer/v1/account", bearer("s1", "a1")) == (503, "http.unavailable")
+    assert await code_of(client, "/buyer/v1/kept", bearer("s1", "a1")) == (503, "http.unavailable")
+
+
+async def test_redis_away_asks_auth(redis: Redis, rows: Rows, clock: Moved, tmp_path: Path) -> None:
+    await rows.begin("s1", "a1")
+    nobody = connect(EmbeddedRedis(tmp_path / "nowhere", "cache").url)
+    gate = SessionGate(KEY, clock, nobody, rows, shops)
+    async with served(app_of(*routers(), gate=gate, reads=EncodedReads(nobody))) as client:
+        for path in ("/buyer/v1/account", "/buyer/v1/kept"):
+            assert await code_of(client, path, bearer("s1", "a1")) == (200, "")
+            assert await code_of(client, path, bearer("s2", "a1")) == (401, "auth.token_invalid")
+    await nobody.aclose()
+    without = SessionGate(KEY, clock, None, rows, None)
+    caller = await without.identify("buyer", {"authorization": bearer("s1", "a1")["Authorization"]}, {})
+    assert caller.account_id == "a1"
+    assert await without.shop("seller") is None
+
+
+# ── access levels ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_accounts_and_guests(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("s1", "a1")
+    for access in ("account", "shop", "staff"):
+        assert await code_of(client, f"/buyer/v1/{access}", {}) == (401, "auth.required")
+    guest = await client.get("/buyer/v1/guest", headers={"X-Cart-Token": "cart"})
+    assert await guest.json() == {"audience": "buyer", "guest": "cart"}
+    known = await client.get("/buyer/v1/guest", headers={"X-Cart-Token": "cart", **bearer("s1", "a1")})
+    assert (await known.json())["guest"] is None
+
+
+async def test_shops(client: aiohttp.ClientSession, rows: Rows) -> None:
+    for account in ("seller", "buyer", "suspended"):
+        await rows.begin(account, account)
+    answer = await client.get("/seller/v1/shop", headers=bearer("seller", "seller", "seller"))
+    caller = await answer.json()
+    assert (caller["seller_id"], caller["roles"]) == ("shop-1", ["shop:owner"])
+    assert await code_of(client, "/seller/v1/shop", bearer("buyer", "buyer", "seller")) == (403, "sellers.no_shop")
+    assert await code_of(client, "/seller/v1/account", bearer("buyer", "buyer", "seller")) == (200, "")
+    suspended = bearer("suspended", "suspended", "seller")
+    assert await code_of(client, "/seller/v1/shop", suspended) == (403, "sellers.suspended")
+
+
+@pytest.mark.parametrize(
+    ("audience", "roles", "status"),
+    [
+        ("admin", ("admin",), 200),
+        ("admin", ("moderator",), 200),
+        ("admin", ("courier:post",), 403),
+        ("admin", (), 403),
+        ("logistics", ("courier:post",), 200),
+        ("logistics", ("admin",), 403),
+        ("buyer", (), 403),
+    ],
+)
+async def test_staff(
+    client: aiohttp.ClientSession, rows: Rows, audience: Audience, roles: tuple[str, ...], status: int
+) -> None:
+    await rows.begin("s1", "a1", *roles)
+    answer = await client.get(f"/{audience}/v1/staff", headers=bearer("s1", "a1", audience))
+    body = await answer.json()
+    assert answer.status == status
+    if status == 403:
+        assert body["code"] == "auth.forbidden"
+    else:
+        assert body.get("carrier") == ("post" if audience == "logistics" else None)
+
+
+async def test_one_gate_serves_many_at_once(client: aiohttp.ClientSession, rows: Rows) -> None:
+    for number in range(20):
+        await rows.begin(f"s{number}", f"a{number}", listed=True)
+
+    async def who(number: int) -> str:
+        answer = await client.get("/buyer/v1/account", headers=bearer(f"s{number}", f"a{number}"))
+        return str((await answer.json())["account_id"])
+
+    assert await asyncio.gather(*(who(number) for number in range(20))) == [f"a{number}" for number in range(20)]
