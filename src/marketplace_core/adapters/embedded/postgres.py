@@ -57,7 +57,7 @@ class EmbeddedPostgres:
         self._folder = DataFolder(data, "postgres")
         self._data = self._folder.path
         self._files = self._data / "postgres"
-        self._log = self._data / "log" / "postgres.log"
+        self._log = self._data / "logs" / "postgres.log"
         self._durable = durable
         self._settings = {**_SETTINGS, "fsync": "on" if durable else "off", **(settings or {})}
         self._child: Child | None = None

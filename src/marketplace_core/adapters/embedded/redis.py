@@ -61,7 +61,7 @@ class EmbeddedRedis:
         self._folder = DataFolder(data, self._name)
         self._data = self._folder.path
         self._files = self._data / self._name
-        self._log = self._data / "log" / f"{self._name}.log"
+        self._log = self._data / "logs" / f"{self._name}.log"
         slack = {"appendfsync": "no"} if role == "lasting" and not durable else {}
         self._settings = {**_SETTINGS[role], **slack, **(settings or {})}
         self._child: Child | None = None

@@ -1,0 +1,77 @@
+"""Asking local HTTP servers whether they are ready, and whether an address is free. No client library is loaded for it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+from marketplace_core._deployment.model import reachable, split_address
+
+__all__ = ["answers", "free_port", "in_use", "stays_in_use"]
+
+_PATIENCE = 5.0
+
+
+def answers(listen: str, path: str) -> Callable[[], Awaitable[bool]]:
+    """A question: does GET ``path`` at ``host:port`` give 200?"""
+    host, port = _split(reachable(listen))
+
+    async def ask() -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                reader, writer = await asyncio.open_connection(host, port)
+                try:
+                    writer.write(f"GET {path} HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n".encode())
+                    status = await reader.readline()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return status.split(b" ")[1:2] == [b"200"]
+
+    return ask
+
+
+def in_use(listen: str) -> bool:
+    """Whether somebody listens there already. :raises OSError: nobody could: it is no address of this machine."""
+    host, port = _split(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
+
+
+async def stays_in_use(listen: str, seconds: float = 1.0) -> bool:
+    """Whether somebody listens there who does not go: a killed supervisor's children need a moment to end."""
+    deadline = time.monotonic() + seconds
+    while in_use(listen):
+        if time.monotonic() > deadline:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def free_port(wanted: int | None) -> int:
+    """``wanted`` if nobody listens there on the loopback address, else another."""
+    if wanted and not in_use(f"127.0.0.1:{wanted}"):
+        return wanted
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _split(address: str) -> tuple[str, int]:
+    found = split_address(address)
+    if found is None:
+        raise ValueError(f"{address!r} is no address")
+    return found

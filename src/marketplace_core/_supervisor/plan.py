@@ -1,0 +1,125 @@
+"""Which processes a deployment has on one machine, each as a specification."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+
+from marketplace_core._deployment.model import Deployment, Gateway, split_address
+from marketplace_core._supervisor.keeper import ProcessSpec
+from marketplace_core._supervisor.net import answers, free_port, stays_in_use
+from marketplace_core._supervisor.secrets import simulator_secret
+
+__all__ = ["Plan", "audiences_of", "command", "listeners", "plan", "simulator_addresses"]
+
+_WEBHOOKS = {
+    "payments": ("buyer", "/webhooks/payments/simulator"),
+    "carriers": ("logistics", "/webhooks/carriers/simulator"),
+}
+
+
+class Plan(Struct, frozen=True):
+    """In the order of their start; the APIs, gateways included, are the first to be stopped."""
+
+    simulators: list[ProcessSpec]
+    workers: list[ProcessSpec]
+    apis: list[ProcessSpec]
+
+
+def plan(deployment: Deployment, data: Path, simulators: dict[str, str]) -> Plan:
+    """``simulators`` are their ``host:port`` by name."""
+    workers = [spec for name in deployment.services for spec in _workers(deployment, name, data)]
+    apis = [spec for name in deployment.services for spec in _api(deployment, name, data)]
+    for gateway in deployment.gateways.values():
+        if gateway.service is None:
+            apis.append(_served(deployment, gateway.name, gateway.listen, data))
+    return Plan([_simulator(deployment, name, address, data) for name, address in simulators.items()], workers, apis)
+
+
+def command(verb: str, deployment: Deployment, *names: str, data: Path) -> tuple[str, ...]:
+    """A command of ours on this deployment."""
+    return (sys.executable, "-m", "marketplace_core.cli", verb, os.fspath(deployment.file), *names, "--data", os.fspath(data))
+
+
+def _api(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
+    """The service's HTTP side, if it has one: for gateways inside it, for other processes, or both."""
+    inside = [gateway.listen for gateway in deployment.gateways.values() if gateway.service == service]
+    listen = deployment.services[service].internal or next(iter(inside), None)
+    return [] if listen is None else [_served(deployment, service, listen, data)]
+
+
+def _served(deployment: Deployment, name: str, listen: str, data: Path) -> ProcessSpec:
+    argv = command("serve", deployment, name, data=data)
+    return ProcessSpec(name=name, kind="api", argv=argv, ready=answers(listen, "/readyz"))
+
+
+def _workers(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
+    """Each worker as often as the service is replicated."""
+    found = []
+    replicas = deployment.services[service].replicas
+    for worker in deployment.services[service].workers:
+        argv = command("work", deployment, service, "--worker", worker, data=data)
+        for number in range(1, replicas + 1):
+            name = f"{service}.{worker}" if replicas == 1 else f"{service}.{worker}.{number}"
+            found.append(ProcessSpec(name=name, kind="worker", argv=argv))
+    return found
+
+
+def audiences_of(deployment: Deployment) -> dict[str, str]:
+    """The prefix that clients use for each audience; the first gateway in the file that has it."""
+    found: dict[str, str] = {}
+    for gateway in deployment.gateways.values():
+        for audience in gateway.audiences:
+            found.setdefault(audience, f"{gateway.url}/{audience}/v1")
+    return found
+
+
+def listeners(deployment: Deployment) -> list[tuple[str, str]]:
+    """Every address of the file that is to be free, with the key that names it."""
+    found = [(f"gateways.{gateway.name}.listen", gateway.listen) for gateway in deployment.gateways.values()]
+    found += [(f"services.{s.name}.internal", s.internal) for s in deployment.services.values() if s.internal]
+    return found + [(f"simulators.{s.name}.listen", s.listen) for s in deployment.simulators.values() if s.listen]
+
+
+# ── simulators ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def simulator_addresses(deployment: Deployment, data: Path) -> dict[str, str]:
+    """Where each simulator listens: as the file says, else where it did the last time, so that links stay good."""
+    found = {}
+    for simulator in deployment.simulators.values():
+        if simulator.listen is not None:
+            found[simulator.name] = simulator.listen
+            continue
+        kept = data / "simulators" / f"{simulator.name}.port"
+        kept.parent.mkdir(exist_ok=True)
+        last = kept.read_text().strip() if kept.exists() else ""
+        wanted = int(last) if last.isdecimal() else None
+        if wanted is not None:
+            await stays_in_use(f"127.0.0.1:{wanted}")
+        port = free_port(wanted)
+        kept.write_text(f"{port}\n")
+        found[simulator.name] = f"127.0.0.1:{port}"
+    return found
+
+
+def _simulator(deployment: Deployment, name: str, address: str, data: Path) -> ProcessSpec:
+    host, port = split_address(address) or ("127.0.0.1", 0)
+    folder = data / "simulators"
+    argv = [sys.executable, "-m", f"marketplace_simulators.{name}", "--host", host, "--port", str(port)]
+    argv += ["--database", os.fspath(folder / f"{name}.db")]
+    audience, path = _WEBHOOKS[name]
+    gateway: Gateway | None = next((g for g in deployment.gateways.values() if audience in g.audiences), None)
+    if gateway is not None:
+        argv += ["--webhook-url", f"{gateway.url}/{audience}/v1{path}"]
+    return ProcessSpec(
+        name=f"simulator.{name}",
+        kind="simulator",
+        argv=argv,
+        env={"MARKETPLACE_SIMULATOR_SECRET": simulator_secret(data)},
+        ready=answers(address, "/healthz"),
+        grace=5.0,
+    )

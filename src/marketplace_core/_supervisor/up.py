@@ -1,0 +1,236 @@
+"""What ``marketplace up`` does, from a checked file to the end of everything it started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from marketplace_core._deployment.model import Deployment, split_address
+from marketplace_core._process import Child, spawn
+from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_group
+from marketplace_core._supervisor.net import stays_in_use
+from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
+from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
+from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of
+from marketplace_core._supervisor.state import ProcessState, RunState
+from marketplace_core.adapters.embedded import DataFolder
+from marketplace_core.adapters.embedded._startup import last_lines, size
+from marketplace_core.values import utc_text
+
+__all__ = ["Account", "PortInUse", "Started", "up"]
+
+Say = Callable[[str], None]
+
+
+class PortInUse(Exception):
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause, self.remedy = cause, remedy
+
+
+class Account(Struct, frozen=True):
+    email: str
+    password: str
+
+
+class Started(Struct, frozen=True):
+    """The one line of ``up --json``."""
+
+    url: str
+    audiences: dict[str, str]
+    accounts: dict[str, Account]
+    simulators: dict[str, str]
+    data: str
+
+
+class Signals:
+    """The first of SIGINT, SIGTERM and SIGHUP asks for an orderly end; a further SIGINT for an immediate one."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.kill = asyncio.Event()
+
+    def __enter__(self) -> Signals:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._heard, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to be interrupted."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
+    def _heard(self, number: int) -> None:
+        if self.stop.is_set() and number == signal.SIGINT:
+            self.kill.set()
+        self.stop.set()
+
+
+async def up(
+    deployment: Deployment,
+    data: Path,
+    *,
+    demo: bool,
+    say: Say,
+    started: Callable[[Started], None],
+) -> int:
+    """Run the deployment until a signal; ``started`` is called when every audience answers.
+
+    :returns: 0 once everything has ended. :raises CannotStart, EmbeddedError, PortInUse: nothing is left running.
+    """
+    with Signals() as signals:
+        async with _Run(deployment, data, say) as run:
+            return await _until_told(run, signals, demo=demo, started=started)
+
+
+async def _until_told(run: _Run, signals: Signals, *, demo: bool, started: Callable[[Started], None]) -> int:
+    starting = asyncio.create_task(run.start(demo=demo))
+    told = asyncio.create_task(signals.stop.wait())
+    killed = asyncio.create_task(signals.kill.wait())
+    try:
+        await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+        if not told.done():
+            started(starting.result())
+            await told
+    finally:
+        starting.cancel()
+        stopping = asyncio.create_task(run.stop(starting))
+        await asyncio.wait({stopping, killed}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            run.kill()
+        await stopping
+        for task in (told, killed):
+            task.cancel()
+    return 0
+
+
+class _Run:
+    """One run on a data folder, from the lock to its release."""
+
+    def __init__(self, deployment: Deployment, data: Path, say: Say) -> None:
+        self._deployment, self._data, self._show = deployment, data.resolve(), say
+        self._folder = DataFolder(self._data, "supervisor")
+        self._supervisor = Supervisor(self._data / "logs", changed=self._write, say=self._say)
+        self._helper: Child | None = None
+        self._simulators: dict[str, str] = {}
+        self._ready = False
+
+    async def __aenter__(self) -> _Run:
+        self._folder.acquire()
+        try:
+            for key, listen in listeners(self._deployment):
+                await _check_free(self._deployment, key, listen)
+        except BaseException:
+            self._folder.release()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        run_state.remove(self._data)
+        self._folder.release()
+
+    async def start(self, *, demo: bool) -> Started:
+        deployment, data = self._deployment, self._data
+        (data / "run").mkdir(exist_ok=True)
+        deployment_secret(deployment, data)
+        simulator_secret(data)
+        make_folders(deployment, data)
+        self._simulators = await simulator_addresses(deployment, data)
+        self._write()
+        self._say("starting the servers")
+        await self._supervisor.start(servers_of(deployment, data))
+        await create_databases(deployment, data)
+        self._say("migrating")
+        await self._help("migrate")
+        self._say("starting the marketplace")
+        processes = plan(deployment, data, self._simulators)
+        await self._supervisor.start(processes.simulators, processes.workers, processes.apis)
+        accounts = await self._demo() if demo else {}
+        self._ready = True
+        self._write()
+        return Started(
+            url=next((gateway.url for gateway in deployment.gateways.values()), ""),
+            audiences=audiences_of(deployment),
+            accounts=accounts,
+            simulators={name: f"http://{address}" for name, address in self._simulators.items()},
+            data=os.fspath(data),
+        )
+
+    async def _demo(self) -> dict[str, Account]:
+        """Load what the demo sells, once. ``demo`` is a command of its own so that we stay small."""
+        self._say("loading the demo")
+        lines = await self._help("demo")
+        return msgspec.json.decode(lines.rpartition(" | ")[2], type=dict[str, Account])
+
+    async def _help(self, verb: str) -> str:
+        """Run a command of ours to its end. :returns: the last lines that it wrote."""
+        log = self._data / "logs" / f"{verb}.log"
+        offset = size(log)
+        child = self._helper = await spawn(verb, command(verb, self._deployment, data=self._data), log=log)
+        try:
+            code = await child.wait()
+        finally:
+            if child.running:
+                await child.stop()
+            end_group(child)
+        lines = last_lines(log, offset)
+        if code != 0:
+            raise CannotStart(verb, f"it ended with code {code}", lines, log)
+        return lines
+
+    async def stop(self, starting: asyncio.Task[Any]) -> None:
+        await asyncio.gather(starting, return_exceptions=True)
+        self._say("stopping")
+        await self._supervisor.stop()
+
+    def kill(self) -> None:
+        self._say("ending at once")
+        if self._helper is not None:
+            self._helper.kill()
+        self._supervisor.kill()
+
+    def _say(self, text: str) -> None:
+        """To whoever watches, and to a file."""
+        self._show(text)
+        log = self._data / "logs" / "supervisor.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a") as file:
+            file.write(f"{utc_text(datetime.now(UTC))} {text}\n")
+
+    def _write(self) -> None:
+        deployment = self._deployment
+        me = ProcessState("supervisor", "supervisor", os.getpid(), 0)
+        state = RunState(
+            supervisor=os.getpid(),
+            file=os.fspath(deployment.file),
+            clock=deployment.clock,
+            listen={gateway.name: gateway.listen for gateway in deployment.gateways.values()},
+            audiences=audiences_of(deployment),
+            simulators={name: f"http://{address}" for name, address in self._simulators.items()},
+            processes=[me, *self._supervisor.processes],
+            ready=self._ready,
+        )
+        run_state.write(self._data, state)
+
+
+async def _check_free(deployment: Deployment, key: str, listen: str) -> None:
+    one = len(deployment.gateways) == 1 and key.startswith("gateways.")
+    remedy = "choose another with --port" if one else f"stop what listens there, or change {key}"
+    try:
+        taken = await stays_in_use(listen)
+    except OSError as error:
+        raise PortInUse(f"{listen} cannot be listened on ({error.strerror})", remedy) from None
+    if taken:
+        port = (split_address(listen) or ("", 0))[1]
+        raise PortInUse(f"port {port} is in use ({listen})", remedy)

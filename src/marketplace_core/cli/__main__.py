@@ -1,0 +1,3 @@
+from marketplace_core.cli import main
+
+main()

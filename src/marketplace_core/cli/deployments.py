@@ -1,0 +1,87 @@
+"""Reading a deployment without running it: check, plugins, graph."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from marketplace_core._deployment.problems import DeploymentErrors, DeploymentProblem
+from marketplace_core.cli._common import File, Json, print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def check(
+    file: File,
+    no_secrets: Annotated[bool, typer.Option("--no-secrets", help="Do not look up what env: and file: name.")] = False,
+    json: Json = False,
+) -> int:
+    """Print every problem of a deployment's file, one a line. No server is touched."""
+    found = _problems(file, secrets=not no_secrets)
+    if json:
+        print_json({"problems": [{"key": p.key, "cause": p.cause, "remedy": p.remedy} for p in found]})
+    else:
+        for problem in found:
+            print(problem)
+        if not found:
+            print(f"{file}: no problem", file=sys.stderr)
+    return 2 if found else 0
+
+
+def _problems(file: Path, *, secrets: bool) -> tuple[DeploymentProblem, ...]:
+    from marketplace_core.deployment import load  # noqa: PLC0415
+
+    try:
+        load(file, secrets=secrets)
+    except DeploymentErrors as errors:
+        return errors.problems
+    return ()
+
+
+@app.command()
+def plugins(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A deployment's file.", show_default=False)] = None,
+    json: Json = False,
+) -> int:
+    """Show the plugins that are installed, or those of a deployment, and what each declares."""
+    from marketplace_core._plugin_catalogue import deployed, installed  # noqa: PLC0415
+
+    items = deployed(file) if file is not None else installed()
+    if json:
+        print_json({"items": items})
+    else:
+        for item in items:
+            _show(item)
+    return 0
+
+
+def _show(item: dict[str, Any]) -> None:
+    provides = f", provides {item['provides']}" if item["provides"] else ""
+    print(f"{item['name']} {item['version']}{provides}")
+    for field, value in item.items():
+        if field in ("name", "version", "provides") or not value:
+            continue
+        lines = [f"{k}: {', '.join(v)}" for k, v in value.items()] if isinstance(value, dict) else value
+        print(f"  {field}: {lines}" if isinstance(lines, str) else "\n".join([f"  {field}:", *(f"    {x}" for x in lines)]))
+
+
+class GraphFormat(StrEnum):
+    mermaid = "mermaid"
+
+
+@app.command()
+def graph(
+    file: File,
+    format: Annotated[GraphFormat, typer.Option("--format", help="How it is written.")] = GraphFormat.mermaid,
+) -> int:
+    """Draw who calls and feeds whom, in which service, on which store."""
+    from marketplace_core._plugin_graph import mermaid  # noqa: PLC0415
+    from marketplace_core.deployment import load_all  # noqa: PLC0415
+
+    print(mermaid(load_all(file, secrets=False)), end="")
+    return 0

@@ -1,0 +1,137 @@
+"""A whole marketplace on this machine: up, ps."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from marketplace_core._deployment.problems import DeploymentErrors, DeploymentProblem
+from marketplace_core.adapters.embedded import FORMAT, EmbeddedError
+from marketplace_core.cli._common import Data, Failed, Json, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from marketplace_core._supervisor.up import Started
+    from marketplace_core.deployment import Deployment
+
+app = typer.Typer()
+
+_DATA = Path(".data")
+
+
+class ClockKind(StrEnum):
+    system = "system"
+    movable = "movable"
+
+
+@app.command()
+def up(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The deployment's file; the embedded one, if none.", show_default=False),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Load a catalogue and accounts to try things with, once.")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where the only gateway listens.")] = None,
+    data: Data = _DATA,
+    clock: Annotated[ClockKind | None, typer.Option(help="movable: the time can be moved.")] = None,
+    json: Json = False,
+) -> int:
+    """Run everything of a deployment on this machine, until Ctrl-C."""
+    from marketplace_core._supervisor.up import up as run  # noqa: PLC0415
+    from marketplace_core.deployment import DEFAULT_FILE, outline  # noqa: PLC0415
+
+    path = DEFAULT_FILE if file is None else file
+    _check(path)
+    deployment = _told_otherwise(outline(path), port, None if clock is None else clock.value)
+    say = _sayer(json)
+    try:
+        return asyncio.run(run(deployment, data, demo=demo, say=say, started=_shower(json, demo)))
+    except EmbeddedError as error:
+        raise Failed(error.cause, error.remedy, 2 if _other_format(data) else 1) from error
+
+
+def _check(path: Path) -> None:
+    """In a process of its own: it imports every plugin, and the supervisor would keep their memory for ever."""
+    argv = [sys.executable, "-m", "marketplace_core.cli", "check", os.fspath(path), "--json"]
+    # In a session of its own it does not hear the terminal's Ctrl-C; leaving this call ends it.
+    asked = subprocess.run(argv, stdout=subprocess.PIPE, check=False, start_new_session=True)
+    if asked.returncode == 0:
+        return
+    try:
+        found: list[dict[str, str]] = msgspec.json.decode(asked.stdout.splitlines()[-1])["problems"]
+    except (IndexError, KeyError, msgspec.DecodeError):
+        raise Failed("the deployment cannot be checked", f"run `marketplace check {path}`") from None
+    raise DeploymentErrors(DeploymentProblem(os.fspath(path), **problem) for problem in found)
+
+
+def _told_otherwise(deployment: Deployment, port: int | None, clock: Any) -> Deployment:
+    """The deployment with what the options say."""
+    from marketplace_core._supervisor.state import overridden  # noqa: PLC0415
+
+    if clock == "movable" and deployment.profile == "production":
+        raise Failed("a production clock cannot be moved", "leave out --clock, or choose another profile in the file", 2)
+    listen = {}
+    if port is not None:
+        if len(deployment.gateways) != 1:
+            raise Failed(
+                f"--port moves the one gateway, and the file has {len(deployment.gateways)}", "change listen in the file", 2
+            )
+        (gateway,) = deployment.gateways.values()
+        listen[gateway.name] = f"{gateway.listen.rpartition(':')[0]}:{port}"
+    return overridden(deployment, clock=clock or deployment.clock, listen=listen)
+
+
+def _other_format(data: Path) -> bool:
+    version = data / "VERSION"
+    return version.exists() and version.read_text().strip() != str(FORMAT)
+
+
+def _sayer(json: bool) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        print(f"marketplace: {text}", file=sys.stderr if json else sys.stdout, flush=True)
+
+    return say
+
+
+def _shower(json: bool, demo: bool) -> Callable[[Started], None]:
+    def show(started: Started) -> None:
+        if json:
+            print_json(started)
+            return
+        from marketplace_core.cli._welcome import welcome  # noqa: PLC0415
+
+        welcome(started, demo=demo)
+
+    return show
+
+
+@app.command()
+def ps(data: Data = _DATA, json: Json = False) -> int:
+    """Show what runs on a data folder, and the memory that each takes (its share, PSS)."""
+    from marketplace_core._process import memory  # noqa: PLC0415
+    from marketplace_core._supervisor import running  # noqa: PLC0415
+
+    state = running(data)
+    items = []
+    for process in state.processes if state else ():
+        taken = 0 if process.pid is None else memory(process.pid, tree=process.kind != "supervisor")
+        items.append({**msgspec.to_builtins(process), "memory": taken})
+    if json:
+        print_json({"items": items})
+    elif not items:
+        print(f"nothing runs on {data}")
+    else:
+        print(f"{'NAME':<24} {'KIND':<10} {'PID':>8} {'RESTARTS':>8} {'MEMORY':>10}")
+        for item in items:
+            pid = item["pid"] or "down"
+            print(f"{item['name']:<24} {item['kind']:<10} {pid:>8} {item['restarts']:>8} {item['memory'] / 1e6:>7.1f} MB")
+    return 0

@@ -1,0 +1,298 @@
+"""The supervisor on real processes: small programs in place of the marketplace's, and embedded servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from marketplace_core._supervisor import (
+    CannotStart,
+    Policy,
+    ProcessSpec,
+    RunState,
+    Supervisor,
+    deployment_secret,
+    embedded_url,
+    running,
+    simulator_secret,
+)
+from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.net import answers, free_port, in_use
+from marketplace_core._supervisor.servers import create_databases, servers_of
+from marketplace_core.adapters.embedded import DataFolder
+from marketplace_core.deployment import Deployment, Resource
+
+QUICK = Policy(first=0.05, longest=0.2, healthy=1.0, settled=0.05, attempts=5)
+
+STEADY = "import signal, time; signal.signal(15, lambda *_: exit(0)); print('up', flush=True); time.sleep(60)"
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+BROKEN = "import sys; print('no such table: carts', file=sys.stderr); sys.exit(3)"
+
+
+def program(name: str, code: str, **more: object) -> ProcessSpec:
+    return ProcessSpec(name=name, kind="worker", argv=(sys.executable, "-c", code), **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A short path, which PostgreSQL's user may pass."""
+    folder = Path(tempfile.mkdtemp(prefix="mp-"))
+    folder.chmod(0o711)
+    yield folder / "data"
+    shutil.rmtree(folder)
+
+
+@contextlib.asynccontextmanager
+async def supervisor(logs: Path, policy: Policy = QUICK) -> AsyncIterator[Supervisor]:
+    made = Supervisor(logs, policy=policy)
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def pids(made: Supervisor) -> dict[str, int | None]:
+    return {process.name: process.pid for process in made.processes}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+# ── restarts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_ends_is_started_again_at_once(tmp_path: Path) -> None:
+    async with supervisor(tmp_path, Policy(settled=0.05)) as made:
+        await made.start([program("one", STEADY), program("two", STEADY)])
+        before = pids(made)
+        began = time.monotonic()
+        os.kill(before["one"] or 0, signal.SIGKILL)
+        await until(lambda: pids(made)["one"] not in (before["one"], None))
+        assert time.monotonic() - began < 0.4
+        assert [(process.name, process.restarts) for process in made.processes] == [("one", 1), ("two", 0)]
+        assert pids(made)["two"] == before["two"]
+
+
+async def test_pauses_double_up_to_a_limit_and_begin_anew_after_health(tmp_path: Path) -> None:
+    mark = tmp_path / "starts"
+    # Ends at once at first, as a process does whose server is away; lives 0.3 s the ninth time, and then ends again.
+    code = f"""
+import pathlib, time
+mark = pathlib.Path({str(mark)!r})
+with mark.open("a") as file: file.write(f"{{time.monotonic()}}\\n")
+count = len(mark.read_text().splitlines())
+time.sleep(0.5 if count == 7 else 0 if count > 1 else 0.1)
+"""
+    policy = Policy(first=0.1, longest=0.3, healthy=0.45, settled=0.02, attempts=5)
+    async with supervisor(tmp_path, policy) as made:
+        await made.start([program("one", code)])
+        await until(lambda: mark.exists() and len(mark.read_text().splitlines()) >= 9, 20)
+    starts = [float(line) for line in mark.read_text().splitlines()]
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
+    # 1: at once (0.1 s of life), then 0.1, 0.2, 0.3, 0.3, 0.3; the seventh lived long enough, so at once again, then 0.1.
+    minima = [0.1, 0.1, 0.2, 0.3, 0.3, 0.3, 0.5, 0.1]
+    assert all(gap >= least for gap, least in zip(gaps, minima, strict=False))
+    assert gaps[0] < 0.1 + 0.25
+    assert gaps[6] < 0.5 + 0.25
+    assert gaps[7] < 0.1 + 0.25
+
+
+async def test_what_never_becomes_ready_ends_the_start_with_its_last_lines(tmp_path: Path) -> None:
+    async with supervisor(tmp_path) as made:
+        with pytest.raises(CannotStart) as caught:
+            await made.start([program("fine", STEADY), program("broken", BROKEN)])
+        assert caught.value.cause == "broken cannot start (it ended with code 3): no such table: carts"
+        assert caught.value.remedy == f"see {tmp_path}/broken.log"
+        assert (tmp_path / "broken.log").read_text().count("carts") == 5
+
+
+async def test_a_program_that_is_not_there_cannot_start(tmp_path: Path) -> None:
+    async with supervisor(tmp_path) as made:
+        with pytest.raises(CannotStart, match="No such file"):
+            await made.start([ProcessSpec(name="none", kind="api", argv=("/no/such/program",))])
+
+
+async def test_readiness_is_waited_for(tmp_path: Path) -> None:
+    port = free_port(None)
+    code = f"""
+import http.server, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if time.monotonic() > {time.monotonic() + 0.6} else 503)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", {port}), Handler).serve_forever()
+"""
+    began = time.monotonic()
+    assert not in_use(f"127.0.0.1:{port}")
+    async with supervisor(tmp_path) as made:
+        await made.start([program("web", code, ready=answers(f"0.0.0.0:{port}", "/readyz"))])
+        assert time.monotonic() - began > 0.5
+        assert in_use(f"127.0.0.1:{port}")
+        assert await answers(f"127.0.0.1:{port}", "/readyz")()
+    assert not await answers(f"127.0.0.1:{port}", "/readyz")()
+
+
+# ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_batches_are_stopped_in_reverse_and_asked_first(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    code = (
+        "import signal, sys, time;"
+        "signal.signal(15, lambda *_: (open({0!r}, 'a').write('{1}\\n'), sys.exit(0)));"
+        "print('up', flush=True); time.sleep(60)"
+    )
+    async with supervisor(tmp_path, Policy(settled=0.3)) as made:
+        batches = [[program(name, code.format(str(order), name))] for name in ("server", "worker", "gateway")]
+        await made.start(*batches)
+    assert order.read_text().split() == ["gateway", "worker", "server"]
+
+
+async def test_what_does_not_listen_is_killed_after_its_grace_with_all_it_started(tmp_path: Path) -> None:
+    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {DEAF!r}]).pid, flush=True); {DEAF}"
+    async with supervisor(tmp_path) as made:
+        await made.start([program("deaf", code, grace=0.2)])
+        await until(lambda: (tmp_path / "deaf.log").read_text().count("up") == 2)
+        below = int((tmp_path / "deaf.log").read_text().split()[0])
+        began = time.monotonic()
+        await made.stop()
+        assert 0.2 <= time.monotonic() - began < 2.0
+    await until(lambda: not alive(below))
+
+
+async def test_kill_ends_at_once_what_stop_waits_for(tmp_path: Path) -> None:
+    async with supervisor(tmp_path) as made:
+        await made.start([program("a", DEAF, grace=30.0)], [program("b", DEAF, grace=30.0)])
+        numbers = [pid or 0 for pid in pids(made).values()]
+        stopping = asyncio.create_task(made.stop())
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+        made.kill()
+        await asyncio.wait_for(stopping, 5)
+    assert not any(alive(number) for number in numbers)
+
+
+async def test_what_a_crashed_process_left_in_its_group_goes_with_it(tmp_path: Path) -> None:
+    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {DEAF!r}]).pid, flush=True); {STEADY}"
+    async with supervisor(tmp_path) as made:
+        await made.start([program("parent", code)])
+        await until(lambda: (tmp_path / "parent.log").read_text().count("up") == 2)
+        below = int((tmp_path / "parent.log").read_text().split()[0])
+        os.kill(pids(made)["parent"] or 0, signal.SIGKILL)
+        await until(lambda: not alive(below))
+
+
+# ── embedded servers ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def deployment(**more: object) -> Deployment:
+    resources = [
+        Resource(name="main", url="embedded:postgres", kind="postgres", embedded=True),
+        Resource(name="lasting", url="embedded:redis", kind="redis", embedded=True),
+        Resource(name="hot", url="embedded:redis", kind="redis", embedded=True, settings={"role": "cache"}),
+        Resource(name="files", url="embedded:folder", kind="folder", embedded=True),
+        Resource(name="far", url="env:FAR_AWAY", kind="postgres"),
+        Resource(name="shelf", url="folder:/srv/shelf", kind="folder"),
+    ]
+    made = Deployment(file=Path("/etc/shop.toml"), name="shop", currency="EUR", resources={r.name: r for r in resources})
+    return msgspec.structs.replace(made, **more)
+
+
+async def test_embedded_servers_are_kept_like_any_other_process(data: Path) -> None:
+    shop = deployment()
+    with DataFolder(data, "supervisor"):
+        async with supervisor(data / "logs") as made:
+            await made.start(servers_of(shop, data))
+            assert list(pids(made)) == ["postgres", "redis-lasting", "redis-cache"]
+            await create_databases(shop, data)
+            for name in ("redis-lasting", "postgres"):
+                former = pids(made)[name]
+                os.kill(former or 0, signal.SIGKILL)
+                await until(lambda name=name, former=former: pids(made)[name] not in (former, None))
+            await create_databases(shop, data)
+            assert [process.restarts for process in made.processes] == [1, 1, 0]
+            numbers = [pid or 0 for pid in pids(made).values()]
+        assert not any(alive(number) for number in numbers)
+
+
+def test_the_address_of_any_resource(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAR_AWAY", "postgres://u:p@far/shop")
+    shop = deployment()
+    assert embedded_url(shop, data, "main") == f"postgres://postgres@/main?host={data}/run/postgres"
+    assert embedded_url(shop, data, "hot") == f"unix://{data}/run/redis-cache/redis.sock?db=0"
+    assert embedded_url(shop, data, "files") == f"file://{data}/folders/files"
+    assert embedded_url(shop, data, "far") == "postgres://u:p@far/shop"
+    assert embedded_url(shop, data, "shelf") == "file:///srv/shelf"
+
+
+# ── state and secrets ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_state_counts_only_while_its_supervisor_holds_the_folder(data: Path) -> None:
+    def state(pid: int) -> RunState:
+        return RunState(
+            supervisor=pid,
+            file="/etc/shop.toml",
+            clock="movable",
+            listen={"market": "127.0.0.1:9000"},
+            audiences={},
+            simulators={},
+            processes=[],
+        )
+
+    assert running(data) is None
+    with DataFolder(data, "supervisor"):
+        run_state.write(data, state(os.getpid()))
+        assert running(data) == state(os.getpid())
+        assert run_state.as_running(deployment(), data).clock == "movable"
+        other = deployment(file=Path("/etc/other.toml"))
+        assert run_state.as_running(other, data) is other
+        run_state.write(data, state(1))
+        assert running(data) is None
+    run_state.write(data, state(os.getpid()))
+    assert running(data) is None
+
+
+def test_secrets_are_made_once_and_for_nobody_else(data: Path) -> None:
+    data.mkdir()
+    shop = deployment()
+    secret = deployment_secret(shop, data)
+    assert len(secret) == 64
+    assert deployment_secret(shop, data) == secret
+    assert (data / "secret").stat().st_mode & 0o777 == 0o600
+    assert simulator_secret(data).startswith("whsec_")
+    assert simulator_secret(data) == simulator_secret(data)
+    assert sorted(path.name for path in data.iterdir()) == ["secret", "simulators"]
+
+
+def test_a_port_is_kept_if_it_is_free() -> None:
+    port = free_port(None)
+    assert free_port(port) == port
+    with socket.create_server(("127.0.0.1", port)):
+        assert in_use(f"127.0.0.1:{port}")
+        assert free_port(port) != port
