@@ -15,6 +15,7 @@ from marketplace_core._context import Context, derive_key
 from marketplace_core._plugins import Registry, check_extensions, load_plugins
 from marketplace_core._resources import Resources
 from marketplace_core._runners import Runner, run_port
+from marketplace_core.adapters.arq import ArqQueue
 from marketplace_core.adapters.blobs import FolderBlobs
 from marketplace_core.adapters.redis import RedisBus
 from marketplace_core.deployment import Deployment
@@ -93,7 +94,10 @@ class Assembly:
 
 
 class Process:
-    """One process of a deployment, its resources not yet opened. Services are made when they are first asked for."""
+    """One process of a deployment, its resources not yet opened. Services are made when they are first asked for.
+
+    ``simulators``: addresses of the simulators that run beside the deployment, by name.
+    """
 
     def __init__(
         self,
@@ -110,6 +114,7 @@ class Process:
         self.clock = clock
         self.secret = secret
         self.runner: Runner = runner
+        self.simulators: dict[str, str] = {}
         self._contexts: dict[str, Context] = {}
         self._services: dict[str, Any] = {}
         self._ports: dict[str, Any] = {}
@@ -131,6 +136,20 @@ class Process:
     @cached_property
     def bus(self) -> RedisBus:
         return RedisBus(self.infrastructure_redis("bus"), groups=self.groups)
+
+    @property
+    def jobs_at(self) -> tuple[str, str]:
+        """Where the deployment's jobs are queued: address and name."""
+        return self.resources.url(self.deployment.on["jobs"]), f"jobs:{self.deployment.name}"
+
+    @cached_property
+    def queue(self) -> ArqQueue:
+        return ArqQueue(*self.jobs_at)
+
+    async def close(self) -> None:
+        if "queue" in self.__dict__:
+            await self.queue.close()
+        await self.resources.close()
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from marketplace_core import _simulators as simulators
 from marketplace_core._assembly import Process
 from marketplace_core._parked import ParkedEvents
 from marketplace_core._quiesce import Pending, pending
@@ -49,11 +50,10 @@ def operations_router(process: Process) -> Router:
         """Move the time of every process on."""
         if (body.advance is None) == (body.to is None):
             raise Invalid([Problem("", "required", "Give either advance or to.")])
-        if body.to is not None:
-            if body.to.tzinfo is None:
-                raise Invalid([Problem("/to", "format", "Give the time with its zone.")])
-            return ClockView(await clock().set(body.to))
-        return ClockView(await clock().advance(body.advance or 0.0))
+        movable = clock()
+        now = await movable.set(body.to) if body.to is not None else await movable.advance(body.advance or 0.0)
+        await simulators.move_clocks(process.simulators.values(), movable.offset)
+        return ClockView(now)
 
     @router.get("/quiesce", access="staff")
     async def quiesce() -> Answer[Pending]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from marketplace_core._assembly import Process
-from marketplace_core._worker import job_queue
+from marketplace_core._simulators import count_webhooks
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox
 from marketplace_core.adapters.schedules import PostgresSchedules
 from marketplace_core.capabilities.orchestrator import Orchestrator
@@ -14,17 +14,21 @@ __all__ = ["Pending", "pending"]
 
 
 class Pending(Struct, frozen=True):
-    """Outbox rows to relay, bus messages to apply, jobs and schedules that are due, sagas that can go on."""
+    """Outbox rows to relay, bus messages to apply, jobs and schedules that are due, sagas that can go on.
+
+    ``webhooks`` are those that simulators beside the deployment have still to send.
+    """
 
     outbox: int
     bus: int
     jobs: int
     schedules: int
     sagas: int
+    webhooks: int
 
     @property
     def total(self) -> int:
-        return self.outbox + self.bus + self.jobs + self.schedules + self.sagas
+        return self.outbox + self.bus + self.jobs + self.schedules + self.sagas + self.webhooks
 
 
 async def pending(process: Process) -> Pending:
@@ -34,7 +38,7 @@ async def pending(process: Process) -> Pending:
     if counts.total == 0:
         counts = await _count(process)
         if counts.total == 0 and await _position(process) != before:
-            return Pending(1, 0, 0, 0, 0)
+            return Pending(1, 0, 0, 0, 0, 0)
     return counts
 
 
@@ -57,7 +61,8 @@ async def _count(process: Process) -> Pending:
     return Pending(
         outbox=outbox,
         bus=await process.bus.lag(process.groups),
-        jobs=await job_queue(process).backlog(process.clock.now()),
+        jobs=await process.queue.backlog(process.clock.now()),
         schedules=schedules,
         sagas=sagas,
+        webhooks=await count_webhooks(process.simulators.values()),
     )

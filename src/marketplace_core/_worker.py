@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from marketplace_core._assembly import Process
-from marketplace_core.adapters.arq import ArqQueue, ArqWorker
+from marketplace_core.adapters.arq import ArqWorker
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
@@ -20,7 +20,7 @@ from marketplace_core.adapters.schedules import PostgresSchedules
 from marketplace_core.hookspecs import Job
 from marketplace_core.outbox import Deliverer, Relay
 
-__all__ = ["Worker", "WorkerTaskFailed", "job_queue", "lease"]
+__all__ = ["Worker", "WorkerTaskFailed", "lease"]
 
 log = structlog.get_logger("marketplace.worker")
 
@@ -34,10 +34,6 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 
 class WorkerTaskFailed(Exception):
     """A task that runs for as long as the worker has ended; names it."""
-
-
-def job_queue(process: Process) -> ArqQueue:
-    return ArqQueue(process.resources.url(process.deployment.on["jobs"]), f"jobs:{process.deployment.name}")
 
 
 @contextlib.asynccontextmanager
@@ -84,10 +80,9 @@ class Worker:
         loops: list[tuple[str, Loop]] = [("trim", self._trim)]
         if isinstance(process.clock, RedisClock):
             loops.append(("clock", process.clock.follow))
-        queue = job_queue(process)
         for name in self._databases():
             outbox = PostgresOutbox(process.resources.database(name))
-            relay = Relay(name, outbox, process.bus, queue, process.topics)
+            relay = Relay(name, outbox, process.bus, process.queue, process.topics)
             loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, outbox))]
         for plugin in self._plugins:
             run = partial(self._run_plugin, plugin)
@@ -147,8 +142,7 @@ class Worker:
         }
         if not jobs:
             await asyncio.Event().wait()
-        url = process.resources.url(process.deployment.on["jobs"])
-        await ArqWorker(url, f"jobs:{process.deployment.name}", jobs).run()
+        await ArqWorker(*process.jobs_at, jobs).run()
 
     async def _trim(self) -> None:
         while True:

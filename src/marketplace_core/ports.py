@@ -29,8 +29,11 @@ __all__ = [
     "Units",
     "command",
     "command_after",
+    "event_types",
     "handler",
+    "handler_after",
     "mutation",
+    "natural",
     "query",
 ]
 
@@ -265,6 +268,33 @@ def handler(
         async def run(self: S, envelope: Envelope) -> bool:
             event: Any = envelope.decode()
             return await self.units.apply(name, envelope, lambda uow: method(self, uow, event))
+
+        run.event_types = event_types  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def handler_after(
+    gather: Callable[[S, E], Awaitable[G]], *event_types: type[E]
+) -> Callable[[Callable[[S, UnitOfWork, G, E], Awaitable[None]]], Callable[[S, Envelope], Coroutine[Any, Any, bool]]]:
+    """A handler that first asks the world outside (a gateway, a carrier), in no transaction and under no lock.
+
+    ``gather(self, event)`` is repeated whenever the event is, so what it asks for carries a key of its own. What it returns
+    is the method's second argument.
+    """
+
+    def decorate(
+        method: Callable[[S, UnitOfWork, G, E], Awaitable[None]],
+    ) -> Callable[[S, Envelope], Coroutine[Any, Any, bool]]:
+        name = f"{method.__module__.split('.', 1)[0].removeprefix('marketplace_')}.{method.__name__}"
+
+        @functools.wraps(method)
+        async def run(self: S, envelope: Envelope) -> bool:
+            event: Any = envelope.decode()
+            with calls.scope(calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)):
+                found = await gather(self, event)
+            return await self.units.apply(name, envelope, lambda uow: method(self, uow, found, event))
 
         run.event_types = event_types  # type: ignore[attr-defined]
         return run

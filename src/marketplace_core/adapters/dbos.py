@@ -21,6 +21,7 @@ from dbos import DBOS, DBOSClient, SetWorkflowID
 from dbos import error as dbos_error
 
 from marketplace_core import _failpoints
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.sagas import Engine, Performer, Saga, SagaEnd, StepCall, StepResult, run_saga
 from marketplace_core.values import Clock
@@ -189,81 +190,72 @@ class _DbosEngine(Engine):
 # ── what is read from outside of the worker ──────────────────────────────────────────────────────────────────
 
 
-class StepView(msgspec.Struct, frozen=True):
+class EngineStep(msgspec.Struct, frozen=True):
+    """A recorded step, as far as the engine knows it."""
+
     name: str
     status: str
     attempts: int
     error: str | None
-    at: datetime | None
 
 
-class SagaView(msgspec.Struct, frozen=True):
-    id: str
-    name: str
-    version: int
+class EngineSaga(msgspec.Struct, frozen=True):
+    """``status``: running, done, refused, failed or cancelled."""
+
     status: str
-    failure: Failure | None
-    created_at: datetime
-    steps: list[StepView]
+    steps: list[EngineStep]
+
+
+#: our name of each of the engine's
+STATUS = {"PENDING": "running", "ENQUEUED": "running", "SUCCESS": "done", "ERROR": "failed", "CANCELLED": "cancelled"}
 
 
 class DbosReader:
-    """Reads the engine's tables from any process; a client with a connection of its own, used for operators only."""
+    """Reads the engine's tables from any process. Counting goes over our own pool; looking into a saga, which only an
+    operator does, over a client of the engine's that is closed again."""
 
-    def __init__(self, url: str) -> None:
-        self._client = DBOSClient(system_database_url=url, dbos_system_schema=SCHEMA)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._made = False
 
     async def running(self) -> int:
         """How many sagas have not ended."""
-        found = await self._client.list_workflows_async(
-            status=["PENDING", "ENQUEUED"], name=WORKFLOW, load_input=False, load_output=False
+        if not self._made:
+            self._made = await self._database.value(f"SELECT to_regclass('{SCHEMA}.workflow_status') IS NOT NULL AS made")
+        if not self._made:
+            return 0
+        count: int = await self._database.value(
+            f"SELECT count(*) FROM {SCHEMA}.workflow_status WHERE name = $1 AND status IN ('PENDING', 'ENQUEUED')",  # noqa: S608
+            WORKFLOW,
         )
-        return len(found)
+        return count
 
-    async def steps(self, saga_id: str) -> list[StepView]:
-        return [_step_view(item) for item in await self._client.list_workflow_steps_async(saga_id)]
-
-    async def list(
-        self,
-        *,
-        ids: Sequence[str] | None = None,
-        limit: int = 100,
-        offset: int = 0,
-        status: str | None = None,
-    ) -> Sequence[SagaView]:
-        """The latest first. ``status``: of the engine's, by our names."""
-        wanted = None if status is None else [theirs for theirs, ours in _STATUS.items() if ours == status]
+    async def look(self, saga_ids: Sequence[str], *, steps: bool = False) -> dict[str, EngineSaga]:
+        """Sagas by id, with their steps if asked for. :raises Unavailable:"""
         try:
-            found = await self._client.list_workflows_async(
-                name=WORKFLOW,
-                workflow_ids=None if ids is None else [*ids],
-                limit=limit,
-                offset=offset,
-                status=wanted,
-                sort_desc=True,
+            client = await asyncio.to_thread(
+                DBOSClient, system_database_url=engine_url(self._database.dsn), dbos_system_schema=SCHEMA
             )
+            try:
+                found = await client.list_workflows_async(workflow_ids=list(saga_ids), name=WORKFLOW)
+                looked = {item.workflow_id: _ended(item) for item in found}
+                return {
+                    id_: EngineSaga(status, [_step(s) for s in await client.list_workflow_steps_async(id_)] if steps else [])
+                    for id_, status in looked.items()
+                }
+            finally:
+                await asyncio.to_thread(client.destroy)
         except Exception as error:
             raise Unavailable("The saga engine's tables do not answer.") from error
-        return [_view(item) for item in found]
-
-    def close(self) -> None:
-        self._client.destroy()
 
 
-_STATUS = {"PENDING": "running", "ENQUEUED": "running", "SUCCESS": "done", "ERROR": "failed", "CANCELLED": "cancelled"}
-
-
-def _view(item: Any) -> SagaView:
-    arguments = (item.input or {}).get("args", ("?", 0, "{}"))
-    status, failure = _STATUS.get(item.status, str(item.status).lower()), None
+def _ended(item: Any) -> str:
     if item.status == "SUCCESS" and item.output:
-        end = msgspec.json.decode(item.output, type=SagaEnd)
-        status, failure = end.status, end.failure
-    created = datetime.fromtimestamp(item.created_at / 1000).astimezone()
-    return SagaView(item.workflow_id, arguments[0], arguments[1], status, failure, created, [])
+        return msgspec.json.decode(item.output, type=SagaEnd).status
+    return STATUS.get(item.status, str(item.status).lower())
 
 
-def _step_view(item: Any) -> StepView:
+def _step(item: Any) -> EngineStep:
     attempts, error = 1, str(item["error"]) if item.get("error") else None
     status = "failed" if error else "done"
     output = item.get("output")
@@ -273,4 +265,4 @@ def _step_view(item: Any) -> StepView:
             attempts = result.attempts
             if result.refusal is not None:
                 status, error = "refused", result.refusal.code
-    return StepView(item["function_name"], status, attempts, error, None)
+    return EngineStep(item["function_name"], status, attempts, error)

@@ -38,7 +38,10 @@ class SagaView(Struct, frozen=True):
 
 
 class SagaQuery(PageQuery, frozen=True, kw_only=True):
-    status: Literal["running", "done", "failed", "cancelled"] | None = None
+    """``done`` finds the refused ones too: both have ended."""
+
+    status: Literal["running", "waiting", "done", "failed", "cancelled"] | None = None
+    name: str | None = None
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────

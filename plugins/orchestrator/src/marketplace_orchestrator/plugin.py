@@ -37,9 +37,8 @@ def migrations() -> Sequence[Migration]:
 @hookimpl
 def provide_orchestrator(context: PluginContext) -> Orchestrator:
     store = context.store(STORES)
-    url = engine_url(context.database.dsn)
     engine = DbosSagas(
-        url,
+        engine_url(context.database.dsn),
         context.sagas,
         Performer(lambda: context.ports, note_try(store, context.clock)),
         context.clock,
@@ -48,7 +47,7 @@ def provide_orchestrator(context: PluginContext) -> Orchestrator:
     )
     tick_seconds = context.config(OrchestratorConfig).tick_seconds
     return OrchestratorService(
-        context.units, store, context.sagas, engine, lambda: DbosReader(url), context.clock, tick_seconds
+        context.units, store, context.sagas, engine, DbosReader(context.database), context.clock, tick_seconds
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +11,14 @@ import msgspec
 import structlog
 
 from marketplace_core import calls
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, Waits
+from marketplace_core.adapters.dbos import DbosReader, DbosSagas, EngineSaga, Waits
 from marketplace_core.capabilities.orchestrator import Orchestrator, SagaQuery, SagaStep, SagaView
 from marketplace_core.errors import Conflict, Failure, NotFound, Unavailable
 from marketplace_core.events import Event
 from marketplace_core.ports import UnitOfWork, Units
 from marketplace_core.sagas import OPERATOR, Saga, StepCall
 from marketplace_core.values import Clock, Page
-from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, Try, Wait
+from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
 __all__ = ["OrchestratorService", "StoredWaits", "note_try", "park"]
 
@@ -35,15 +35,14 @@ class OrchestratorService(Orchestrator):
         store: OrchestratorStore,
         sagas: Sequence[Saga],
         engine: DbosSagas,
-        reader: Callable[[], DbosReader],
+        reader: DbosReader,
         clock: Clock,
         tick_seconds: float,
     ) -> None:
         self.units = units
         self._store = store
         self._engine = engine
-        self._make_reader = reader
-        self._reader: DbosReader | None = None
+        self._reader = reader
         self._clock = clock
         self._tick_seconds = tick_seconds
         self._launched = asyncio.Event()
@@ -94,6 +93,7 @@ class OrchestratorService(Orchestrator):
         payload = msgspec.json.encode(event).decode()
         for saga in self._started_by.get(type(event), {}).values():
             await self._engine.start(saga, event.key, payload)
+            await self._store.add_saga(uow, StartedSaga(event.key, saga.name, saga.version, event.key, uow.now))
         if type(event) in self._signals:
             key = f"{event.key}/{event.type}/{calls.current().request_id}"
             if await self._engine.signal(event.key, event.type, payload, key):
@@ -101,36 +101,22 @@ class OrchestratorService(Orchestrator):
 
     # ── reading and mending ──────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _read(self) -> DbosReader:
-        if self._reader is None:
-            self._reader = self._make_reader()
-        return self._reader
-
     async def list_sagas(self, query: SagaQuery) -> Page[SagaView]:
-        (offset,) = query.position(int) or (0,)
-        found = await self._read.list(limit=query.size + 1, offset=offset, status=query.status)
-        parked = await self._store.get_parked([saga.id for saga in found])
-        views = [SagaView(saga.id, saga.name, saga.id, _status(saga.status, parked.get(saga.id)), []) for saga in found]
-        return query.page(views, lambda _: (offset + query.size,))
+        rows = await self._store.list_sagas(query, query.position(str, str))
+        page = query.page(rows, lambda saga: (saga.started_at.isoformat(), saga.id))
+        ids = [saga.id for saga in page.items]
+        looked, parked = await self._reader.look(ids), await self._store.get_parked(ids)
+        views = [SagaView(x.id, x.name, x.key, _status(looked.get(x.id), parked.get(x.id)), []) for x in page.items]
+        return Page(views, page.next)
 
     async def get_saga(self, saga_id: str) -> SagaView:
-        found = await self._read.list(ids=[saga_id])
-        if not found:
+        saga = await self._store.get_saga(saga_id)
+        if saga is None:
             raise NotFound("There is no such saga.")
+        looked = (await self._reader.look([saga_id], steps=True)).get(saga_id)
         parked = (await self._store.get_parked([saga_id])).get(saga_id)
         tries = await self._store.get_tries(saga_id)
-        steps = [
-            SagaStep(step.name, step.status, max(step.attempts, _attempts(tries, step.name)), step.error, step.at)
-            for step in await self._read.steps(saga_id)
-        ]
-        known = {step.name for step in steps}
-        steps += [
-            SagaStep(tried.step, "running", tried.attempts, tried.error, tried.at)
-            for tried in tries.values()
-            if tried.step not in known
-        ]
-        return SagaView(saga_id, found[0].name, saga_id, _status(found[0].status, parked), steps)
+        return SagaView(saga.id, saga.name, saga.key, _status(looked, parked), list(_steps(looked, tries)))
 
     async def retry(self, saga_id: str) -> None:
         if not await self._store.request_retry(saga_id):
@@ -139,15 +125,24 @@ class OrchestratorService(Orchestrator):
 
     async def runnable(self) -> int:
         idle = await self._store.count_idle(self._clock.now())
-        return max(0, await self._read.running() - idle)
+        return max(0, await self._reader.running() - idle)
 
 
-def _status(status: str, parked: ParkedSaga | None) -> str:
+def _status(looked: EngineSaga | None, parked: ParkedSaga | None) -> str:
+    status = looked.status if looked else "running"
     return "waiting" if status == "running" and parked is not None else status
 
 
-def _attempts(tries: dict[str, Try], step: str) -> int:
-    return tries[step].attempts if step in tries else 1
+def _steps(looked: EngineSaga | None, tries: dict[str, Try]) -> Iterator[SagaStep]:
+    """What the engine recorded, with the tries that it does not know of, then what is being tried."""
+    recorded = looked.steps if looked else []
+    for step in recorded:
+        tried = tries.get(step.name)
+        attempts = max(step.attempts, tried.attempts if tried else 1)
+        yield SagaStep(step.name, step.status, attempts, step.error, tried.at if tried else None)
+    for tried in tries.values():
+        if tried.step not in {step.name for step in recorded}:
+            yield SagaStep(tried.step, "running", tried.attempts, tried.error, tried.at)
 
 
 class StoredWaits(Waits):

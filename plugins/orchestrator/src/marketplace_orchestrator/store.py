@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
+from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Failure
 from marketplace_core.ports import UnitOfWork
 
-__all__ = ["OrchestratorStore", "ParkedSaga", "Try", "Wait"]
+__all__ = ["OrchestratorStore", "ParkedSaga", "StartedSaga", "Try", "Wait"]
 
 
 class Wait(Struct, frozen=True):
@@ -40,7 +42,28 @@ class Try(Struct, frozen=True):
     at: datetime
 
 
+class StartedSaga(Struct, frozen=True):
+    """``id`` is the key of the event that started it, of a second saga of one event with the saga's name."""
+
+    id: str
+    name: str
+    version: int
+    key: str
+    started_at: datetime
+
+
 class OrchestratorStore(ABC):
+    @abstractmethod
+    async def add_saga(self, uow: UnitOfWork, saga: StartedSaga) -> None:
+        """Again: nothing."""
+
+    @abstractmethod
+    async def list_sagas(self, query: SagaQuery, after: tuple[Any, ...] | None) -> list[StartedSaga]:
+        """One more than a page, the latest first. A status is the engine's, ``waiting`` ours."""
+
+    @abstractmethod
+    async def get_saga(self, saga_id: str) -> StartedSaga | None: ...
+
     @abstractmethod
     async def add_wait(self, wait: Wait) -> None:
         """Again: nothing."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from marketplace_core.adapters.dbos import SCHEMA, STATUS
 from marketplace_core.adapters.postgres import Database, json_text
+from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Failure
 from marketplace_core.ports import UnitOfWork
-from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, Try, Wait
+from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
 __all__ = ["PostgresOrchestratorStore"]
 
@@ -18,6 +21,41 @@ __all__ = ["PostgresOrchestratorStore"]
 class PostgresOrchestratorStore(OrchestratorStore):
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def add_saga(self, uow: UnitOfWork, saga: StartedSaga) -> None:
+        await self._database.on(uow).execute(
+            "INSERT INTO orchestrator.sagas (id, name, version, key, started_at) VALUES ($1, $2, $3::int, $4, $5)"
+            " ON CONFLICT (id) DO NOTHING",
+            saga.id,
+            saga.name,
+            saga.version,
+            saga.key,
+            saga.started_at,
+        )
+
+    async def list_sagas(self, query: SagaQuery, after: tuple[Any, ...] | None) -> list[StartedSaga]:
+        rows = await self._database.fetch(
+            "SELECT s.id, s.name, s.version, s.key, s.started_at FROM orchestrator.sagas s"
+            f" LEFT JOIN {SCHEMA}.workflow_status w ON w.workflow_uuid = s.id"
+            " LEFT JOIN orchestrator.parked p ON p.saga_id = s.id"
+            " WHERE ($1::text IS NULL OR s.name = $1::text)"
+            " AND ($2::text IS NULL OR CASE WHEN w.status IN ('PENDING', 'ENQUEUED') AND p.saga_id IS NOT NULL"
+            "   THEN 'waiting' ELSE ($3::text::jsonb)->>w.status END = $2::text)"
+            " AND ($4::text IS NULL OR (s.started_at, s.id) < ($4::text::timestamptz, $5::text))"
+            " ORDER BY s.started_at DESC, s.id DESC LIMIT $6::int",
+            query.name,
+            query.status,
+            json_text(STATUS),
+            *(after or (None, None)),
+            query.size + 1,
+        )
+        return [StartedSaga(**row) for row in rows]
+
+    async def get_saga(self, saga_id: str) -> StartedSaga | None:
+        row = await self._database.row(
+            "SELECT id, name, version, key, started_at FROM orchestrator.sagas WHERE id = $1", saga_id
+        )
+        return None if row is None else StartedSaga(**row)
 
     async def add_wait(self, wait: Wait) -> None:
         await self._database.execute(

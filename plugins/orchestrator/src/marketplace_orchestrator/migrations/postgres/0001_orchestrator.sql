@@ -1,3 +1,11 @@
+CREATE TABLE orchestrator.sagas (
+  id text PRIMARY KEY,
+  name text NOT NULL,
+  version int NOT NULL,
+  key text NOT NULL,
+  started_at timestamptz NOT NULL);
+CREATE INDEX sagas_started ON orchestrator.sagas (started_at, id);
+
 CREATE TABLE orchestrator.waits (
   saga_id text NOT NULL,
   signal text NOT NULL,
