@@ -1,0 +1,23 @@
+# The two commands of a fresh clone. Everything is installed into .venv; see README.md.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(wildcard pyproject.toml plugins/*/pyproject.toml examples/simulators/pyproject.toml)
+
+.PHONY: up test install
+
+up: install
+	@$(BIN)/marketplace up --demo $(ARGS)
+
+test: install
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+install: .venv/.installed
+
+# Core first and editable together with the plugins in one call: otherwise a plugin's dependency on core is looked up in
+# the index, where the name may be a stranger's.
+.venv/.installed: $(SOURCES)
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dbos,testing,dev]' \
+		-e examples/simulators $(foreach plugin,$(wildcard plugins/*/pyproject.toml),-e $(dir $(plugin)))
+	@touch $@
