@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,6 +121,8 @@ class Process:
         self._services: dict[str, Any] = {}
         self._ports: dict[str, Any] = {}
         self._making: list[str] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
 
     # ── infrastructure ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,7 +150,14 @@ class Process:
     def queue(self) -> ArqQueue:
         return ArqQueue(*self.jobs_at)
 
+    def on_close(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Await ``act`` first when the process closes."""
+        self._closing.append(act)
+
     async def close(self) -> None:
+        for act in reversed(self._closing):
+            with contextlib.suppress(Exception):  # the others are closed all the same
+                await act()
         if "queue" in self.__dict__:
             await self.queue.close()
         await self.resources.close()

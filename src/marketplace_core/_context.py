@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -103,5 +103,11 @@ class Context(PluginContext):
     def key(self, purpose: str) -> bytes:
         return self._process.key(purpose)
 
+    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._process.on_close(act)
+
     def resource(self, role: str) -> Any:
         return self._process.deployment.resources[self._entry.on[role]]
+
+    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._process.closing(act)

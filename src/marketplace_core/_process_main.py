@@ -34,7 +34,7 @@ from marketplace_core.http.gate import SessionGate
 from marketplace_core.http.logging import configure_logging
 from marketplace_core.values import AUDIENCES, Audience, SystemClock
 
-__all__ = ["application", "migrate", "open_process", "serve", "serving", "work"]
+__all__ = ["application", "migrate", "open_process", "opened", "serve", "serving", "work"]
 
 TOKENS = "tokens"
 DRAIN_SECONDS = 10.0
@@ -92,7 +92,7 @@ async def serve(deployment: Deployment, name: str, data: Path) -> None:
     """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished."""
     configure_logging()
     gateways = [gateway for gateway in deployment.gateways.values() if name in {gateway.name, gateway.service}]
-    async with _opened(deployment, data) as process, contextlib.AsyncExitStack() as stack:
+    async with opened(deployment, data) as process, contextlib.AsyncExitStack() as stack:
         await _check_migrated(process)
         following = asyncio.create_task(process.clock.follow()) if isinstance(process.clock, RedisClock) else None
         for gateway in gateways:
@@ -145,7 +145,7 @@ async def work(deployment: Deployment, name: str, worker: str, data: Path) -> No
     configure_logging()
     service = deployment.services[name]
     handlers = service.workers.get(worker, ["*"])
-    async with _opened(deployment, data) as process:
+    async with opened(deployment, data) as process:
         await _check_migrated(process)
         working = asyncio.create_task(Worker(process, service.plugins, handlers).run())
         ended = asyncio.create_task(_terminated())
@@ -165,7 +165,7 @@ async def migrate(
 ) -> dict[str, list[Step]]:
     """Bring every database up to date; gives per database the steps that ran, or would."""
     ran: dict[str, list[Step]] = {}
-    async with _opened(deployment, data) as process:
+    async with opened(deployment, data) as process:
         for name, plugins in process.assembly.databases().items():
             database = process.resources.database(name)
             if dry_run:
@@ -176,7 +176,8 @@ async def migrate(
 
 
 @contextlib.asynccontextmanager
-async def _opened(deployment: Deployment, data: Path) -> AsyncIterator[Process]:
+async def opened(deployment: Deployment, data: Path) -> AsyncIterator[Process]:
+    """A process of a deployment whose embedded resources are in ``data``."""
     simulators = _know_simulators(data)
     assembly = Assembly.of(deployment)
     secret = deployment_secret(deployment, data)

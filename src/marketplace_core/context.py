@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -92,5 +92,13 @@ class PluginContext(ABC):
         """32 bytes derived from the deployment's secret, for one purpose."""
 
     @abstractmethod
+    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Await ``act`` when the process ends, for what the plugin opened by itself, such as connections to a service."""
+
+    @abstractmethod
     def resource(self, role: str) -> Any:
         """The settings of another resource, as the deployment's file has them."""
+
+    @abstractmethod
+    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Await ``act`` when the process ends: how a plugin gives back a connection of its own."""

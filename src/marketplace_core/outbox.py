@@ -221,7 +221,7 @@ class Deliverer:
                     "handler.failed",
                     handler=subscription.name,
                     type=envelope.type,
-                    event=envelope.id,
+                    event_id=envelope.id,
                     attempt=failures,
                     exc_info=error,
                 )

@@ -297,7 +297,7 @@ class Performer:
             attempt += 1
             try:
                 _failpoints.hit("saga.before_call")
-                with calls.scope(calls.Call(origin="saga", request_id=call.saga, trace=calls.new_trace())):
+                with calls.scope(calls.Call(key=call.key, origin="saga", request_id=call.saga, trace=calls.new_trace())):
                     value = await method(*args)
                 _failpoints.hit("saga.after_call")
                 return StepResult(msgspec.json.encode(value).decode(), attempts=attempt)

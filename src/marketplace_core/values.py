@@ -33,6 +33,7 @@ __all__ = [
     "PageQuery",
     "SystemClock",
     "etag",
+    "minor_units",
     "new_id",
     "split_money",
     "utc_text",
@@ -95,6 +96,19 @@ class Money(Struct, frozen=True, order=False):
         for part in parts:
             total = total + part
         return total
+
+
+#: ISO 4217 currencies whose minor unit is not a hundredth, with their number of decimal places.
+_PLACES = {
+    **dict.fromkeys(["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"], 0),
+    **dict.fromkeys(["PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"], 0),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+}
+
+
+def minor_units(currency: str) -> int:
+    """How many decimal places an amount of ``currency`` has."""
+    return _PLACES.get(currency, 2)
 
 
 def split_money(total: Money, weights: Sequence[int]) -> list[Money]:

@@ -218,11 +218,15 @@ class DbosReader:
         self._database = database
         self._made = False
 
-    async def running(self) -> int:
-        """How many sagas have not ended."""
+    async def ever_ran(self) -> bool:
+        """Whether an engine has made its tables yet."""
         if not self._made:
             self._made = await self._database.value(f"SELECT to_regclass('{SCHEMA}.workflow_status') IS NOT NULL AS made")
-        if not self._made:
+        return self._made
+
+    async def running(self) -> int:
+        """How many sagas have not ended."""
+        if not await self.ever_ran():
             return 0
         count: int = await self._database.value(
             f"SELECT count(*) FROM {SCHEMA}.workflow_status WHERE name = $1 AND status IN ('PENDING', 'ENQUEUED')",  # noqa: S608

@@ -16,6 +16,7 @@ from marketplace_core.adapters.postgres import (
     Database,
     _replaying,
     _translate,
+    json_text,
 )
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, decode_envelope
@@ -51,6 +52,11 @@ CORE_MIGRATIONS: tuple[str, ...] = (
       envelope text NOT NULL, error text NOT NULL DEFAULT '', attempts int NOT NULL DEFAULT 0,
       at timestamptz NOT NULL DEFAULT now(), requested text, UNIQUE (handler, key, sequence));
     """,
+    """
+    CREATE TABLE marketplace.schedules (
+      name text PRIMARY KEY, last_at timestamptz, failures int NOT NULL DEFAULT 0, error text NOT NULL DEFAULT '',
+      retry_at timestamptz) WITH (fillfactor = 80);
+    """,
 )
 
 
@@ -81,7 +87,7 @@ class PostgresOutbox(Outbox):
                         yield lanes
                     finally:
                         with contextlib.suppress(Exception):
-                            await connection.execute("SELECT pg_advisory_unlock_all()")
+                            await connection.execute("SELECT pg_advisory_unlock_all()::text")
             finally:
                 with contextlib.suppress(Exception):
                     listener.abort_listen()
@@ -153,7 +159,15 @@ class PostgresParking(Parking):
                 key,
                 envelope.sequence - 1,
             )
-            await self._insert(connection, handler, envelope, error, attempts)
+            await self._insert(
+                connection,
+                handler,
+                envelope,
+                "DO UPDATE SET error = excluded.error, requested = NULL,"
+                " attempts = marketplace.parked.attempts + excluded.attempts",
+                error,
+                attempts,
+            )
 
         await self._database.transact(work)
 
@@ -166,24 +180,23 @@ class PostgresParking(Parking):
             )
             if parked is None:
                 return False
-            await self._insert(connection, handler, envelope, "", 0)
+            # What is there already was delivered again: it keeps its error and what a person asked for.
+            await self._insert(connection, handler, envelope, "DO NOTHING")
             return True
 
         return await self._database.transact(work)
 
-    async def _insert(self, connection: Connection, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
-        import msgspec  # noqa: PLC0415
-
-        text = msgspec.json.encode(envelope).decode()
+    async def _insert(
+        self, connection: Connection, handler: str, envelope: Envelope, conflict: str, error: str = "", attempts: int = 0
+    ) -> None:
         await connection.execute(
-            "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (handler, key, sequence) DO UPDATE"
-            " SET error = excluded.error, attempts = marketplace.parked.attempts + excluded.attempts, requested = NULL",
+            "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts)"  # noqa: S608 - constants
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (handler, key, sequence) {conflict}",
             f"{handler}:{envelope.id}",
             handler,
             f"{envelope.topic}:{envelope.key}",
             envelope.sequence,
-            text,
+            json_text(envelope),
             error,
             attempts,
         )

@@ -56,7 +56,7 @@ class RateOption(Struct, frozen=True, kw_only=True):
 
 class ShipmentQuery(PageQuery, frozen=True, kw_only=True):
     status: ShipmentStatus | None = None
-    updated_after: datetime | None = None
+    updated_after: Annotated[datetime, Meta(tz=True)] | None = None
     tracking_number: str | None = None
 
 
@@ -81,7 +81,7 @@ class CarrierShipment(Struct, frozen=True, kw_only=True):
 class NewTrackingEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: EventCode
     location: Annotated[str, Meta(max_length=200)] | None = None
-    occurred_at: datetime | None = None
+    occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class Tracking(Struct, frozen=True, kw_only=True):
@@ -139,7 +139,11 @@ class CarrierEvent(Struct, frozen=True, kw_only=True):
 
 
 class Carrier(ABC):
-    """A carrier's service; asked again with the same ``key`` after a time-out, it does a thing once."""
+    """A carrier's service; asked again with the same ``key`` after a time-out, it does a thing once.
+
+    Every method raises :class:`~marketplace_core.errors.Unavailable` while the outcome is unknown, and
+    :class:`~marketplace_core.errors.Refused` (``logistics.carrier_refused``) where the carrier decided against it.
+    """
 
     title: str
 
@@ -155,7 +159,8 @@ class Carrier(ABC):
         """A PDF."""
 
     @abstractmethod
-    async def get(self, tracking_number: str) -> CarrierParcel | None: ...
+    async def get(self, tracking_number: str) -> CarrierParcel | None:
+        """None: the carrier does not know it."""
 
     @abstractmethod
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> CarrierEvent:
@@ -193,7 +198,7 @@ class CarrierWebhookReceived(Event, frozen=True, kw_only=True):
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-declare_codes(409, "logistics.label_pending")
+declare_codes(409, "logistics.label_pending", "logistics.carrier_refused")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,8 +214,18 @@ class Logistics(ABC):
 
     @abstractmethod
     @query
-    async def get_label(self, shipment_id: str) -> Label:
-        """:raises Conflict: ``logistics.label_pending``, also for a shipment that has not arrived here yet."""
+    async def get_label(self, seller_id: str, shipment_id: str) -> Label:
+        """The label of a seller's own shipment.
+
+        :raises NotFound: also for another seller's, and where the seller delivers: there is no label then.
+        :raises Conflict: ``logistics.label_pending``, also for a shipment that orders knows and that has not arrived here yet;
+            ``logistics.carrier_refused``.
+        """
+
+    @abstractmethod
+    @query
+    async def get_carrier_label(self, carrier: str, shipment_id: str) -> Label:
+        """The same for the shipment's carrier."""
 
     @abstractmethod
     @query

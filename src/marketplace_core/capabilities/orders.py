@@ -354,7 +354,7 @@ class PackageShipped(Event, frozen=True, kw_only=True):
     """Units left the seller in the parcel ``shipment_id``. ``amount`` is captured for them.
 
     Of it ``commission`` is the marketplace's, ``shipping`` and ``tax`` are what the buyer pays of these.
-    ``remaining`` is what the whole order may still capture afterwards.
+    ``remaining`` is what the whole order may still capture afterwards. ``tracking_token`` is the shipment's.
     """
 
     order_id: str
@@ -372,6 +372,8 @@ class PackageShipped(Event, frozen=True, kw_only=True):
     service: str
     tracking_number: str | None
     address: Address
+    tracking_token: str = ""
+    weight_g: int = 0
 
 
 @event("orders.package_delivered", key="order_id")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from marketplace_core.capabilities.catalog import Rating, SellerRef
+from marketplace_core.capabilities.catalog import Rating
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
@@ -112,6 +112,14 @@ class SellerTerms(Struct, frozen=True):
     name: str
     commission_rate: str
     country: str
+
+
+class EnsuredSeller(Struct, frozen=True):
+    """``made``: the shop was not there before."""
+
+    id: str
+    name: str
+    made: bool
 
 
 class SellerQuery(PageQuery, frozen=True, kw_only=True):
@@ -228,7 +236,7 @@ class Sellers(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def ensure_sellers(self, names: list[str], owner_id: str | None) -> list[SellerRef]:
+    async def ensure_sellers(self, names: list[str], owner_id: str | None) -> list[EnsuredSeller]:
         """Active shops by these names (or ids), made if absent; in the same order. ``owner_id`` owns what is made."""
 
 

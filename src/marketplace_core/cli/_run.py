@@ -24,6 +24,12 @@ COMMANDS = {
     "work": "processes",
     "migrate": "processes",
     "demo": "processes",
+    "import": "imports",
+    "clock": "operations",
+    "events": "operations",
+    "sagas": "operations",
+    "accounts": "operations",
+    "openapi": "deployments",
 }
 
 

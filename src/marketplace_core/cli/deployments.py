@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from marketplace_core._deployment.problems import DeploymentErrors, DeploymentProblem
-from marketplace_core.cli._common import File, Json, print_json
+from marketplace_core.cli._common import Failed, File, Json, print_json
 
 app = typer.Typer()
 
@@ -84,4 +84,19 @@ def graph(
     from marketplace_core.deployment import load_all  # noqa: PLC0415
 
     print(mermaid(load_all(file, secrets=False)), end="")
+    return 0
+
+
+@app.command()
+def openapi(
+    file: File,
+    audience: Annotated[str, typer.Argument(metavar="AUDIENCE", help="buyer, seller, logistics or admin.")],
+) -> int:
+    """The OpenAPI document of an audience, without starting anything."""
+    from marketplace_core._openapi import describe  # noqa: PLC0415
+    from marketplace_core.values import AUDIENCES  # noqa: PLC0415
+
+    if audience not in AUDIENCES:
+        raise Failed(f"there is no audience {audience!r}", f"use {', '.join(AUDIENCES)}", 2)
+    print_json(describe(file, next(known for known in AUDIENCES if known == audience)))
     return 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -88,12 +86,11 @@ def migrate(
 def demo(file: File, data: Data = _DATA) -> int:
     """Load the demo's catalogue and accounts into a running deployment, once; print the accounts as JSON."""
     deployment = _deployment(file, data)
-    if find_spec("marketplace_core._demo") is None:
-        print_json({})
-        return 0
     import uvloop  # noqa: PLC0415
 
-    print_json(uvloop.run(import_module("marketplace_core._demo").load(deployment, data)))
+    from marketplace_core import _demo  # noqa: PLC0415
+
+    print_json(uvloop.run(_demo.load(deployment, data)))
     return 0
 
 

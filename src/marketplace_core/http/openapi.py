@@ -100,7 +100,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "operationId": route.name,
         "tags": [route.tag],
         "summary": route.summary or _words(route),
-        "security": [{"bearer": []}] if route.access in ("account", "shop", "staff") else [{}, {"bearer": []}],
+        "security": _security(route),
         "parameters": _parameters(route, schemas),
         "responses": _responses(route, schemas),
     }
@@ -110,6 +110,12 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if body is not None:
         operation["requestBody"] = body
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.access == "open":
+        return [{}]
+    return [{"bearer": []}] if route.access in ("account", "shop", "staff") else [{}, {"bearer": []}]
 
 
 def _words(route: Route) -> str:
@@ -128,7 +134,7 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     if route.method != "GET" and route.key != "ignored":
         key = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append(_parameter("header", "Idempotency-Key", key, required=route.key == "required"))
-    if route.access == "guest":
+    if route.access in ("open", "guest"):
         found.append(_parameter("header", "X-Cart-Token", {"type": "string", "maxLength": 200}))
     if is_tagged(route):
         found.append(_parameter("header", "If-None-Match", {"type": "string"}))

@@ -28,9 +28,10 @@ from marketplace_core.values import Audience, Caller
 
 __all__ = ["Answer", "Content", "Redirect", "Request", "Route", "Router", "ServerSentEvents", "Upload"]
 
-Access = Literal["anyone", "guest", "account", "shop", "staff"]
-"""Who may call a route. A token that is sent is always checked.
+Access = Literal["open", "anyone", "guest", "account", "shop", "staff"]
+"""Who may call a route. A token that is sent is checked, but on ``open`` ones.
 
+``open``: where one comes in, perhaps with a token that has run out, and where signed calls arrive.
 ``anyone``: a public read, the same for all. ``guest``: with or without an account. ``account``: a person of this audience.
 ``shop``: an account with a shop (seller). ``staff``: a role of a closed audience (logistics, admin).
 """

@@ -86,6 +86,9 @@ def to_response(reply: Reply, method: str) -> Response:
     return response
 
 
+_NOBODY = Caller()
+
+
 def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
     run = _runner(route, gate, prefix, options)
     proxy = cast(Any, request)
@@ -123,13 +126,14 @@ def _runner(
     """The route as one function, with everything that does not depend on the request worked out."""
     handler = route.handler
     admit = admission(route.access)
+    is_open = route.access == "open"
     arguments_of = _arguments(route)
     reply_with = answerer(route, prefix, options.ping_seconds)
     tagged = is_tagged(route)
     keyed = route.method != "GET" and route.key != "ignored"
 
     async def run(current: QuartRequest, exchange: Exchange, params: dict[str, str]) -> Reply:
-        caller = exchange.caller or await identify(gate, route.audience, exchange)
+        caller = exchange.caller or (_NOBODY if is_open else await identify(gate, route.audience, exchange))
         if admit is not None:
             caller = exchange.caller = await admit(gate, caller)
         call = Call(

@@ -112,7 +112,7 @@ async def open_marketplace(
     """
     with tempfile.TemporaryDirectory(prefix="mp-") as folder:
         file = Path(folder, "test.toml")
-        Path(folder, "secret").write_bytes(SECRET)
+        Path(folder, "secret").write_bytes(SECRET)  # noqa: ASYNC240 - a test has nothing else to do
         urls = dict(databases or {}) or {
             "main": "postgres://localhost/to-be-made",
             "lasting": servers.redis_url(servers.lasting),

@@ -1,0 +1,68 @@
+"""Hashing of passwords, away from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import VerifyMismatchError
+
+from marketplace_auth.config import AuthConfig
+from marketplace_core.errors import Unavailable
+
+__all__ = ["Passwords"]
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """argon2id in a few threads. It takes tens of milliseconds and megabytes, which is what it is for."""
+
+    def __init__(self, config: AuthConfig) -> None:
+        self._hasher = PasswordHasher(
+            time_cost=config.hash_time,
+            memory_cost=config.hash_memory * 1024,
+            parallelism=config.hash_parallelism,
+            type=Type.ID,
+        )
+        self._nobodys = _nobodys_hash(self._hasher)
+        self._threads = ThreadPoolExecutor(config.hash_threads, thread_name_prefix="auth-hash")
+        self._most = config.hash_threads + config.hash_waiting
+        self._working = 0
+
+    async def hash(self, password: str) -> str:
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, hashed: str | None, password: str) -> bool:
+        """Whether ``hashed`` is of ``password``. None, for an account that does not exist, costs the same and is never."""
+        return await self._run(lambda: self._verify(hashed or self._nobodys, password))
+
+    def _verify(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password)
+        except VerifyMismatchError:
+            return False
+
+    def outdated(self, hashed: str) -> bool:
+        """Whether it was made with other settings than today's."""
+        return self._hasher.check_needs_rehash(hashed)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._working >= self._most:
+            raise Unavailable("Too many log in at once; please come again.")
+        self._working += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._working -= 1
+
+
+def _nobodys_hash(hasher: PasswordHasher) -> str:
+    """A hash with the same settings, of no password."""
+    salt, tag = (base64.b64encode(os.urandom(size)).rstrip(b"=").decode() for size in (hasher.salt_len, hasher.hash_len))
+    return f"$argon2id$v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}${salt}${tag}"

@@ -1,0 +1,58 @@
+"""The auth plugin's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from marketplace_auth import router, worker
+from marketplace_auth.allow_list import AllowList
+from marketplace_auth.config import AuthConfig
+from marketplace_auth.passwords import Passwords
+from marketplace_auth.service import AuthService
+from marketplace_auth.stores.postgres import PostgresAuthStore
+from marketplace_core.capabilities.auth import Auth
+from marketplace_core.context import PluginContext
+from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
+from marketplace_core.http.routing import Router
+
+STORES = {"postgres": lambda context: PostgresAuthStore(context.database)}
+
+
+@hookimpl
+def info() -> PluginInfo:
+    return PluginInfo(name="auth", version="0.1.0.dev0", provides="auth", stores=("postgres",), needs={"cache": "redis"})
+
+
+@hookimpl
+def settings() -> type[AuthConfig]:
+    return AuthConfig
+
+
+@hookimpl
+def migrations() -> Sequence[Migration]:
+    return migrations_of(__package__)
+
+
+@hookimpl
+def provide_auth(context: PluginContext) -> Auth:
+    config = context.config(AuthConfig)
+    return AuthService(
+        context.units,
+        context.store(STORES),
+        AllowList(context.redis("cache")),
+        Passwords(config),
+        context.clock,
+        config,
+        access_key=context.key("tokens"),
+        refresh_key=context.key("refresh_tokens"),
+    )
+
+
+@hookimpl
+def routers(context: PluginContext) -> Sequence[Router]:
+    return router.routers(context.port(Auth))
+
+
+@hookimpl
+def schedules() -> Sequence[Schedule]:
+    return worker.SCHEDULES

@@ -1,0 +1,305 @@
+"""Use cases of auth. A command is one unit of work; what gateways know of an ended session goes before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from marketplace_auth import views
+from marketplace_auth.allow_list import AllowList
+from marketplace_auth.config import AuthConfig
+from marketplace_auth.domain import (
+    FREE_FAILURES,
+    email_digest,
+    may_enter,
+    new_refresh_token,
+    normal_email,
+    pause_left,
+    refresh_digest,
+    session_of,
+    weakness,
+)
+from marketplace_auth.passwords import Passwords
+from marketplace_auth.store import AccountRecord, AuthStore, SessionRecord
+from marketplace_core import tokens
+from marketplace_core.capabilities.auth import (
+    Account,
+    AccountDisabled,
+    AccountQuery,
+    Auth,
+    Client,
+    Credentials,
+    PasswordChanged,
+    RefreshReused,
+    Registration,
+    Session,
+    SessionState,
+    SessionView,
+    SignedIn,
+)
+from marketplace_core.errors import Forbidden, NotFound, Problem, Refused, Unauthorized, Unavailable
+from marketplace_core.ports import UnitOfWork, Units, natural
+from marketplace_core.values import Audience, Clock, Page, PageQuery, new_id
+
+__all__ = ["AuthService"]
+
+KEPT_AFTER_END = timedelta(weeks=1)
+FAILURES_KEPT = timedelta(days=1)
+PURGE_BATCH = 1000
+
+
+class AuthService(Auth):
+    def __init__(
+        self,
+        units: Units,
+        store: AuthStore,
+        allowed: AllowList,
+        passwords: Passwords,
+        clock: Clock,
+        config: AuthConfig,
+        *,
+        access_key: bytes,
+        refresh_key: bytes,
+    ) -> None:
+        self.units = units
+        self._store = store
+        self._allowed = allowed
+        self._passwords = passwords
+        self._clock = clock
+        self._life = timedelta(days=config.session_days)
+        self._access_key = access_key
+        self._refresh_key = refresh_key
+
+    # ── coming in ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def register(self, registration: Registration, client: Client) -> SignedIn:
+        _check_role(client.audience, ())
+        _check_strength(registration.password, registration.email, "/password")
+        return await self._register(registration, client, await self._passwords.hash(registration.password))
+
+    @natural
+    async def _register(self, uow: UnitOfWork, registration: Registration, client: Client, hashed: str) -> SignedIn:
+        account = views.new_account(registration, hashed, uow.now)
+        await self._store.add_account(uow, account, normal_email(account.email))
+        record, session = self._new_session(uow, account.id, client)
+        await self._store.add_session(uow, record)
+        uow.emit(views.registered(account))
+        return SignedIn(views.user(account), session)
+
+    async def log_in(self, credentials: Credentials, client: Client) -> SignedIn:
+        account, seen = await self._prove(credentials.email, credentials.password)
+        outdated = self._passwords.outdated(account.password_hash)
+        rehashed = await self._passwords.hash(credentials.password) if outdated else None
+        return await self._open(account, email_digest(credentials.email), seen, client, rehashed)
+
+    @natural
+    async def _open(
+        self, uow: UnitOfWork, account: AccountRecord, digest: bytes, seen: int, client: Client, rehashed: str | None
+    ) -> SignedIn:
+        count = await self._store.lock_failures(uow, digest)
+        if count >= FREE_FAILURES and count != seen:
+            raise _too_many(1)
+        if account.disabled:
+            raise Forbidden("auth.disabled", "This account is disabled.")
+        _check_role(client.audience, account.roles)
+        record, session = self._new_session(uow, account.id, client)
+        if not await self._store.open_session(uow, record, account.password_hash, digest):
+            raise Unavailable("The account was changed meanwhile; please repeat.")
+        if rehashed is not None:
+            await self._store.change_password(uow, account.id, account.password_hash, rehashed)
+        return SignedIn(views.user(account), session)
+
+    async def _prove(self, email: str, password: str) -> tuple[AccountRecord, int]:
+        """The account whose password this is, and the failures before. Alike in text and time for an unknown e-mail.
+
+        Many attempts at once do not get round the pause: whoever is done after the count has moved on learns nothing.
+        """
+        digest = email_digest(email)
+        found = await self._store.find_login(normal_email(email), digest)
+        seen = 0
+        if found.failures is not None:
+            seen = found.failures.count
+            if left := pause_left(seen, found.failures.last_at, self._clock.now()):
+                raise _too_many(left)
+        known = found.account.password_hash if found.account else None
+        if await self._passwords.verify(known, password) and found.account is not None:
+            return found.account, seen
+        await self._failed(digest, seen)
+        raise Unauthorized("auth.bad_credentials", "E-mail and password do not belong together.")
+
+    @natural
+    async def _failed(self, uow: UnitOfWork, digest: bytes, seen: int) -> None:
+        if not await self._store.count_failure(uow, digest, seen, FREE_FAILURES, uow.now):
+            raise _too_many(1)
+
+    async def refresh(self, refresh_token: str, client: Client) -> Session:
+        session_id = session_of(self._refresh_key, refresh_token)
+        session = None if session_id is None else await self._rotate(session_id, refresh_digest(refresh_token), client)
+        if session is None:
+            raise Unauthorized("auth.token_invalid", "This refresh token is not good; log in again.")
+        if isinstance(session, RefreshReused):
+            raise Unauthorized("auth.refresh_reused", "This refresh token was used before, so the session has ended.")
+        return session
+
+    @natural
+    async def _rotate(self, uow: UnitOfWork, session_id: str, digest: bytes, client: Client) -> Session | RefreshReused | None:
+        """The row's lock lets one of several equal tokens be the first. None: there is nothing to refresh."""
+        found = await self._store.lock_session(uow, session_id)
+        if found is None:
+            return None
+        record = found.session
+        if record.refresh_digest != digest:
+            return await self._reused(uow, record)
+        if record.ended_at is not None or found.disabled:
+            return None
+        if record.expires_at <= uow.now:
+            raise Unauthorized("auth.token_expired", "This session was not used for too long; log in again.")
+        if record.audience != client.audience:
+            raise Unauthorized("auth.wrong_audience", "This refresh token belongs to another gateway.")
+        _check_role(record.audience, found.roles)
+        session = self._tokens(uow, record.audience, record.account_id, session_id)
+        await self._store.rotate(uow, session_id, refresh_digest(session.refresh_token), uow.now, uow.now + self._life)
+        return session
+
+    async def _reused(self, uow: UnitOfWork, record: SessionRecord) -> RefreshReused:
+        """Somebody has a copy, and we cannot know who of them is the owner: nobody stays in."""
+        event = RefreshReused(account_id=record.account_id, session_id=record.id)
+        if record.ended_at is None:
+            await self._store.end_session(uow, record.id)
+            uow.emit(event)
+        self._drop(uow, [record.id])
+        return event
+
+    # ── going out ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @natural
+    async def log_out(self, uow: UnitOfWork, session_id: str) -> None:
+        await self._store.end_session(uow, session_id)
+        self._drop(uow, [session_id])
+
+    @natural
+    async def end_session(self, uow: UnitOfWork, account_id: str, session_id: str) -> None:
+        if not await self._store.end_session(uow, session_id, account_id):
+            raise NotFound("This account has no such session.")
+        self._drop(uow, [session_id])
+
+    async def change_password(self, account_id: str, password: str, new_password: str) -> None:
+        email = (await self._known(account_id)).email
+        account, _ = await self._prove(email, password)
+        _check_strength(new_password, email, "/new_password")
+        await self._change_password(account, await self._passwords.hash(new_password))
+
+    @natural
+    async def _change_password(self, uow: UnitOfWork, account: AccountRecord, hashed: str) -> None:
+        if not await self._store.change_password(uow, account.id, account.password_hash, hashed):
+            raise Unavailable("The account was changed meanwhile; please repeat.")
+        self._drop(uow, await self._store.end_sessions(uow, account.id))
+        uow.emit(PasswordChanged(account_id=account.id))
+
+    @natural
+    async def set_disabled(self, uow: UnitOfWork, account_id: str, disabled: bool, reason: str = "") -> None:
+        changed = await self._store.set_disabled(uow, account_id, disabled)
+        if changed is None:
+            raise NotFound("There is no such account.")
+        if changed:
+            uow.emit(AccountDisabled(account_id=account_id, disabled=disabled, reason=reason))
+        if disabled:
+            self._drop(uow, await self._store.end_sessions(uow, account_id))
+
+    # ── who is it ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @natural
+    async def session_state(self, uow: UnitOfWork, session_id: str) -> SessionState | None:
+        """The entry is written while the row is held: what ends the session comes later, and finds it."""
+        state = await self._store.hold_live(uow, session_id)
+        if state is not None:
+            await self._allowed.keep(state)
+        return state
+
+    async def list_sessions(self, account_id: str, current: str, page: PageQuery) -> Page[SessionView]:
+        rows = await self._store.list_sessions(account_id, self._clock.now(), page.size, page.position(str, str))
+        found = page.page(rows, lambda row: row[1])
+        return Page([views.session(record, current) for record, _ in found.items], found.next)
+
+    async def get_accounts(self, ids: list[str]) -> list[Account]:
+        return [views.account(record) for record in await self._store.get_accounts(ids)]
+
+    async def list_accounts(self, query: AccountQuery) -> Page[Account]:
+        email = None if query.email is None else normal_email(query.email)
+        rows = await self._store.list_accounts(query, email, query.position(str, str))
+        found = query.page(rows, lambda row: row[1])
+        return Page([views.account(record) for record, _ in found.items], found.next)
+
+    # ── for operators ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def ensure_account(self, registration: Registration, roles: tuple[str, ...]) -> Account:
+        email = normal_email(registration.email)
+        known = (await self._store.find_login(email, email_digest(registration.email))).account
+        if known is not None:
+            return await self._ensure_account(registration, roles, known.password_hash)
+        _check_strength(registration.password, registration.email, "/password")
+        return await self._ensure_account(registration, roles, await self._passwords.hash(registration.password))
+
+    @natural
+    async def _ensure_account(
+        self, uow: UnitOfWork, registration: Registration, roles: tuple[str, ...], hashed: str
+    ) -> Account:
+        wanted = views.new_account(registration, hashed, uow.now, tuple(sorted(set(roles))))
+        account, made = await self._store.ensure_account(uow, wanted, normal_email(registration.email))
+        if made:
+            uow.emit(views.registered(account))
+        return views.account(account)
+
+    async def purge(self) -> None:
+        """A schedule: deletes sessions that are over for a week, and forgets failures after a day."""
+        while await self._purge_some():
+            pass
+
+    @natural
+    async def _purge_some(self, uow: UnitOfWork) -> bool:
+        over, failed = uow.now - KEPT_AFTER_END, uow.now - FAILURES_KEPT
+        deleted = await self._store.purge(uow, over_before=over, failed_before=failed, limit=PURGE_BATCH)
+        return deleted >= PURGE_BATCH
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _known(self, account_id: str) -> AccountRecord:
+        found = await self._store.get_accounts([account_id])
+        if not found:
+            raise NotFound("There is no such account.")
+        return found[0]
+
+    def _drop(self, uow: UnitOfWork, session_ids: Sequence[str]) -> None:
+        uow.after_commit(lambda: self._allowed.end(session_ids))
+
+    def _new_session(self, uow: UnitOfWork, account_id: str, client: Client) -> tuple[SessionRecord, Session]:
+        session = self._tokens(uow, client.audience, account_id, session_id := new_id())
+        record = SessionRecord(
+            id=session_id,
+            account_id=account_id,
+            audience=client.audience,
+            refresh_digest=refresh_digest(session.refresh_token),
+            user_agent=client.user_agent,
+            created_at=uow.now,
+            last_used_at=uow.now,
+            expires_at=uow.now + self._life,
+        )
+        return record, session
+
+    def _tokens(self, uow: UnitOfWork, audience: Audience, account_id: str, session_id: str) -> Session:
+        access = tokens.issue(self._access_key, audience=audience, account_id=account_id, session_id=session_id, now=uow.now)
+        return Session(access, new_refresh_token(self._refresh_key, session_id))
+
+
+def _check_role(audience: Audience, roles: Sequence[str]) -> None:
+    if not may_enter(audience, roles):
+        raise Forbidden("auth.forbidden", "This account does not have the role for this.")
+
+
+def _check_strength(password: str, email: str, pointer: str) -> None:
+    if problem := weakness(password, email):
+        raise Refused("auth.weak_password", problem, errors=[Problem(pointer, "unknown_value", problem)])
+
+
+def _too_many(seconds: int) -> Refused:
+    return Refused("http.rate_limited", "Too many logins by this e-mail have failed; wait a while.", retry_after=seconds)

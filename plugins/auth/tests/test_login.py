@@ -1,0 +1,200 @@
+"""Registering and logging in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from marketplace_auth.config import AuthConfig
+from marketplace_auth.passwords import Passwords
+
+from marketplace_core.capabilities.auth import Client, Credentials, Registration
+from marketplace_core.errors import Conflict, Forbidden, MarketplaceError, Refused, Unauthorized
+
+
+async def test_a_registered_person_is_logged_in(bench: Any) -> None:
+    signed = await bench.register("Ada@Example.org")
+    assert (signed.user.email, signed.user.name, signed.session.expires_in) == ("Ada@Example.org", "Ada", 600)
+    assert await bench.passes(signed.session.access_token) == signed.user.id
+    [(type_, data)] = await bench.events()
+    assert type_ == "auth.registered"
+    assert (data["account_id"], data["email"], data["name"]) == (signed.user.id, "Ada@Example.org", "Ada")
+    again = await bench.log_in("ada@EXAMPLE.org")
+    assert again.user == signed.user
+    assert again.session.refresh_token != signed.session.refresh_token
+
+
+async def test_of_several_with_one_email_one_is_registered(bench: Any) -> None:
+    emails = ["ada@example.org", "ADA@example.org", "Ada@Example.Org", "ada@example.ORG"]
+    answers = await asyncio.gather(*map(bench.register, emails), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Conflict)]
+    assert [error.code for error in refused] == ["auth.email_taken"] * 3
+    assert await bench.database.value("SELECT count(*) FROM auth.accounts") == 1
+    assert await bench.database.value("SELECT count(*) FROM auth.sessions") == 1
+    assert len(await bench.events()) == 1
+
+
+@pytest.mark.parametrize("password", ["short", "password123", "ADA@example.org"])
+async def test_a_weak_password_is_refused(bench: Any, password: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await bench.register(password=password)
+    assert (refused.value.code, refused.value.status) == ("auth.weak_password", 422)
+    assert [problem.pointer for problem in refused.value.errors] == ["/password"]
+
+
+async def test_nobody_registers_on_a_closed_audience(bench: Any) -> None:
+    with pytest.raises(Forbidden):
+        await bench.auth.register(Registration("ada@example.org", "a fine password", "Ada"), Client("admin"))
+
+
+@pytest.mark.behaviour("auth-1")
+async def test_an_unknown_email_is_answered_like_a_wrong_password(bench: Any, statements: list[str]) -> None:
+    await bench.register()
+    seen = []
+    for email, password in (("ada@example.org", "a wrong password"), ("eve@example.org", "a fine password")):
+        statements.clear()
+        bench.passwords.verified_in.clear()
+        with pytest.raises(Unauthorized) as refused:
+            await bench.log_in(email, password)
+        error = refused.value
+        answer = (error.code, error.detail, error.errors, error.retry_after)
+        seen.append((answer, list(statements), len(bench.passwords.verified_in)))
+    assert seen[0] == seen[1]
+    (code, *_), _, verifications = seen[0]
+    assert (code, verifications) == ("auth.bad_credentials", 1)
+
+
+@pytest.mark.behaviour("auth-1")
+async def test_passwords_are_not_hashed_in_the_event_loop(bench: Any) -> None:
+    await bench.register()
+    await bench.log_in()
+    assert [name.rsplit("_", 1)[0] for name in bench.passwords.verified_in] == ["auth-hash"]
+
+
+WRONG = "a wrong password"
+
+
+async def _failure(bench: Any, email: str, password: str = WRONG) -> tuple[str, int | None]:
+    with pytest.raises(MarketplaceError) as refused:
+        await bench.log_in(email, password)
+    return refused.value.code, refused.value.retry_after
+
+
+@pytest.mark.behaviour("auth-1")
+@pytest.mark.parametrize("email", ["ada@example.org", "nobody@example.org"])
+async def test_failures_in_a_row_make_one_wait(bench: Any, email: str) -> None:
+    await bench.register()
+    assert [await _failure(bench, email) for _ in range(5)] == [("auth.bad_credentials", None)] * 5
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        verified = len(bench.passwords.verified_in)
+        assert await _failure(bench, email.upper(), "a fine password") == ("http.rate_limited", seconds)
+        assert len(bench.passwords.verified_in) == verified  # the password is not even looked at
+        await bench.clock.advance(seconds)
+        assert await _failure(bench, email) == ("auth.bad_credentials", None)
+
+
+@pytest.mark.behaviour("auth-1")
+async def test_a_right_password_after_the_pause_forgets_the_failures(bench: Any) -> None:
+    await bench.register()
+    for _ in range(5):
+        await _failure(bench, "ada@example.org")
+    await bench.clock.advance(1)
+    await bench.log_in()
+    assert [await _failure(bench, "ada@example.org") for _ in range(5)] == [("auth.bad_credentials", None)] * 5
+
+
+@pytest.mark.behaviour("auth-1")
+async def test_attempts_at_once_do_not_get_round_the_pause(bench: Any) -> None:
+    await bench.register()
+    wrong = await asyncio.gather(*(_failure(bench, "ada@example.org") for _ in range(20)))
+    assert sorted(code for code, _ in wrong) == ["auth.bad_credentials"] * 5 + ["http.rate_limited"] * 15
+    await bench.clock.advance(1)
+    wrong = await asyncio.gather(*(_failure(bench, "ada@example.org") for _ in range(10)))
+    assert [code for code, _ in wrong].count("auth.bad_credentials") == 1
+
+
+async def test_a_right_password_that_comes_after_the_limit_is_not_told(bench: Any) -> None:
+    """Its verification began before the others had failed."""
+    await bench.register()
+    account, seen = await bench.auth._prove("ada@example.org", "a fine password")
+    for _ in range(5):
+        await _failure(bench, "ada@example.org")
+    with pytest.raises(Refused) as refused:
+        await bench.auth._open(account, await _digest(bench), seen, Client("buyer"), None)
+    assert refused.value.code == "http.rate_limited"
+
+
+async def _digest(bench: Any) -> bytes:
+    digest: bytes = await bench.database.value("SELECT email_digest FROM auth.login_failures")
+    return digest
+
+
+async def test_closed_audiences_need_a_role_and_say_so_only_to_its_owner(bench: Any) -> None:
+    await bench.register()
+    for audience in ("logistics", "admin"):
+        with pytest.raises(Unauthorized) as unknown:
+            await bench.log_in(password="a wrong password", audience=audience)
+        assert unknown.value.code == "auth.bad_credentials"
+        with pytest.raises(Forbidden) as refused:
+            await bench.log_in(audience=audience)
+        assert refused.value.code == "auth.forbidden"
+    registration = Registration("ada@example.org", "not looked at", "Ada")
+    await bench.auth.ensure_account(registration, ("courier:c1", "admin"))
+    for audience in ("buyer", "seller", "logistics", "admin"):
+        signed = await bench.log_in(audience=audience)
+        assert await bench.passes(signed.session.access_token, audience) == signed.user.id
+
+
+async def test_a_login_that_meets_a_new_password_opens_nothing(bench: Any) -> None:
+    signed = await bench.register()
+    account, seen = await bench.auth._prove("ada@example.org", "a fine password")
+    await bench.auth.change_password(signed.user.id, "a fine password", "another password")
+    with pytest.raises(MarketplaceError) as refused:
+        await bench.auth._open(account, b"", seen, Client("buyer"), None)
+    assert refused.value.code == "http.unavailable"
+    assert await bench.database.value("SELECT count(*) FROM auth.sessions WHERE ended_at IS NULL") == 0
+
+
+async def test_other_settings_hash_anew_at_login(bench: Any) -> None:
+    await bench.register()
+    before = await bench.database.value("SELECT password_hash FROM auth.accounts")
+    newer = bench.service(bench.redis, passwords=Passwords(AuthConfig(hash_time=2, hash_memory=1)))
+    await newer.log_in(Credentials("ada@example.org", "a fine password"), Client("buyer"))
+    after = await bench.database.value("SELECT password_hash FROM auth.accounts")
+    assert ("t=1" in before, "t=2" in after) == (True, True)
+    await bench.log_in()
+
+
+async def test_a_login_is_three_statements(bench: Any, statements: list[str]) -> None:
+    await bench.register()
+    statements.clear()
+    await bench.log_in()
+    assert len(statements) == 3
+    await _failure(bench, "ada@example.org")
+    statements.clear()
+    await bench.log_in()
+    assert len(statements) == 3
+
+
+async def test_an_operators_account_is_made_once_and_gains_roles(bench: Any) -> None:
+    registration = Registration("Root@example.org", "a fine password", "Root")
+    made = await bench.auth.ensure_account(registration, ("moderator",))
+    again = await bench.auth.ensure_account(Registration("root@example.org", "short", "Other"), ("admin", "moderator"))
+    assert (made.roles, again.roles) == (("moderator",), ("admin", "moderator"))
+    assert (again.id, again.name, again.email) == (made.id, "Root", "Root@example.org")
+    assert [type_ for type_, _ in await bench.events()] == ["auth.registered"]
+    await bench.log_in("root@example.org", audience="admin")
+    with pytest.raises(Refused) as refused:
+        await bench.auth.ensure_account(Registration("new@example.org", "short", "New"), ())
+    assert refused.value.code == "auth.weak_password"
+
+
+async def test_of_several_operators_accounts_with_one_email_one_is_made(bench: Any) -> None:
+    wanted = [(f"role-{n}",) for n in range(6)]
+    registration = Registration("root@example.org", "a fine password", "Root")
+    made = await asyncio.gather(*(bench.auth.ensure_account(registration, roles) for roles in wanted))
+    assert len({account.id for account in made}) == 1
+    [account] = await bench.auth.get_accounts([made[0].id])
+    assert account.roles == tuple(sorted(role for (role,) in wanted))
+    assert len(await bench.events()) == 1

@@ -1,0 +1,31 @@
+"""Where a command acts on a marketplace: on the servers that run there, else on servers of its own for as long."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from marketplace_core._assembly import Process
+from marketplace_core._process_main import migrate, opened
+from marketplace_core._supervisor import as_running
+from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of
+from marketplace_core._supervisor.state import running
+from marketplace_core.deployment import DEFAULT_FILE, load
+
+__all__ = ["marketplace"]
+
+
+@contextlib.asynccontextmanager
+async def marketplace(file: Path | None, data: Path) -> AsyncIterator[Process]:
+    """A process of the deployment. Where its embedded servers do not run, they are started, and stopped again."""
+    deployment = as_running(load(file or DEFAULT_FILE), data)
+    async with contextlib.AsyncExitStack() as stack:
+        if running(data) is None:
+            make_folders(deployment, data)
+            for server in servers_of(deployment, data):
+                await server.start()
+                stack.push_async_callback(server.stop)
+            await create_databases(deployment, data)
+            await migrate(deployment, data)
+        yield await stack.enter_async_context(opened(deployment, data))
