@@ -1,0 +1,94 @@
+"""An HTTP client as a shopper, a seller or a carrier would write it: JSON in and out, one audience, perhaps a token."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+
+__all__ = ["Answer", "Client", "Unexpected", "clients"]
+
+
+class Answer(NamedTuple):
+    """``body`` is decoded JSON, else bytes; ``headers`` are case-insensitive."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+class Unexpected(AssertionError):
+    """An answer that the test did not expect; says what came."""
+
+
+class Client:
+    """``headers`` go with every request: ``Authorization`` after a login, ``X-Cart-Token`` of a guest."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, audience: str) -> None:
+        self._session = session
+        self._url = url
+        self.audience = audience
+        self.headers: dict[str, str] = {}
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, raw: bytes | None = None
+    ) -> Answer:
+        sent = {**self.headers, **(headers or {})}
+        url = f"{self._url}/{self.audience}/v1{path}"
+        payload: dict[str, Any] = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
+        async with self._session.request(method, url, headers=sent, allow_redirects=False, **payload) as answer:
+            content = await answer.read()
+            decoded = await answer.json(content_type=None) if content and "json" in answer.content_type else content
+            return Answer(answer.status, decoded, answer.headers)
+
+    async def get(self, path: str, status: int = 200, **headers: str) -> Any:
+        return await self._expect("GET", path, None, status, headers)
+
+    async def post(self, path: str, body: Any = None, status: int = 200, **headers: str) -> Any:
+        return await self._expect("POST", path, body, status, headers)
+
+    async def patch(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
+        return await self._expect("PATCH", path, body, status, headers)
+
+    async def delete(self, path: str, status: int = 204, **headers: str) -> Any:
+        return await self._expect("DELETE", path, None, status, headers)
+
+    async def _expect(self, method: str, path: str, body: Any, status: int, headers: Mapping[str, str]) -> Any:
+        """The body of an answer with that status. Header names are given with ``_`` for ``-``."""
+        answer = await self.send(method, path, body, headers={name.replace("_", "-"): v for name, v in headers.items()})
+        if answer.status != status:
+            raise Unexpected(f"{method} {self.audience} {path}: {answer.status} and not {status}: {answer.body}")
+        return answer.body
+
+    async def until(self, path: str, good: Callable[[Any], bool], seconds: float = 10.0, **headers: str) -> Any:
+        """Read again until the answer is good. :raises Unexpected: it did not become so in time."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            body = await self._expect("GET", path, None, 200, headers)
+            if good(body):
+                return body
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unexpected(f"{path} after {seconds} s: {body}")
+            await asyncio.sleep(0.02)
+
+    async def register(self, email: str, password: str = "correct horse battery", name: str = "Ada") -> Any:  # noqa: S107
+        """Register, and be logged in from now on."""
+        return self._signed_in(await self.post("/auth/register", {"email": email, "password": password, "name": name}, 201))
+
+    async def log_in(self, email: str, password: str = "correct horse battery") -> Any:  # noqa: S107
+        return self._signed_in(await self.post("/auth/login", {"email": email, "password": password}))
+
+    def _signed_in(self, body: Any) -> Any:
+        self.headers["Authorization"] = f"Bearer {body['session']['access_token']}"
+        self.headers.pop("X-Cart-Token", None)
+        return body
+
+
+@contextlib.asynccontextmanager
+async def clients(url: str) -> AsyncIterator[Callable[[str], Client]]:
+    """``make(audience)`` gives a client with nobody logged in; they share their connections."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        yield lambda audience: Client(session, url, audience)
