@@ -6,7 +6,8 @@ import asyncio
 from typing import Any, Literal
 
 import pytest
-from conftest import ADDRESS, Shop
+
+from marketplace_core.testing.shop import ADDRESS, Shop
 
 
 @pytest.mark.behaviour("cart-7", "orders-1", "orders-2", "logistics-2", "payments-5")
@@ -62,7 +63,7 @@ async def test_two_sellers_from_cart_to_completed(shop: Shop) -> None:
 async def test_a_declined_card_leaves_the_cart_and_the_stock(shop: Shop) -> None:
     pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495, stock=5)
     buyer = await shop.buyer()
-    placed = await shop.order(buyer, [(pot, 2)], token="tok_declined")
+    placed = await shop.order(buyer, [(pot, 2)], card="tok_declined")
     order = await shop.ended(buyer, placed["id"])
     assert order["status"] == "failed" and order["failure"]["code"] == "payments.declined"
     assert order["number"] is None
@@ -76,7 +77,7 @@ async def test_a_declined_card_leaves_the_cart_and_the_stock(shop: Shop) -> None
 async def test_three_d_secure(shop: Shop, outcome: Literal["succeed", "fail", "expire"]) -> None:
     pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495)
     buyer = await shop.buyer()
-    placed = await shop.order(buyer, [(pot, 1)], token="tok_3ds")
+    placed = await shop.order(buyer, [(pot, 1)], card="tok_3ds")
     path = f"/orders/{placed['id']}"
     waiting = await buyer.until(path, lambda one: one["payment"] is not None and one["payment"]["action"] is not None)
     assert waiting["status"] == "pending" and waiting["payment"]["status"] == "requires_action"

@@ -44,6 +44,16 @@ class Application(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class AdminApplication(Application, frozen=True, kw_only=True):
+    """An application with what an operator decides by; ``submitted``: the applicant's values by requirement."""
+
+    account_id: str
+    legal_name: str
+    country: str
+    contact_email: str
+    submitted: dict[str, str]
+
+
 class ApplicationDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ShopName
     legal_name: ShopName
@@ -205,7 +215,7 @@ class Sellers(ABC):
 
     @abstractmethod
     @query
-    async def list_applications(self, query: ApplicationQuery) -> Page[Application]: ...
+    async def list_applications(self, query: ApplicationQuery) -> Page[AdminApplication]: ...
 
     @abstractmethod
     @mutation(retriable=True)

@@ -36,9 +36,11 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 class ProfilePatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``preferences`` are merged: null removes one, at any depth, or all of them."""
+
     name: PersonName | UnsetType = UNSET
     locale: Locale | UnsetType | None = UNSET
-    preferences: Preferences | UnsetType = UNSET
+    preferences: Preferences | UnsetType | None = UNSET
 
 
 class SavedAddress(Struct, frozen=True, kw_only=True):

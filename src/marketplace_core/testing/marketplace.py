@@ -15,6 +15,7 @@ from marketplace_core._quiesce import Pending, pending
 from marketplace_core._runners import Runner
 from marketplace_core._worker import Worker
 from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.redis import connect
 from marketplace_core.deployment import load
 
 if TYPE_CHECKING:
@@ -133,10 +134,10 @@ async def open_marketplace(
                 scripts += [f'CREATE SCHEMA "{plugin}"', *(migration.script for migration in migrations)]
             urls["main"] = await servers.create_database(scripts)
             assembly = write()
+            for name in ("lasting", "cache"):  # before it is opened: it would take over the clock of an earlier test
+                async with connect(urls[name]) as client:
+                    await client.flushdb()
         async with open_process(assembly, urls.__getitem__, SECRET, runner=runner) as process:
-            if databases is None:
-                for name in ("lasting", "cache"):
-                    await process.resources.redis(name).flushdb()
             made = Marketplace(process, file, urls)
             async with contextlib.AsyncExitStack() as stack:
                 if http:

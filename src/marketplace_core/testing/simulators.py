@@ -20,8 +20,8 @@ import base64
 import json
 import os
 import socket
+import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,13 +46,14 @@ _HOOKS = {
 class Simulator:
     """One program: where it answers, what it signs with, and what a test asks of it beside the marketplace."""
 
-    def __init__(self, program: Literal["payments", "carriers"], folder: Path) -> None:
+    def __init__(self, program: Literal["payments", "carriers"], folder: Path, **delays: float) -> None:
+        """``folder`` is for its database. ``delays``: seconds of ``slow``, ``timeout`` and ``late``, see its README."""
         self.program = program
         self.secret = SECRET
         self._database = folder / f"{program}.db"
+        self._delays = {**DELAYS, **delays}
         self._port = _free_port()
-        self._process: Process | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -64,58 +65,54 @@ class Simulator:
 
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self, webhook_url: str | None = None, **delays: float) -> None:
-        """Run it until :meth:`stop`. ``delays``: seconds of ``slow``, ``timeout`` and ``late``; without a URL no webhooks."""
-        options = [text for name, value in {**DELAYS, **delays}.items() for text in (f"--{name}-delay", str(value))]
-        if webhook_url is not None:
-            options += ["--webhook-url", webhook_url]
-        program = [sys.executable, "-m", f"marketplace_simulators.{self.program}", "--database", str(self._database)]
-        self._process = await asyncio.create_subprocess_exec(
-            *(*program, "--port", str(self._port), *options),
-            env={**os.environ, "MARKETPLACE_SIMULATOR_SECRET": self.secret},
-            stdout=PIPE,
-            stderr=DEVNULL,
-        )
-        if self._process.stdout is None:
-            raise RuntimeError("the simulator has no output")
-        async with asyncio.timeout(PATIENCE):
-            line = await self._process.stdout.readline()
-        if not line or json.loads(line)["url"] != self.url:
-            raise RuntimeError(f"the simulator of {self.program} did not begin to answer at {self.url}")
+    async def start(self, webhook_url: str | None = None) -> None:
+        """Run it until :meth:`stop`; without a URL it makes no webhooks."""
+        await asyncio.to_thread(self.launch, webhook_url)
 
-    async def start_for(self, market: Marketplace, **delays: float) -> None:
+    async def start_for(self, market: Marketplace) -> None:
         """Run it beside a marketplace that answers HTTP: it gets the webhooks and waits for them when it settles."""
-        await self.start(market.url + _HOOKS[self.program], **delays)
+        await self.start(market.url + _HOOKS[self.program])
         market.process.simulators[self.program] = self.url
 
     async def kill(self) -> None:
         """By SIGKILL; :meth:`start` goes on with what it had."""
-        if self._process is not None:
-            self._process.kill()
-            await self._ended()
+        await asyncio.to_thread(self.end, kill=True)
 
     async def stop(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-        if self._process is not None:
-            self._process.terminate()
-            await self._ended()
+        await asyncio.to_thread(self.end)
 
-    async def _ended(self) -> None:
+    def launch(self, webhook_url: str | None = None) -> None:
+        """:meth:`start`, for a fixture that outlives event loops."""
+        options = [text for name, value in self._delays.items() for text in (f"--{name}-delay", str(value))]
+        if webhook_url is not None:
+            options += ["--webhook-url", webhook_url]
+        program = [sys.executable, "-m", f"marketplace_simulators.{self.program}", "--database", str(self._database)]
+        self._process = subprocess.Popen(
+            [*program, "--port", str(self._port), *options],
+            env={**os.environ, "MARKETPLACE_SIMULATOR_SECRET": self.secret},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        line = self._process.stdout.readline() if self._process.stdout else b""
+        if not line or json.loads(line)["url"] != self.url:
+            self.end(kill=True)
+            raise RuntimeError(f"the simulator of {self.program} did not begin to answer at {self.url}")
+
+    def end(self, *, kill: bool = False) -> None:
         process, self._process = self._process, None
         if process is not None:
-            async with asyncio.timeout(PATIENCE):
-                await process.communicate()
+            process.kill() if kill else process.terminate()
+            process.communicate(timeout=PATIENCE)
 
     # ── what a test asks of it ───────────────────────────────────────────────────────────────────────────────
 
     async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> tuple[int, Any]:
         """Status and decoded body."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
         headers = {} if key is None else {"Idempotency-Key": key}
-        async with self._session.request(method, self.url + path, json=body, headers=headers) as response:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
+            session.request(method, self.url + path, json=body, headers=headers) as response,
+        ):
             parsed = await response.json() if response.content_type == "application/json" else None
             return response.status, parsed
 
@@ -142,6 +139,10 @@ class Simulator:
     async def challenge(self, payment: str, outcome: Literal["succeed", "fail"]) -> None:
         """What the holder of a card does at 3-D Secure."""
         await self._expect(204, "POST", f"/challenges/{payment}", {"outcome": outcome})
+
+    async def advance(self, tracking_number: str, code: str, **fields: str) -> None:
+        """What happens to a parcel next; ``location`` and ``occurred_at`` may be given."""
+        await self._expect(204, "POST", f"/shipments/{tracking_number}/advance", {"code": code, **fields})
 
     async def set_clock(self, offset: timedelta) -> None:
         """As far ahead of the machine's as the marketplace's is: ``market.clock.offset``."""

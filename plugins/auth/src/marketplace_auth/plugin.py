@@ -11,6 +11,7 @@ from marketplace_auth.passwords import Passwords
 from marketplace_auth.service import AuthService
 from marketplace_auth.stores.postgres import PostgresAuthStore
 from marketplace_core.capabilities.auth import Auth
+from marketplace_core.capabilities.cart import Cart
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
@@ -43,6 +44,7 @@ def provide_auth(context: PluginContext) -> Auth:
         Passwords(config),
         context.clock,
         config,
+        cart=context.optional_port(Cart),
         access_key=context.key("tokens"),
         refresh_key=context.key("refresh_tokens"),
     )

@@ -119,7 +119,8 @@ def _accounts(router: Router, auth: Auth) -> None:
 
 
 def _client(request: Request) -> Client:
-    return Client(request.audience, request.headers.get("user-agent", "")[:USER_AGENT_LENGTH])
+    cart_token = request.headers.get("x-cart-token") if request.audience == "buyer" else None
+    return Client(request.audience, request.headers.get("user-agent", "")[:USER_AGENT_LENGTH], cart_token)
 
 
 def _session_id(request: Request) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+import structlog
+
 from marketplace_auth import views
 from marketplace_auth.allow_list import AllowList
 from marketplace_auth.config import AuthConfig
@@ -37,11 +39,14 @@ from marketplace_core.capabilities.auth import (
     SessionView,
     SignedIn,
 )
+from marketplace_core.capabilities.cart import Cart
 from marketplace_core.errors import Forbidden, NotFound, Problem, Refused, Unauthorized, Unavailable
 from marketplace_core.ports import UnitOfWork, Units, natural
 from marketplace_core.values import Audience, Clock, Page, PageQuery, new_id
 
 __all__ = ["AuthService"]
+
+log = structlog.get_logger("marketplace.auth")
 
 KEPT_AFTER_END = timedelta(weeks=1)
 FAILURES_KEPT = timedelta(days=1)
@@ -58,15 +63,18 @@ class AuthService(Auth):
         clock: Clock,
         config: AuthConfig,
         *,
+        cart: Cart | None = None,
         access_key: bytes,
         refresh_key: bytes,
     ) -> None:
+        """``cart``: None where the deployment has none."""
         self.units = units
         self._store = store
         self._allowed = allowed
         self._passwords = passwords
         self._clock = clock
         self._life = timedelta(days=config.session_days)
+        self._cart = cart
         self._access_key = access_key
         self._refresh_key = refresh_key
 
@@ -75,7 +83,9 @@ class AuthService(Auth):
     async def register(self, registration: Registration, client: Client) -> SignedIn:
         _check_role(client.audience, ())
         _check_strength(registration.password, registration.email, "/password")
-        return await self._register(registration, client, await self._passwords.hash(registration.password))
+        signed_in = await self._register(registration, client, await self._passwords.hash(registration.password))
+        await self._take_cart(signed_in, client)
+        return signed_in
 
     @natural
     async def _register(self, uow: UnitOfWork, registration: Registration, client: Client, hashed: str) -> SignedIn:
@@ -90,7 +100,18 @@ class AuthService(Auth):
         account, seen = await self._prove(credentials.email, credentials.password)
         outdated = self._passwords.outdated(account.password_hash)
         rehashed = await self._passwords.hash(credentials.password) if outdated else None
-        return await self._open(account, email_digest(credentials.email), seen, client, rehashed)
+        signed_in = await self._open(account, email_digest(credentials.email), seen, client, rehashed)
+        await self._take_cart(signed_in, client)
+        return signed_in
+
+    async def _take_cart(self, signed_in: SignedIn, client: Client) -> None:
+        """After the commit: whoever has no session gets nobody's cart. A cart that is away keeps nobody out."""
+        if self._cart is None or client.cart_token is None:
+            return
+        try:
+            await self._cart.merge(client.cart_token, signed_in.user.id)
+        except Unavailable as error:
+            log.warning("a guest's cart was not merged", account=signed_in.user.id, error=error.detail)
 
     @natural
     async def _open(

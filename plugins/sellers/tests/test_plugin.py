@@ -1,0 +1,13 @@
+"""What the plugin declares."""
+
+from __future__ import annotations
+
+from marketplace_sellers import plugin
+from marketplace_sellers.config import SellersConfig
+
+
+def test_declarations() -> None:
+    info = plugin.info()
+    assert (info.name, info.provides, info.requires, info.stores) == ("sellers", "sellers", ("catalog",), ("postgres",))
+    assert plugin.settings() is SellersConfig
+    assert [(step.store, step.number, step.name) for step in plugin.migrations()] == [("postgres", 1, "sellers")]

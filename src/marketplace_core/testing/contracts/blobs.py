@@ -1,0 +1,70 @@
+"""What every :class:`~marketplace_core.ports.Blobs` must do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from marketplace_core.errors import Invalid
+from marketplace_core.ports import Blobs
+
+__all__ = ["BlobsContract"]
+
+_BAD_KEYS = ["", "/etc/passwd", "../secret", "a/../../b", "a//b", "a/", "./a", ".hidden", "a/.b", "a\\b", "a b", "a?b", "ä",
+             "a\n", "a\0b", "x" * 201]  # fmt: skip
+
+
+class BlobsContract:
+    """Fixture: ``blobs``."""
+
+    async def test_what_is_put_is_got(self, blobs: Blobs) -> None:
+        items = {"catalog/ab/cdef.webp": os.urandom(300_000), "empty": b"", "users/export-1_2.zip": b"\0\xff"}
+        await blobs.put(items)
+        assert {key: await blobs.get(key) for key in items} == items
+
+    async def test_what_is_not_there_is_none(self, blobs: Blobs) -> None:
+        await blobs.put({"catalog/a": b"1"})
+        for key in ("nothing", "catalog", "catalog/a/b", "catalog/b"):
+            assert await blobs.get(key) is None
+
+    async def test_a_repeat_changes_nothing(self, blobs: Blobs) -> None:
+        for _ in range(2):
+            await blobs.put({"catalog/a": b"same"})
+        await asyncio.gather(*(blobs.put({"catalog/a": b"same"}) for _ in range(8)))
+        assert await blobs.get("catalog/a") == b"same"
+
+    async def test_what_is_deleted_is_gone(self, blobs: Blobs) -> None:
+        await blobs.put({"a/1": b"1", "a/2": b"2", "a/3": b"3"})
+        await blobs.delete(["a/1", "a/3", "never"])
+        assert [await blobs.get(f"a/{n}") for n in (1, 2, 3)] == [None, b"2", None]
+        await blobs.put({"a/1": b"again"})
+        assert await blobs.get("a/1") == b"again"
+
+    async def test_a_url_has_the_key(self, blobs: Blobs) -> None:
+        assert blobs.url("catalog/ab/cdef.webp").endswith("/catalog/ab/cdef.webp")
+        assert blobs.url("a") != blobs.url("b")
+
+    @pytest.mark.parametrize("key", _BAD_KEYS)
+    async def test_a_bad_key_is_refused(self, blobs: Blobs, key: str) -> None:
+        with pytest.raises(Invalid):
+            await blobs.put({"good": b"", key: b""})
+        with pytest.raises(Invalid):
+            await blobs.get(key)
+        with pytest.raises(Invalid):
+            await blobs.delete([key])
+        with pytest.raises(Invalid):
+            blobs.url(key)
+        assert await blobs.get("good") is None
+
+    async def test_a_reader_never_sees_a_part(self, blobs: Blobs) -> None:
+        """While keys are written they are whole or not there."""
+        data = os.urandom(2_000_000)
+        writing = asyncio.create_task(blobs.put({f"big/{n}": data for n in range(8)}))
+        seen = set()
+        while not writing.done():
+            found = await asyncio.gather(*(blobs.get(f"big/{n}") for n in range(8)))
+            seen |= {None if each is None else len(each) for each in found}
+        await writing
+        assert seen <= {None, len(data)}

@@ -1,0 +1,179 @@
+"""What every :class:`~marketplace_core.outbox.Parking` must do, together with its store's units and the deliverer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from marketplace_core import outbox
+from marketplace_core.errors import Unavailable
+from marketplace_core.events import Envelope
+from marketplace_core.outbox import Deliverer, Parked, Parking, Subscription
+from marketplace_core.ports import Delivery, KeyParked, Message, UnitOfWork, Units
+from marketplace_core.testing.contracts import Happened
+from marketplace_core.testing.contracts.units import Probe, happened
+
+__all__ = ["NAME", "ParkingContract"]
+
+NAME = "contract.on_happened"
+
+
+class Handler:
+    """Writes ``<thing><sequence>`` of each event; fails on what stands in ``bad``."""
+
+    def __init__(self, units: Units, probe: Probe, *bad: str) -> None:
+        self._units, self._probe, self.bad = units, probe, set(bad)
+        self.away = False
+
+    async def __call__(self, envelope: Envelope) -> bool:
+        name = f"{envelope.key}{envelope.sequence}"
+
+        async def work(uow: UnitOfWork) -> None:
+            await self._probe.write(uow, name)
+            if self.away:
+                raise Unavailable()
+            if name in self.bad:
+                raise ValueError(f"bad event {name}")
+
+        return await self._units.apply(NAME, envelope, work)
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        return {NAME: Subscription(NAME, (Happened.type,), self)}
+
+
+class ParkingContract:
+    """Fixtures: ``parking``, ``units`` and ``probe`` of one store."""
+
+    async def test_a_failing_key_is_parked_and_others_go_on(
+        self, parking: Parking, units: Units, probe: Probe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "RETRY_PAUSES", (0.001, 0.001))
+        handler = Handler(units, probe, "a2")
+        deliverer = Deliverer("contract", list(handler.subscriptions.values()), parking)
+        for thing, sequence in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("a", 4)]:
+            await deliverer.deliver(_delivery(happened(thing, sequence)))
+        assert await probe.written() == ["a1", "b1"]
+        (parked,) = await parking.list([NAME])
+        assert (parked.handler, parked.type, parked.sequence, parked.waiting) == (NAME, Happened.type, 2, 2)
+        assert (parked.key, parked.error, parked.attempts) == ("contract:a", "ValueError: bad event a2", 3)
+
+    async def test_a_replay_goes_on_in_order(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler, head = await _parked(parking, units, probe, 4)
+        handler.bad.clear()
+        assert await parking.release(handler.subscriptions) == 0
+        assert await parking.request(head.id, drop=False)
+        assert await parking.release(handler.subscriptions) == 4
+        assert await handler(happened("a", 6))
+        assert await probe.written() == ["a1", "a2", "a3", "a4", "a5", "a6"]
+        assert await parking.list([NAME]) == []
+
+    async def test_a_replay_that_fails_keeps_the_key(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler, head = await _parked(parking, units, probe, 3)
+        handler.bad = {"a3"}
+        await parking.request(head.id, drop=False)
+        assert await parking.release(handler.subscriptions) == 1
+        (parked,) = await parking.list([NAME])
+        assert (parked.sequence, parked.error, parked.waiting) == (3, "ValueError: bad event a3", 1)
+        assert await parking.release(handler.subscriptions) == 0
+        with pytest.raises(KeyParked):
+            await handler(happened("a", 5))
+        assert await probe.written() == ["a1", "a2"]
+
+    async def test_a_second_failure_counts(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler, head = await _parked(parking, units, probe, 1)
+        await parking.request(head.id, drop=False)
+        await parking.release(handler.subscriptions)
+        (parked,) = await parking.list([NAME])
+        assert (parked.id, parked.attempts) == (head.id, head.attempts + 1)
+
+    async def test_a_drop_leaves_one_out(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler, head = await _parked(parking, units, probe, 3)
+        assert await parking.request(head.id, drop=True)
+        assert await parking.release(handler.subscriptions) == 3
+        assert not await handler(happened("a", 2))
+        assert await probe.written() == ["a1", "a3", "a4"]
+        assert await parking.list([NAME]) == []
+
+    async def test_what_is_delivered_again_changes_nothing(self, parking: Parking, units: Units, probe: Probe) -> None:
+        """A crash between the parking and the acknowledgement delivers the parked event again."""
+        handler, head = await _parked(parking, units, probe, 2)
+        await parking.request(head.id, drop=False)
+        for sequence in (2, 3):
+            again = await _delivered(parking, handler, happened("a", sequence))
+            assert again
+        assert (await parking.list([NAME])) == [head]
+        handler.bad.clear()
+        assert await parking.release(handler.subscriptions) == 2
+        assert await probe.written() == ["a1", "a2", "a3"]
+
+    async def test_nothing_is_queued_behind_a_free_key(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler = Handler(units, probe)
+        await handler(happened("a", 1))
+        assert not await parking.append(NAME, happened("a", 2))
+        assert await parking.list([NAME]) == []
+
+    async def test_the_first_event_of_a_key_can_be_parked(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler = Handler(units, probe)
+        await parking.park(NAME, happened("new", 1), "ValueError: bad", 5)
+        with pytest.raises(KeyParked):
+            await handler(happened("new", 1))
+        (head,) = await parking.list([NAME])
+        await parking.request(head.id, drop=False)
+        assert await parking.release(handler.subscriptions) == 1
+        assert await probe.written() == ["new1"]
+
+    async def test_a_store_that_is_away_parks_nothing_again(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler, head = await _parked(parking, units, probe, 2)
+        handler.bad.clear()
+        handler.away = True
+        await parking.request(head.id, drop=False)
+        with contextlib.suppress(Unavailable):
+            await parking.release(handler.subscriptions)
+        assert await parking.list([NAME]) == [head]
+        handler.away = False
+        assert await parking.release(handler.subscriptions) == 2
+        assert await probe.written() == ["a1", "a2", "a3"]
+
+    async def test_others_are_not_shown_or_released(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler, head = await _parked(parking, units, probe, 1)
+        await parking.park("other.handler", happened("a", 1), "ValueError: other", 5)
+        assert [parked.handler for parked in await parking.list([NAME])] == [NAME]
+        (other,) = await parking.list(["other.handler"])
+        await parking.request(other.id, drop=True)
+        assert await parking.release(handler.subscriptions) == 0
+        assert await parking.list(["other.handler", NAME]) == sorted([head, other], key=lambda parked: parked.handler)
+        assert not await parking.request("nothing", drop=True)
+
+
+async def _parked(parking: Parking, units: Units, probe: Probe, count: int) -> tuple[Handler, Parked]:
+    """``a1`` is applied, ``a2`` is parked, and behind it so many that ``count`` wait in all."""
+    handler = Handler(units, probe, "a2")
+    await handler(happened("a", 1))
+    await parking.park(NAME, _known("a", 2), "ValueError: bad event a2", 5)
+    for sequence in range(3, 2 + count):
+        assert await _delivered(parking, handler, _known("a", sequence))
+    (head,) = await parking.list([NAME])
+    assert head.waiting == count - 1
+    return handler, head
+
+
+async def _delivered(parking: Parking, handler: Handler, envelope: Envelope) -> bool:
+    """As the deliverer does. Whether it was queued behind the parked one."""
+    with pytest.raises(KeyParked):
+        await handler(envelope)
+    return await parking.append(NAME, _known(envelope.key, envelope.sequence))
+
+
+def _known(thing: str, sequence: int) -> Envelope:
+    """The same event at each delivery."""
+    return msgspec.structs.replace(happened(thing, sequence), id=f"{thing}-{sequence}")
+
+
+def _delivery(envelope: Envelope) -> Delivery:
+    text = msgspec.json.encode(envelope).decode()
+    message = Message(envelope.topic, envelope.type, envelope.key, envelope.sequence, text)
+    return Delivery(envelope.topic, 0, "1-0", message)

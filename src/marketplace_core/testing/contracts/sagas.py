@@ -1,0 +1,344 @@
+"""What a saga's context must do on every engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+
+from marketplace_core.errors import Failure
+from marketplace_core.events import Event, event
+from marketplace_core.ports import mutation
+from marketplace_core.sagas import Saga, SagaContext, saga
+from marketplace_core.testing.contracts import eventually
+from marketplace_core.testing.contracts.bus import ConsumerProcess
+from marketplace_core.testing.contracts.clock import MovableClock
+
+__all__ = ["SAGAS", "Acts", "ActsProbe", "Answered", "Began", "SagaContract", "SagaRunner", "StartRunner"]
+
+
+@event("contract.began", key="id")
+class Began(Event, frozen=True, kw_only=True):
+    id: str
+    things: tuple[str, ...] = ()
+    until: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@event("contract.answered", key="id")
+class Answered(Event, frozen=True, kw_only=True):
+    id: str
+    text: str
+
+
+class Acts(ABC):
+    """The port that the suite's sagas call. An implementation writes down each act, in a real store."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def do(self, saga_id: str, thing: str) -> str:
+        """Gives ``<thing>!``."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def undo(self, saga_id: str, thing: str) -> None: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def give_up(self, saga_id: str, failure: Failure) -> None: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def do_item(self, item: tuple[str, str]) -> str:
+        """:meth:`do` with one argument."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def undo_item(self, item: tuple[str, str]) -> None: ...
+
+
+class ActsProbe(ABC):
+    """How the suite looks at the acts of a saga and makes them fail."""
+
+    @abstractmethod
+    async def done(self, saga_id: str) -> list[str]:
+        """Its effects in order: ``do a``, ``undo a``, ``give_up <code>``."""
+
+    @abstractmethod
+    async def keys(self, saga_id: str, act: str) -> list[str]:
+        """The idempotency key of every try of an act."""
+
+    @abstractmethod
+    async def fail(self, saga_id: str, act: str, how: str, times: int = 1) -> None:
+        """Make ``act`` fail: ``refuse``, ``lose`` (nothing is done, the outcome is unknown), ``lose_after`` (it is done
+        and its answer is lost) or ``hang`` (it is done and never answers)."""
+
+
+class SagaRunner(ABC):
+    """An engine with what a deployment has around it: a tick for deadlines, and an operator."""
+
+    @abstractmethod
+    async def start(self, declared: Saga, event: Began) -> None: ...
+
+    @abstractmethod
+    async def signal(self, event: Answered, key: str) -> bool: ...
+
+    @abstractmethod
+    async def retry(self, saga_id: str) -> bool:
+        """Let a parked saga try again. False: it is not parked."""
+
+    @abstractmethod
+    async def status(self, saga_id: str) -> str:
+        """running, waiting (for a person), done, refused or failed."""
+
+
+#: A process with a runner of its own, which takes the saga ``crashing`` of an id and stays.
+StartRunner = Callable[[str], AbstractAsyncContextManager[ConsumerProcess]]
+
+
+@saga("contract.straight", version=1, start=Began)
+async def straight(ctx: SagaContext, began: Began) -> None:
+    first = await ctx.call(Acts.do, ctx.id, "first", undo=Acts.undo)
+    await ctx.call(Acts.do, ctx.id, first)
+    answers = await ctx.each(Acts.do_item, [(ctx.id, thing) for thing in began.things], undo=Acts.undo_item)
+    await ctx.pivot()
+    await ctx.call(Acts.do, ctx.id, "+".join(answers))
+
+
+@saga("contract.undone", version=1, start=Began)
+async def undone(ctx: SagaContext, began: Began) -> None:
+    ctx.on_refusal(Acts.give_up, ctx.id)
+    await ctx.call(Acts.do, ctx.id, "a", undo=Acts.undo)
+    await ctx.each(Acts.do_item, [(ctx.id, "b"), (ctx.id, "c")], undo=Acts.undo_item)
+    await ctx.call(Acts.do, ctx.id, "kept")
+    await ctx.call(Acts.do, ctx.id, "d", undo=Acts.undo)
+    await ctx.pivot()
+    await ctx.call(Acts.do, ctx.id, "e")
+
+
+@saga("contract.refusing", version=1, start=Began)
+async def refusing(ctx: SagaContext, began: Began) -> None:
+    ctx.on_refusal(Acts.give_up, ctx.id)
+    await ctx.call(Acts.do, ctx.id, "a", undo=Acts.undo)
+    raise ctx.refuse("http.precondition_failed", "it thought better of it")
+
+
+@saga("contract.waiting", version=1, start=Began, signals=(Answered,))
+async def waiting(ctx: SagaContext, began: Began) -> None:
+    first = await ctx.wait(Answered, until=began.until)
+    await ctx.call(Acts.do, ctx.id, first.text if first else "no answer")
+    second = await ctx.wait(Answered, until=began.until + timedelta(days=1))
+    await ctx.call(Acts.do, ctx.id, second.text if second else "no second answer")
+
+
+@saga("contract.timed", version=1, start=Began, signals=(Answered,))
+async def timed(ctx: SagaContext, began: Began) -> None:
+    first = await ctx.now()
+    await ctx.call(Acts.do, ctx.id, first.isoformat())
+    await ctx.wait(Answered, until=first + timedelta(hours=1))
+    again = await ctx.now()
+    await ctx.call(Acts.do, ctx.id, f"{(again - first) >= timedelta(hours=1)}")
+
+
+@saga("contract.crashing", version=1, start=Began)
+async def crashing(ctx: SagaContext, began: Began) -> None:
+    at = await ctx.now()
+    for thing in ("a", "b", "c"):
+        await ctx.call(Acts.do, ctx.id, f"{thing} {at.isoformat()}")
+
+
+@saga("contract.versioned", version=1, start=Began, signals=(Answered,))
+async def old(ctx: SagaContext, began: Began) -> None:
+    await ctx.call(Acts.do, ctx.id, "old begins")
+    await ctx.wait(Answered, until=began.until)
+    await ctx.call(Acts.do, ctx.id, "old ends")
+
+
+@saga("contract.versioned", version=2, start=Began, signals=(Answered,))
+async def new(ctx: SagaContext, began: Began) -> None:
+    await ctx.wait(Answered, until=began.until)
+    await ctx.call(Acts.do, ctx.id, "new")
+
+
+SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new)
+
+
+class SagaContract:
+    """Fixtures: ``runner``, a :class:`SagaRunner` of :data:`SAGAS`; ``acts``, a probe of the port that it calls; ``clock``, on
+    which it runs; ``start_runner``, a :data:`StartRunner`.
+    """
+
+    async def test_calls_are_made_in_order_with_their_answers(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await runner.start(straight, Began(id="s1", things=("b", "c")))
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do first", "do first!", "do b", "do c", "do b!+c!"]
+
+    async def test_each_call_has_its_own_key(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await runner.start(straight, Began(id="s1", things=("b", "c")))
+        await runner.start(straight, Began(id="s2", things=("b", "c")))
+        await _ends(runner, "s1", "done")
+        await _ends(runner, "s2", "done")
+        keys = [key for id_ in ("s1", "s2") for act in ("do first", "do b", "do c") for key in await acts.keys(id_, act)]
+        assert len(set(keys)) == len(keys) == 6
+        assert all(keys)
+
+    async def test_one_id_begins_once(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        for _ in range(3):
+            await runner.start(straight, Began(id="s1"))
+        await _ends(runner, "s1", "done")
+        await runner.start(straight, Began(id="s1"))
+        await runner.start(straight, Began(id="s2"))
+        await _ends(runner, "s2", "done")
+        assert await acts.done("s1") == ["do first", "do first!", "do "]
+
+    async def test_a_refusal_undoes_in_reverse(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await acts.fail("s1", "do d", "refuse")
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "refused")
+        done = ["do a", "do b", "do c", "do kept", "undo c", "undo b", "undo a", "give_up http.precondition_failed"]
+        assert await acts.done("s1") == done
+
+    async def test_a_saga_may_refuse_by_itself(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await runner.start(refusing, Began(id="s1"))
+        await _ends(runner, "s1", "refused")
+        assert await acts.done("s1") == ["do a", "undo a", "give_up http.precondition_failed"]
+
+    async def test_what_is_unknown_is_asked_again_by_the_same_key(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await acts.fail("s1", "do b", "lose", 1)
+        await acts.fail("s1", "do d", "lose_after", 1)
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do a", "do b", "do c", "do kept", "do d", "do e"]
+        for act in ("do b", "do d"):
+            keys = await acts.keys("s1", act)
+            assert len(keys) == 2
+            assert keys[0] == keys[1] != ""
+
+    async def test_an_undo_that_is_unknown_is_asked_again(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await acts.fail("s1", "do d", "refuse")
+        await acts.fail("s1", "undo b", "lose", 1)
+        await acts.fail("s1", "undo a", "lose_after", 1)
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "refused")
+        assert (await acts.done("s1"))[4:] == ["undo c", "undo b", "undo a", "give_up http.precondition_failed"]
+
+    async def test_after_the_pivot_a_refusal_waits_for_a_person(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await acts.fail("s1", "do e", "refuse", 2)
+        await runner.start(undone, Began(id="s1"))
+        for tries in (1, 2):
+            await _ends(runner, "s1", "waiting")
+            assert (await acts.done("s1"))[-1] == "do d"
+            assert len(await acts.keys("s1", "do e")) == tries
+            assert await runner.retry("s1")
+            await eventually(lambda tries=tries: _tried(acts, "s1", "do e", tries + 1))  # type: ignore[misc]
+        await _ends(runner, "s1", "done")
+        assert (await acts.done("s1"))[-2:] == ["do d", "do e"]
+        assert not await runner.retry("s1")
+
+    async def test_an_undo_that_is_refused_waits_for_a_person(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await acts.fail("s1", "do d", "refuse")
+        await acts.fail("s1", "undo c", "refuse")
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "waiting")
+        assert (await acts.done("s1"))[-1] == "do kept"
+        assert await runner.retry("s1")
+        await _ends(runner, "s1", "refused")
+        assert (await acts.done("s1"))[4:] == ["undo c", "undo b", "undo a", "give_up http.precondition_failed"]
+
+    async def test_a_signal_ends_a_wait(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        assert await runner.signal(Answered(id="s1", text="yes"), "1")
+        await eventually(lambda: _has(acts, "s1", ["do yes"]))
+        await runner.signal(Answered(id="s1", text="really"), "2")
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do yes", "do really"]
+
+    async def test_a_signal_counts_once(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        for _ in range(3):
+            await runner.signal(Answered(id="s1", text="yes"), "same")
+        await eventually(lambda: _has(acts, "s1", ["do yes"]))
+        await runner.signal(Answered(id="s1", text="yes"), "same")
+        await runner.signal(Answered(id="s1", text="other"), "other")
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do yes", "do other"]
+
+    async def test_nobody_hears_a_signal_to_no_saga(self, runner: SagaRunner) -> None:
+        assert not await runner.signal(Answered(id="nobody", text="yes"), "1")
+
+    async def test_a_deadline_is_by_the_deployments_clock(
+        self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock
+    ) -> None:
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        await runner.start(timed, Began(id="s2"))
+        await eventually(lambda: _count(acts, "s2", 1))
+        assert await acts.done("s1") == []
+        await clock.advance(3601)
+        await eventually(lambda: _has(acts, "s1", ["do no answer"]))
+        await _ends(runner, "s2", "done")
+        assert (await acts.done("s2"))[-1] == "do True"
+        await clock.advance(86_400)
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do no answer", "do no second answer"]
+
+    async def test_a_deadline_that_is_past_has_no_claim_on_the_next_wait(
+        self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock
+    ) -> None:
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        await runner.signal(Answered(id="s1", text="in time"), "1")
+        await eventually(lambda: _has(acts, "s1", ["do in time"]))
+        await clock.advance(3601)  # the first deadline
+        await runner.start(straight, Began(id="s2"))
+        await _ends(runner, "s2", "done")
+        assert await runner.status("s1") == "running"
+        await runner.signal(Answered(id="s1", text="in time too"), "2")
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do in time", "do in time too"]
+
+    async def test_versions_run_side_by_side(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        await runner.start(old, Began(id="s1", until=clock.after(3600)))
+        await runner.start(new, Began(id="s2", until=clock.after(3600)))
+        for id_ in ("s1", "s2"):
+            await runner.signal(Answered(id=id_, text=""), "1")
+            await _ends(runner, id_, "done")
+        assert await acts.done("s1") == ["do old begins", "do old ends"]
+        assert await acts.done("s2") == ["do new"]
+
+    async def test_a_killed_process_is_taken_over_where_it_was(
+        self, acts: ActsProbe, start_runner: StartRunner, clock: MovableClock
+    ) -> None:
+        """What was answered is not asked again, and gives the same at the replay; what was being asked is."""
+        await acts.fail("s1", "do b", "hang")
+        async with start_runner("s1") as process:
+            await eventually(lambda: process.seen == ["hangs"])
+            assert len(await acts.done("s1")) == 2
+            await process.kill()
+        await clock.advance(3600)
+        async with start_runner("s1") as process:
+            await eventually(lambda: _count(acts, "s1", 3))
+            await eventually(lambda: process.seen == ["done"])
+        done = await acts.done("s1")
+        assert [act.split()[1] for act in done] == ["a", "b", "c"]
+        assert len({act.split()[2] for act in done}) == 1
+        tries = [len(await acts.keys("s1", act)) for act in done]
+        assert tries == [1, 2, 1]
+        assert len(set(await acts.keys("s1", done[1]))) == 1
+
+
+async def _ends(runner: SagaRunner, saga_id: str, status: str) -> None:
+    async def is_so() -> bool:
+        return await runner.status(saga_id) == status
+
+    await eventually(is_so)
+
+
+async def _has(acts: ActsProbe, saga_id: str, done: list[str]) -> bool:
+    return await acts.done(saga_id) == done
+
+
+async def _count(acts: ActsProbe, saga_id: str, count: int) -> bool:
+    return len(await acts.done(saga_id)) >= count
+
+
+async def _tried(acts: ActsProbe, saga_id: str, act: str, tries: int) -> bool:
+    return len(await acts.keys(saga_id, act)) >= tries

@@ -1,0 +1,100 @@
+"""One embedded PostgreSQL and two embedded Redis for a whole test run, and databases cloned from migrated templates."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis, _query
+from marketplace_core.adapters.postgres_outbox import CORE_MIGRATIONS
+
+__all__ = ["Servers"]
+
+_POSTGRES = {"full_page_writes": "off", "max_wal_size": "2GB", "autovacuum": "off", "max_connections": "200"}
+_REDIS_DATABASES = 16
+
+
+class Servers:
+    """The servers of one pytest process. They are children of ours, on sockets in a temporary folder with a short path."""
+
+    def __init__(self) -> None:
+        # Not pytest's own folder: its path is too long for a socket, and PostgreSQL's user could not pass it.
+        self._folder = Path(tempfile.mkdtemp(prefix="mp-"))
+        self._folder.chmod(0o711)
+        data = self._folder / "d"
+        self.postgres = EmbeddedPostgres(data, durable=False, settings=_POSTGRES)
+        self.lasting = EmbeddedRedis(data, "lasting", durable=False)
+        self.cache = EmbeddedRedis(data, "cache", durable=False)
+        self._loop = asyncio.new_event_loop()  # the servers' processes are watched from it
+        self._templates: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+        self._done: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._dropper = threading.Thread(target=self._drop_done, name="drop-databases")
+
+    def start(self) -> None:
+        async def all_of_them() -> None:
+            await asyncio.gather(self.postgres.start(), self.lasting.start(), self.cache.start())
+
+        self._dropper.start()
+        self._loop.run_until_complete(all_of_them())
+
+    def stop(self) -> None:
+        async def all_of_them() -> None:
+            await asyncio.gather(self.postgres.stop(), self.lasting.stop(), self.cache.stop())
+
+        self._done.put(None)
+        self._dropper.join()
+        self._loop.run_until_complete(all_of_them())
+        self._loop.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def create_database(self, migrations: Sequence[str] = ()) -> str:
+        """The DSN of a new database with core's tables and ``migrations``; a clone, so it takes some 30 ms."""
+        template = await self._template(migrations)
+        name = f"t{next(self._numbers)}"
+        await self._administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.postgres.dsn(name)
+
+    def drop_database(self, dsn: str) -> None:
+        """Drop it in the background."""
+        self._done.put(dsn.split("?", 1)[0].rsplit("/", 1)[1])
+
+    def redis_url(self, server: EmbeddedRedis) -> str:
+        """One of the server's logical databases, in turn. It holds what an earlier test left."""
+        return server.url.replace("db=0", f"db={next(self._numbers) % _REDIS_DATABASES}")
+
+    async def _template(self, migrations: Sequence[str]) -> str:
+        scripts = ["CREATE SCHEMA marketplace;", *CORE_MIGRATIONS, *migrations]
+        digest = hashlib.blake2b("\0".join(scripts).encode(), digest_size=8).hexdigest()
+        if digest not in self._templates:
+            name = f"template_{digest}"
+            await self._administer(f'CREATE DATABASE "{name}"')
+            for script in scripts:
+                await _query.run(self.postgres.socket, "postgres", name, script)
+            self._templates[digest] = name
+        return self._templates[digest]
+
+    async def _administer(self, statement: str) -> None:
+        # A session that has just ended may still be listed in the template for a moment.
+        for pause in (0.01, 0.05, 0.2, 1.0):
+            try:
+                await _query.run(self.postgres.socket, "postgres", "postgres", statement)
+                return
+            except _query.QueryError as error:
+                if error.code != "55006":
+                    raise
+                await asyncio.sleep(pause)
+        await _query.run(self.postgres.socket, "postgres", "postgres", statement)
+
+    def _drop_done(self) -> None:
+        while (name := self._done.get()) is not None:
+            with contextlib.suppress(OSError, _query.QueryError):  # the whole folder goes at the end anyway
+                asyncio.run(self._administer(f'DROP DATABASE "{name}" WITH (FORCE)'))

@@ -1,0 +1,73 @@
+"""A consumer in a process of its own: prints what it is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from marketplace_core.adapters.redis import RedisBus, connect
+from marketplace_core.ports import Delivery
+from marketplace_core.testing.contracts.bus import GROUPS, LEASE, ConsumerProcess
+
+
+class RedisProcess(ConsumerProcess):
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.seen: list[str] = []
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self.seen.append(line.decode().strip())
+
+    def stop(self) -> None:
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    async def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._reading
+
+
+def start(kind: str, url: str, group: str, topics: Sequence[str]) -> AbstractAsyncContextManager[RedisProcess]:
+    """``kind``: ``RedisBus``, or a class of ``wrong_bus``."""
+    return run(__file__, kind, url, group, *topics)
+
+
+@contextlib.asynccontextmanager
+async def run(program: str, *arguments: str) -> AsyncIterator[RedisProcess]:
+    process = RedisProcess(
+        await asyncio.create_subprocess_exec(sys.executable, program, *arguments, stdout=asyncio.subprocess.PIPE)
+    )
+    try:
+        yield process
+    finally:
+        await process.kill()
+
+
+async def main(kind: str, url: str, group: str, *topics: str) -> None:
+    if kind == "RedisBus":
+        bus: type[RedisBus] = RedisBus
+    else:
+        bus = getattr(importlib.import_module("wrong_bus"), kind)  # it lies beside this program
+
+    async def deliver(delivery: Delivery) -> None:
+        print(f"{delivery.message.key}/{delivery.message.sequence}", flush=True)
+
+    async with connect(url) as redis:
+        await bus(redis, groups=GROUPS, lease=LEASE).consume(group, topics).run(deliver)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,24 @@
+"""A worker in a process of its own that begins the suite's schedule and never ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.hookspecs import Schedule
+from marketplace_core.testing.contracts.schedules import HOURLY
+from marketplace_core.values import SystemClock
+
+
+async def main(dsn: str, lease: str) -> None:
+    async def hang(schedule: Schedule) -> None:
+        print("began", flush=True)
+        await asyncio.Event().wait()
+
+    await PostgresSchedules(Database(dsn), SystemClock(), lease=float(lease)).run_due([HOURLY], hang)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from marketplace_core.adapters.embedded import EmbeddedRedis
+from marketplace_core.adapters.redis import RedisBus, connect
+from marketplace_core.errors import Unavailable
+from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
+from marketplace_core.testing.contracts.bus import GROUPS, LEASE, BusContract, Log, StartConsumer, messages
+from tests.contracts import bus_process
+from tests.contracts import wrong_bus as wrong
+
+
+@pytest.fixture
+def start_consumer(redis_lasting_url: str) -> StartConsumer:
+    return partial(bus_process.start, "RedisBus", redis_lasting_url)
+
+
+class TestRedisBus(BusContract):
+    @pytest.fixture
+    def trim(self, bus: RedisBus) -> Callable[[], Awaitable[None]]:
+        return bus.trim
+
+
+@pytest.mark.parametrize(
+    ("bus", "test"),
+    [
+        (wrong.CutsMessages, "test_a_message_arrives_whole"),
+        (wrong.PublishesInAnyOrder, "test_order_is_kept_per_key"),
+        (wrong.DeliversAtOnce, "test_one_message_at_a_time_per_partition"),
+        (wrong.SharesOneCursor, "test_every_group_gets_every_message"),
+        (wrong.BeginsAtTheEnd, "test_what_is_published_waits_for_its_reader"),
+        (wrong.HoldsTwice, "test_two_consumers_share_and_never_hold_the_same"),
+        (wrong.NeverTakesOver, "test_the_partitions_of_a_dead_consumer_are_taken_over"),
+        (wrong.TrustsItsLease, "test_a_consumer_that_was_stopped_harms_nothing"),
+        (wrong.ForgetsFailures, "test_what_was_not_done_is_delivered_again"),
+        (wrong.AcknowledgesBeforehand, "test_what_was_cut_short_is_delivered_again"),
+        (wrong.OneAfterTheOther, "test_one_slow_key_does_not_stop_the_others"),
+        (wrong.GivesUpAtOnce, "test_what_is_away_is_waited_for"),
+        (wrong.TrimsByLength, "test_trimming_waits_for_every_declared_group"),
+        (wrong.CountsWhatIsRead, "test_lag_is_what_is_not_acknowledged"),
+        (wrong.KeepsItsLeases, "test_ending_is_quick_and_leaves_the_partitions_free"),
+    ],
+)
+async def test_the_suite_notices(bus: type[RedisBus], test: str, redis_lasting: Redis, redis_lasting_url: str) -> None:
+    wrong_bus = bus(redis_lasting, groups=GROUPS, lease=LEASE)
+    fixtures: dict[str, Any] = {}
+    if "dead" in test or "stopped" in test:
+        fixtures["start_consumer"] = partial(bus_process.start, bus.__name__, redis_lasting_url)
+    if "trimming" in test:
+        fixtures["trim"] = wrong_bus.trim
+    await assert_contract_fails(BusContract, test, bus=wrong_bus, patience=3 * LEASE, **fixtures)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=6), consumers=st.integers(1, 3))
+async def test_order_is_kept_whoever_reads(batches: list[list[str]], consumers: int, redis_lasting: Redis) -> None:
+    """Consumers leave and come while batches are published."""
+    await redis_lasting.flushdb()
+    bus = RedisBus(redis_lasting, groups=GROUPS, lease=LEASE)
+    count, log = Counter[str](), Log()
+    async with running(*(bus.consume("one", ["shop"]).run(log) for _ in range(consumers))):
+        for batch in batches:
+            async with running(bus.consume("one", ["shop"]).run(log)):
+                numbered = []
+                for key in batch:
+                    count[key] += 1
+                    numbered += messages(key, count[key], count[key])
+                await bus.publish(numbered)
+                await asyncio.sleep(0)
+        await eventually(lambda: {key: max(log.sequences(key), default=0) for key in count} == count)
+    for key in count:
+        assert list(dict.fromkeys(log.sequences(key))) == list(range(1, count[key] + 1))
+
+
+async def test_a_server_that_is_killed_loses_nothing_and_is_found_again() -> None:
+    with tempfile.TemporaryDirectory(prefix="mp-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedRedis(Path(folder) / "d", "lasting")
+        await server.start()
+        async with connect(server.url) as client:
+            bus, log = RedisBus(client, groups=GROUPS, lease=LEASE), Log()
+            async with running(bus.consume("one", ["shop"]).run(log)):
+                await bus.publish(messages("a", 1, 3))
+                await eventually(lambda: len(log.seen) >= 3)
+                await bus.publish(messages("a", 4, 5))
+                assert server.child is not None
+                server.child.kill()
+                await server.child.wait()
+                with pytest.raises(Unavailable):
+                    await bus.publish(messages("a", 6, 6))
+                await server.start()
+                await bus.publish(messages("a", 6, 8))
+                await eventually(lambda: 8 in log.sequences("a"))
+            assert list(dict.fromkeys(log.sequences("a"))) == list(range(1, 9))
+            assert await bus.lag({"one": ["shop"]}) == 0
+        await server.stop()

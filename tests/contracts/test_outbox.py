@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from marketplace_core.adapters.arq import ArqQueue
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
+from marketplace_core.adapters.redis import RedisBus
+from marketplace_core.outbox import Outbox
+from marketplace_core.ports import Units
+from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts.outbox import OutboxContract, Unit, commit_all, consecutive
+from marketplace_core.testing.contracts.parking import ParkingContract
+from marketplace_core.testing.contracts.units import Probe
+from tests.contracts import wrong_outbox as wrong
+
+
+@pytest.fixture
+async def other_database(database: Database) -> AsyncIterator[Database]:
+    """The same database, as another process has it."""
+    other = Database(database.dsn)
+    yield other
+    await other.close()
+
+
+@pytest.fixture
+def second(other_database: Database) -> PostgresOutbox:
+    return PostgresOutbox(other_database)
+
+
+class TestPostgresOutbox(OutboxContract):
+    pass
+
+
+class TestPostgresParking(ParkingContract):
+    pass
+
+
+_units = st.tuples(st.lists(st.sampled_from(["a", "b", "c"]), max_size=4), st.booleans())
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plan=st.lists(_units, max_size=12))
+async def test_sequences_are_consecutive_whatever_is_committed_at_once(
+    plan: list[Unit], database: Database, units: Units, outbox: Outbox
+) -> None:
+    await database.execute("TRUNCATE marketplace.outbox, marketplace.aggregates")
+    await commit_all(units, plan)
+    async with outbox.lanes() as lanes:
+        consecutive(await lanes.pending(10_000), plan)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "test"),
+    [
+        (wrong.CountsPerUnit, "test_sequences_are_consecutive_from_1"),
+        (wrong.NumbersAUnit, "test_sequences_are_consecutive_from_1"),
+        (wrong.MixesTopics, "test_a_row_holds_the_event"),
+        (wrong.OwnsEveryLane, "test_a_lane_has_one_owner"),
+        (wrong.NeverTakesAgain, "test_the_lanes_of_who_left_are_taken_over"),
+        (wrong.MarksNothing, "test_what_is_marked_is_gone"),
+        (wrong.TellsNobody, "test_a_commit_wakes_the_relay"),
+        (wrong.MixesTopics, "test_the_relay_publishes_and_queues"),
+        (wrong.MarksNothing, "test_events_that_nobody_wants_are_only_marked"),
+        (wrong.ReadsTheNewestFirst, "test_two_relays_keep_the_order_per_key"),
+        (wrong.MarksWhatItReads, "test_rows_are_marked_after_the_bus_has_them"),
+    ],
+)
+async def test_the_suite_notices_outboxes(
+    mistake: type[Any],
+    test: str,
+    database: Database,
+    other_database: Database,
+    movable_clock: RedisClock,
+    bus: RedisBus,
+    jobs: ArqQueue,
+) -> None:
+    units = mistake if issubclass(mistake, PostgresUnits) else PostgresUnits
+    outbox = mistake if issubclass(mistake, PostgresOutbox) else PostgresOutbox
+    fixtures: dict[str, Any] = {
+        "units": units(database, movable_clock),
+        "outbox": outbox(database),
+        "second": outbox(other_database),
+        "bus": bus,
+        "jobs": jobs,
+    }
+    names = getattr(OutboxContract, test).__annotations__
+    these = {name: fixtures[name] for name in fixtures if name in names}
+    await assert_contract_fails(OutboxContract, test, patience=5.0 if "two_relays" in test else 1.0, **these)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "test"),
+    [
+        (wrong.ParksTheEventOnly, "test_a_failing_key_is_parked_and_others_go_on"),
+        (wrong.ForgetsWhatWaits, "test_a_failing_key_is_parked_and_others_go_on"),
+        (wrong.ReplaysTheFirstOnly, "test_a_replay_goes_on_in_order"),
+        (wrong.ReplaysBackwards, "test_a_replay_goes_on_in_order"),
+        (wrong.GivesUpOnFailures, "test_a_replay_that_fails_keeps_the_key"),
+        (wrong.GivesUpOnFailures, "test_a_second_failure_counts"),
+        (wrong.DropsByReplay, "test_a_drop_leaves_one_out"),
+        (wrong.OverwritesWhatIsParked, "test_what_is_delivered_again_changes_nothing"),
+        (wrong.QueuesAlways, "test_nothing_is_queued_behind_a_free_key"),
+        (wrong.ParksOnlyKnownKeys, "test_the_first_event_of_a_key_can_be_parked"),
+        (wrong.BlamesTheEvent, "test_a_store_that_is_away_parks_nothing_again"),
+        (wrong.ShowsEverybodys, "test_others_are_not_shown_or_released"),
+    ],
+)
+async def test_the_suite_notices_parkings(
+    mistake: type[PostgresParking],
+    test: str,
+    database: Database,
+    units: Units,
+    probe: Probe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more: dict[str, Any] = {"monkeypatch": monkeypatch} if "failing_key" in test else {}
+    await assert_contract_fails(ParkingContract, test, parking=mistake(database), units=units, probe=probe, **more)

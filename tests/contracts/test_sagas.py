@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts.sagas import SagaContract, StartRunner
+from tests.contracts import bus_process
+from tests.contracts import wrong_sagas as wrong
+from tests.contracts.dbos_runner import TABLES, DbosRunner, PostgresActs
+
+PROGRAM = str(Path(__file__).with_name("dbos_runner.py"))
+
+
+@pytest.fixture
+async def database(database_factory: Callable[[Sequence[str]], Awaitable[Database]]) -> Database:
+    return await database_factory([TABLES])
+
+
+@pytest.fixture
+def clock(movable_clock: RedisClock) -> RedisClock:
+    return movable_clock
+
+
+@pytest.fixture
+def acts(database: Database, clock: RedisClock) -> PostgresActs:
+    return PostgresActs(database, clock)
+
+
+class TestDbos(SagaContract):
+    @pytest.fixture
+    async def runner(self, database: Database, acts: PostgresActs, clock: RedisClock) -> AsyncIterator[DbosRunner]:
+        runner = DbosRunner(database, acts, clock)
+        async with runner.running():
+            yield runner
+
+    @pytest.fixture
+    def start_runner(self, database: Database, redis_lasting_url: str) -> StartRunner:
+        return partial(bus_process.run, PROGRAM, database.dsn, redis_lasting_url)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "test"),
+    [
+        (wrong.each_backwards, "test_calls_are_made_in_order_with_their_answers"),
+        (wrong.one_key_per_saga, "test_each_call_has_its_own_key"),
+        (wrong.begins_again, "test_one_id_begins_once"),
+        (wrong.undoes_forwards, "test_a_refusal_undoes_in_reverse"),
+        (wrong.keeps_what_it_regrets, "test_a_saga_may_refuse_by_itself"),
+        (wrong.takes_unknown_for_refused, "test_what_is_unknown_is_asked_again_by_the_same_key"),
+        (wrong.a_new_key_per_try, "test_what_is_unknown_is_asked_again_by_the_same_key"),
+        (wrong.takes_unknown_undos_for_done, "test_an_undo_that_is_unknown_is_asked_again"),
+        (wrong.has_no_pivot, "test_after_the_pivot_a_refusal_waits_for_a_person"),
+        (wrong.gives_up_undoing, "test_an_undo_that_is_refused_waits_for_a_person"),
+        (wrong.is_deaf, "test_a_signal_ends_a_wait"),
+        (wrong.hears_everything_twice, "test_a_signal_counts_once"),
+        (wrong.believes_in_every_saga, "test_nobody_hears_a_signal_to_no_saga"),
+        (wrong.has_a_clock_of_its_own, "test_a_deadline_is_by_the_deployments_clock"),
+        (wrong.mixes_up_deadlines, "test_a_deadline_that_is_past_has_no_claim_on_the_next_wait"),
+        (wrong.runs_the_newest, "test_versions_run_side_by_side"),
+    ],
+)
+async def test_the_suite_notices(
+    mistake: wrong.Mistake,
+    test: str,
+    database: Database,
+    acts: PostgresActs,
+    clock: RedisClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mistake(monkeypatch)
+    runner = DbosRunner(database, acts, clock)
+    given: dict[str, Any] = {"runner": runner, "acts": acts, "clock": clock}
+    names = getattr(SagaContract, test).__annotations__
+    async with runner.running():
+        fixtures = {name: given[name] for name in given if name in names}
+        await assert_contract_fails(SagaContract, test, patience=1.5, **fixtures)
+
+
+@pytest.mark.parametrize("mistake", [wrong.records_nothing, wrong.reads_the_clock_again])
+async def test_the_suite_notices_after_a_kill(
+    mistake: wrong.Mistake, database: Database, acts: PostgresActs, clock: RedisClock, redis_lasting_url: str
+) -> None:
+    def start(saga_id: str) -> AbstractAsyncContextManager[bus_process.RedisProcess]:
+        return bus_process.run(PROGRAM, database.dsn, redis_lasting_url, saga_id, mistake.__name__)
+
+    test = "test_a_killed_process_is_taken_over_where_it_was"
+    await assert_contract_fails(SagaContract, test, patience=6.0, acts=acts, start_runner=start, clock=clock)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres_outbox import PostgresParking
+from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts.units import Probe, UnitsContract
+from tests.contracts import wrong_units as wrong
+
+
+class TestPostgresUnits(UnitsContract):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("units", "test"),
+    [
+        (wrong.CommitsHalves, "test_a_unit_is_all_or_nothing"),
+        (wrong.ActsTooEarly, "test_after_commit_comes_after_the_commit"),
+        (wrong.NeverReplays, "test_a_repeat_gets_the_stored_answer"),
+        (wrong.IgnoresTheScope, "test_keys_are_of_one_caller_and_one_method"),
+        (wrong.IgnoresTheDigest, "test_a_key_used_with_other_arguments_is_refused"),
+        (wrong.WaitsInsteadOfAnswering, "test_a_key_in_use_is_in_flight"),
+        (wrong.ForgetsRefusals, "test_a_refusal_is_the_answer"),
+        (wrong.StoresFailures, "test_a_failure_is_no_answer"),
+        (wrong.LooksThenWorks, "test_equal_requests_at_once_have_one_effect"),
+        (wrong.AnswersBesides, "test_a_crash_before_the_answer_is_sent_repeats_nothing"),
+        (wrong.NeverReplays, "test_a_caller_that_goes_away_leaves_all_or_nothing"),
+        (wrong.NeverReplays, "test_what_is_stored_can_be_asked_for"),
+        (wrong.AppliesAlways, "test_an_event_is_applied_once"),
+        (wrong.AppliesLateOnes, "test_only_a_greater_sequence_applies"),
+        (wrong.SharesTheInbox, "test_handlers_do_not_share_what_they_saw"),
+        (wrong.MarksBeforehand, "test_a_handler_that_fails_has_applied_nothing"),
+        (wrong.PassesParkedKeys, "test_a_parked_key_waits"),
+        (wrong.EmitsBesides, "test_what_a_handler_emits_leaves_with_its_unit"),
+    ],
+)
+async def test_the_suite_notices(
+    units: type[PostgresUnits],
+    test: str,
+    database: Database,
+    movable_clock: RedisClock,
+    probe: Probe,
+    parking: PostgresParking,
+) -> None:
+    fixtures: dict[str, Any] = {"parking": parking} if test == "test_a_parked_key_waits" else {}
+    await assert_contract_fails(UnitsContract, test, units=units(database, movable_clock), probe=probe, **fixtures)

@@ -1,0 +1,94 @@
+"""Arq queues and workers with one mistake each. A worker is made by ``worker(url)(jobs)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from arq.worker import Worker
+
+from marketplace_core.adapters import arq
+from marketplace_core.adapters.arq import ArqQueue, ArqWorker, FailedJob
+from marketplace_core.values import new_id
+
+
+class LosesArguments(ArqQueue):
+    async def put(self, jobs: Sequence[tuple[str, str, str]]) -> None:
+        await super().put([(job, id_, "{}") for job, id_, _ in jobs])
+
+
+class QueuesTwice(ArqQueue):
+    async def put(self, jobs: Sequence[tuple[str, str, str]]) -> None:
+        await super().put([(job, new_id(), args) for job, _, args in jobs])
+
+
+class CountsWaitingOnly(ArqQueue):
+    async def backlog(self, now: datetime) -> int:
+        return await super().backlog(now) if not await self._redis.keys("arq:in-progress:*") else 0
+
+
+class OneQueue(ArqWorker):
+    """Takes the jobs of every plugin, also those that it does not know."""
+
+    def __init__(self, url: str, name: str, jobs: Mapping[str, Any], **named: Any) -> None:
+        super().__init__(url, name, jobs, **named)
+        self._queues = {f"{name}:other": dict(jobs), f"{name}:contract": dict(jobs)}
+
+
+class TriesOnce(ArqWorker):
+    def __init__(self, url: str, name: str, jobs: Mapping[str, Any], **named: Any) -> None:
+        tried: set[str] = set()
+
+        def once(job: Any) -> Any:
+            async def run(args: str) -> None:
+                if args not in tried:
+                    tried.add(args)
+                    await job(args)
+
+            return run
+
+        super().__init__(url, name, {key: once(job) for key, job in jobs.items()}, **named)
+
+
+class ForgetsFailures(ArqQueue):
+    async def failed(self) -> list[FailedJob]:
+        return []
+
+
+class _Changed(ArqWorker):
+    """One method of the Arq worker beneath is another."""
+
+    name: str
+    method: Any
+
+    async def run(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(arq._Worker, self.name, self.method)
+            await super().run()
+
+
+class DropsUnknownJobs(_Changed):
+    name = "finish_failed_job"
+    method = staticmethod(Worker.finish_failed_job)
+
+
+async def _nothing(*_: Any) -> None:
+    pass
+
+
+class KeepsWhatItHas(_Changed):
+    """Ends without giving its job back."""
+
+    name = "finish_job"
+    method = staticmethod(_nothing)
+
+    def __init__(self, url: str, name: str, jobs: Mapping[str, Any], **named: Any) -> None:
+        super().__init__(url, name, jobs, lease=60.0)
+
+
+class NeverSeesItAgain(ArqWorker):
+    """A lease as long as Arq's: a killed worker's job waits for minutes. The process of the test has it too."""
+
+    lease = 310.0

@@ -1,0 +1,206 @@
+"""PostgreSQL outboxes, parkings and relays' surroundings with one mistake each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from marketplace_core.adapters import postgres
+from marketplace_core.adapters.postgres import Connection, PostgresUnit, PostgresUnits, Row, json_text
+from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking, _PostgresLanes
+from marketplace_core.events import Envelope
+from marketplace_core.outbox import Lanes, OutboxRow, Parked, Subscription
+
+
+def _flushing(change: tuple[str, str]) -> type[PostgresUnits]:
+    class Unit(PostgresUnit):
+        async def flush(self, answer: Row | None = None) -> None:
+            assert change[0] in postgres._FLUSH
+            rows = json_text([answer] if answer else [])
+            await self.connection.execute(postgres._FLUSH.replace(*change), json_text(self._items), rows)
+
+    class Units(PostgresUnits):
+        def _unit(self, connection: Connection) -> PostgresUnit:
+            return Unit(connection, self._clock.now(), "system")
+
+    return Units
+
+
+#: Each unit counts from 1 again.
+CountsPerUnit = _flushing(("a.sequence + excluded.sequence", "excluded.sequence"))
+#: The events of one unit have the same number.
+NumbersAUnit = _flushing(("- counted.n", "- 1"))
+#: Nobody is told of a commit.
+TellsNobody = _flushing(("WHEN EXISTS (SELECT FROM item)", "WHEN false"))
+
+
+class _Lanes(_PostgresLanes):
+    async def take(self) -> None:
+        """All, whoever has them."""
+        self._owned = list(range(postgres.LANES))
+
+
+class OwnsEveryLane(PostgresOutbox):
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        async with self._database.connection() as connection:
+            lanes = _Lanes(connection, asyncio.Event())
+            await lanes.take()
+            yield lanes
+
+
+class NeverTakesAgain(PostgresOutbox):
+    """Has what it got when it came."""
+
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        async with super().lanes() as lanes:
+            assert isinstance(lanes, _PostgresLanes)
+            lanes._tried = float("inf")
+            yield lanes
+
+
+class MarksNothing(PostgresOutbox):
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        class Lost(_PostgresLanes):
+            async def mark(self, ids: Sequence[int]) -> None:
+                pass
+
+        async with super().lanes() as lanes:
+            lanes.__class__ = Lost
+            yield lanes
+
+
+class MarksWhatItReads(PostgresOutbox):
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        class Early(_PostgresLanes):
+            async def pending(self, limit: int) -> list[OutboxRow]:
+                rows = await super().pending(limit)
+                await super().mark([row.id for row in rows])
+                return rows
+
+        async with super().lanes() as lanes:
+            lanes.__class__ = Early
+            yield lanes
+
+
+class ReadsTheNewestFirst(PostgresOutbox):
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        class Backwards(_PostgresLanes):
+            async def pending(self, limit: int) -> list[OutboxRow]:
+                return list(reversed(await super().pending(limit)))
+
+        async with super().lanes() as lanes:
+            lanes.__class__ = Backwards
+            yield lanes
+
+
+class MixesTopics(PostgresOutbox):
+    """Rows under another topic than they were written for."""
+
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        class Mixed(_PostgresLanes):
+            async def pending(self, limit: int) -> list[OutboxRow]:
+                return [replace(row, topic="other", kind="event") for row in await super().pending(limit)]
+
+        async with super().lanes() as lanes:
+            lanes.__class__ = Mixed
+            yield lanes
+
+
+# ── parking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ParksTheEventOnly(PostgresParking):
+    """Later events of the key go on."""
+
+    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+        await super().park(handler, envelope, error, attempts)
+        await self._database.execute("UPDATE marketplace.inbox SET parked_at = NULL")
+
+
+class ForgetsWhatWaits(PostgresParking):
+    async def append(self, handler: str, envelope: Envelope) -> bool:
+        return True
+
+
+class ReplaysTheFirstOnly(PostgresParking):
+    """And forgets what waits behind it."""
+
+    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+        await self._database.execute("DELETE FROM marketplace.parked WHERE requested IS NULL")
+        return await super().release(handlers)
+
+
+class ReplaysBackwards(PostgresParking):
+    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+        await self._database.execute("UPDATE marketplace.parked SET requested = 'drop' WHERE sequence = 3")
+        return await super().release(handlers)
+
+
+class GivesUpOnFailures(PostgresParking):
+    """What fails at a replay is dropped."""
+
+    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+        if attempts > 1:
+            await super().park(handler, envelope, error, attempts)
+            return
+        await self._database.execute("DELETE FROM marketplace.parked WHERE sequence = $1", envelope.sequence)
+
+
+class DropsByReplay(PostgresParking):
+    async def request(self, id_: str, *, drop: bool) -> bool:
+        return await super().request(id_, drop=False)
+
+
+class OverwritesWhatIsParked(PostgresParking):
+    """A redelivery of the parked event takes its error away."""
+
+    async def append(self, handler: str, envelope: Envelope) -> bool:
+        await self.park(handler, envelope, "", 0)
+        return True
+
+
+class QueuesAlways(PostgresParking):
+    async def append(self, handler: str, envelope: Envelope) -> bool:
+        await self.park(handler, envelope, "", 0)
+        return True
+
+
+class ParksOnlyKnownKeys(PostgresParking):
+    """Marks a key of which the handler has seen something; a new one passes."""
+
+    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+        known = await self._database.row("SELECT FROM marketplace.inbox")
+        await super().park(handler, envelope, error, attempts)
+        if known is None:
+            await self._database.execute("DELETE FROM marketplace.inbox")
+
+
+class BlamesTheEvent(PostgresParking):
+    """A store that is away counts as a failure."""
+
+    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+        def blaming(subscription: Subscription) -> Subscription:
+            async def apply(envelope: Envelope) -> bool:
+                try:
+                    return await subscription.apply(envelope)
+                except Exception as error:
+                    raise RuntimeError(str(error)) from None
+
+            return replace(subscription, apply=apply)
+
+        return await super().release({name: blaming(each) for name, each in handlers.items()})
+
+
+class ShowsEverybodys(PostgresParking):
+    async def list(self, handlers: Sequence[str]) -> list[Parked]:
+        rows = await self._database.fetch("SELECT DISTINCT handler FROM marketplace.parked")
+        return await super().list([row["handler"] for row in rows])

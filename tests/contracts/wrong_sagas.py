@@ -1,0 +1,214 @@
+"""Mistakes of a saga engine and its context, each of which breaks one rule when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from marketplace_core import calls, sagas
+from marketplace_core.adapters import dbos
+from marketplace_core.adapters.dbos import DbosSagas, Waits, _DbosEngine
+from marketplace_core.errors import Failure, MarketplaceError, Unavailable
+from marketplace_core.sagas import (
+    Engine,
+    Performer,
+    RunningSaga,
+    Saga,
+    SagaContext,
+    SagaEnd,
+    SagaRefused,
+    StepCall,
+    StepResult,
+)
+from marketplace_core.values import SystemClock, new_id
+
+Mistake = Callable[[pytest.MonkeyPatch], None]
+
+
+def each_backwards(patch: pytest.MonkeyPatch) -> None:
+    async def each(self: SagaContext, method: Any, items: Iterable[Any], undo: Any = None) -> list[Any]:
+        return [await self.call(method, item, undo=undo) for item in reversed(list(items))]
+
+    patch.setattr(SagaContext, "each", each)
+
+
+def one_key_per_saga(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StepCall, "key", property(lambda self: self.saga))
+
+
+def a_new_key_per_try(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StepCall, "key", property(lambda self: new_id()))
+
+
+def begins_again(patch: pytest.MonkeyPatch) -> None:
+    """A repeat of the start is another run of the same saga."""
+    start, run = DbosSagas.start, sagas.run_saga
+    begun: dict[str, int] = {}
+
+    async def again(self: DbosSagas, declared: Saga, saga_id: str, payload: str) -> None:
+        begun[saga_id] = begun.get(saga_id, 0) + 1
+        await start(self, declared, saga_id if begun[saga_id] == 1 else f"{saga_id}#{begun[saga_id]}", payload)
+
+    async def as_the_first(declared: Saga, saga_id: str, payload: str, engine: Engine) -> SagaEnd:
+        return await run(declared, saga_id.split("#", maxsplit=1)[0], payload, engine)
+
+    patch.setattr(DbosSagas, "start", again)
+    patch.setattr(dbos, "run_saga", as_the_first)
+    patch.setattr(StepCall, "key", property(lambda self: new_id()))
+
+
+def undoes_forwards(patch: pytest.MonkeyPatch) -> None:
+    undo_all = RunningSaga.undo_all
+
+    async def forwards(self: RunningSaga, failure: Failure) -> None:
+        self._undos.reverse()
+        await undo_all(self, failure)
+
+    patch.setattr(RunningSaga, "undo_all", forwards)
+
+
+def keeps_what_it_regrets(patch: pytest.MonkeyPatch) -> None:
+    """Only what a port refuses is undone."""
+
+    def refuse(self: RunningSaga, code: str, detail: str = "") -> SagaRefused:
+        self._undos.clear()
+        return SagaRefused(Failure(code, detail))
+
+    patch.setattr(RunningSaga, "refuse", refuse)
+
+
+def takes_unknown_for_refused(patch: pytest.MonkeyPatch) -> None:
+    async def perform(self: Performer, call: StepCall) -> StepResult:
+        method = getattr(self._ports()[call.capability], call.method)
+        try:
+            with calls.scope(calls.Call(key=call.key)):
+                value = await method(*self._decode(self._ports()[call.capability], call))
+        except MarketplaceError as error:
+            return StepResult(refusal=Failure.of(error))
+        return StepResult(msgspec.json.encode(value).decode())
+
+    patch.setattr(Performer, "perform", perform)
+
+
+def takes_unknown_undos_for_done(patch: pytest.MonkeyPatch) -> None:
+    perform = Performer.perform
+
+    async def once(self: Performer, call: StepCall) -> StepResult:
+        if not call.method.startswith("undo"):
+            return await perform(self, call)
+        port = self._ports()[call.capability]
+        try:
+            with calls.scope(calls.Call(key=call.key)):
+                await getattr(port, call.method)(*self._decode(port, call))
+        except Unavailable:
+            pass
+        return StepResult()
+
+    patch.setattr(Performer, "perform", once)
+
+
+def has_no_pivot(patch: pytest.MonkeyPatch) -> None:
+    async def pivot(self: RunningSaga) -> None:
+        pass
+
+    patch.setattr(RunningSaga, "pivot", pivot)
+
+
+def gives_up_undoing(patch: pytest.MonkeyPatch) -> None:
+    """An undo that is refused is left out."""
+
+    async def undo_all(self: RunningSaga, failure: Failure) -> None:
+        for method, args in [*reversed(self._undos), *((m, (*a, failure)) for m, a in self._at_refusal)]:
+            try:
+                await self.call(method, *args)
+            except SagaRefused:
+                continue
+
+    patch.setattr(RunningSaga, "undo_all", undo_all)
+
+
+def is_deaf(patch: pytest.MonkeyPatch) -> None:
+    async def signal(self: DbosSagas, *_: str) -> bool:
+        return True
+
+    patch.setattr(DbosSagas, "signal", signal)
+
+
+def hears_everything_twice(patch: pytest.MonkeyPatch) -> None:
+    signal = DbosSagas.signal
+
+    async def unkeyed(self: DbosSagas, saga_id: str, name: str, payload: str, key: str) -> bool:
+        return await signal(self, saga_id, name, payload, new_id())
+
+    patch.setattr(DbosSagas, "signal", unkeyed)
+
+
+def believes_in_every_saga(patch: pytest.MonkeyPatch) -> None:
+    signal = DbosSagas.signal
+
+    async def always(self: DbosSagas, *arguments: str) -> bool:
+        await signal(self, *arguments)
+        return True
+
+    patch.setattr(DbosSagas, "signal", always)
+
+
+def has_a_clock_of_its_own(patch: pytest.MonkeyPatch) -> None:
+    init = DbosSagas.__init__
+
+    def on_system_time(self: DbosSagas, url: str, all_sagas: Any, performer: Any, clock: Any, **named: Any) -> None:
+        init(self, url, all_sagas, performer, SystemClock(), **named)
+
+    patch.setattr(DbosSagas, "__init__", on_system_time)
+
+
+def mixes_up_deadlines(patch: pytest.MonkeyPatch) -> None:
+    """The deadline of a wait that a signal has ended is that of the next."""
+    init = DbosSagas.__init__
+
+    async def forget(*_: Any) -> None:
+        pass
+
+    def keeping(self: DbosSagas, *arguments: Any, waits: Waits, **named: Any) -> None:
+        patch.setattr(waits, "end", forget)
+        init(self, *arguments, waits=waits, **named)
+
+    patch.setattr(DbosSagas, "__init__", keeping)
+    patch.setattr(dbos, "_over", lambda number: "over:")
+
+
+def runs_the_newest(patch: pytest.MonkeyPatch) -> None:
+    init = DbosSagas.__init__
+
+    def newest(self: DbosSagas, *arguments: Any, **named: Any) -> None:
+        init(self, *arguments, **named)
+        versions: Mapping[tuple[str, int], Saga] = self._sagas
+        self._sagas = {key: versions[max(other for other in versions if other[0] == key[0])] for key in versions}
+
+    patch.setattr(DbosSagas, "__init__", newest)
+
+
+def records_nothing(patch: pytest.MonkeyPatch) -> None:
+    """At the replay everything is asked again."""
+
+    async def perform(self: _DbosEngine, call: StepCall) -> StepResult:
+        return await self._sagas._performer.perform(call)
+
+    patch.setattr(_DbosEngine, "perform", perform)
+
+
+def reads_the_clock_again(patch: pytest.MonkeyPatch) -> None:
+    """At the replay it is another time."""
+
+    async def now(self: _DbosEngine, step: str) -> Any:
+        return self._sagas._clock.now()
+
+    patch.setattr(_DbosEngine, "now", now)
+
+
+def named(name: str) -> Mistake:
+    mistake: Mistake = globals()[name]
+    return mistake

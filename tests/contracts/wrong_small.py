@@ -1,0 +1,191 @@
+"""Clocks, schedules and blobs with one mistake each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from marketplace_core.adapters.blobs import FolderBlobs
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.hookspecs import Schedule
+from marketplace_core.values import SystemClock
+
+# ── clocks ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class HasNoZone(RedisClock):
+    def now(self) -> datetime:
+        return super().now().astimezone().replace(tzinfo=None)
+
+
+class StandsStill(RedisClock):
+    """Goes only when it is moved."""
+
+    _at: datetime | None = None
+
+    def now(self) -> datetime:
+        self._at = self._at or super().now()
+        return self._at + self._offset
+
+
+class ForgetsFractions(RedisClock):
+    async def advance(self, seconds: float) -> datetime:
+        return await super().advance(int(seconds))
+
+
+class MovesByWhatItIsSetTo(RedisClock):
+    async def set(self, at: datetime) -> datetime:
+        return await self.advance((at - self.now()).total_seconds() * 2)
+
+
+class GoesBack(RedisClock):
+    async def advance(self, seconds: float) -> datetime:
+        self._offset += timedelta(seconds=seconds)
+        await self._redis.set(self._key, self._offset // timedelta(microseconds=1))
+        return self.now()
+
+
+class TellsNobody(RedisClock):
+    """Others learn of it when they read the key again."""
+
+    async def advance(self, seconds: float) -> datetime:
+        self._take(int(await self._redis.incrby(self._key, round(seconds * 1_000_000))))
+        return self.now()
+
+
+class AddsToWhatItKnows(RedisClock):
+    """Two moves at once are one."""
+
+    async def advance(self, seconds: float) -> datetime:
+        offset = int(await self._redis.get(self._key) or 0) + round(seconds * 1_000_000)
+        await asyncio.sleep(0)
+        await self._redis.set(self._key, offset)
+        await self._redis.publish(self._key, offset)
+        self._take(offset)
+        return self.now()
+
+
+class KeepsItToItself(RedisClock):
+    async def advance(self, seconds: float) -> datetime:
+        self._offset += timedelta(seconds=seconds)
+        return self.now()
+
+
+# ── schedules ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RunsAlways(PostgresSchedules):
+    async def _done(self, name: str, owner: str, began: datetime) -> None:
+        pass
+
+
+class CatchesUpOneByOne(PostgresSchedules):
+    """After a month an hourly one is due 720 times."""
+
+    async def _done(self, name: str, owner: str, began: datetime) -> None:
+        last = await self._database.value("SELECT last_at FROM marketplace.schedules WHERE name = $1", name)
+        await super()._done(name, owner, (last or began - timedelta(days=30)) + timedelta(hours=1))
+
+
+class ClaimsNothing(PostgresSchedules):
+    async def _claim(self, name: str, owner: str) -> bool:
+        await super()._claim(name, owner)
+        return True
+
+
+class DoneBeforehand(PostgresSchedules):
+    """What begins counts as done."""
+
+    async def _run(self, schedule: Schedule, owner: str, run: Any) -> bool:
+        await self._done(schedule.name, owner, self._clock.now())
+        return await super()._run(schedule, owner, run)
+
+
+class KeepsItForEver(PostgresSchedules):
+    """Nobody else may run what a killed process had begun."""
+
+    async def _claim(self, name: str, owner: str) -> bool:
+        self._lease = 3600.0
+        return await super()._claim(name, owner)
+
+
+class OwnsItForAMoment(PostgresSchedules):
+    """What takes longer than a lease is begun by another too."""
+
+    async def _keep(self, name: str, owner: str) -> None:
+        pass
+
+
+class GivesUpOnFailures(PostgresSchedules):
+    async def _failed(self, name: str, owner: str, error: Exception) -> None:
+        await self._done(name, owner, self._clock.now())
+
+
+class FollowsTheSystem(PostgresSchedules):
+    def __init__(self, database: Any, clock: Any, **named: Any) -> None:
+        super().__init__(database, SystemClock(), **named)
+
+
+class OneAfterTheOther(PostgresSchedules):
+    async def run(self, schedules: Sequence[Schedule], service: object) -> None:
+        async def call(schedule: Schedule) -> None:
+            await schedule.method(service)
+
+        while True:
+            await self.run_due(schedules, call)
+            await asyncio.sleep(0.05)
+
+    async def run_due(self, schedules: Iterable[Schedule], run: Any) -> int:
+        return sum([await self._attempt(schedule, run) for schedule in await self._ready(schedules)])
+
+
+# ── blobs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CutsBlobs(FolderBlobs):
+    async def put(self, items: Mapping[str, bytes]) -> None:
+        await super().put({key: data[:100_000] for key, data in items.items()})
+
+
+class MissingIsEmpty(FolderBlobs):
+    async def get(self, key: str) -> bytes | None:
+        return await super().get(key) or b""
+
+
+class WritesOnce(FolderBlobs):
+    """A repeat is an error."""
+
+    async def put(self, items: Mapping[str, bytes]) -> None:
+        for key in items:
+            if await self.get(key) is not None:
+                raise FileExistsError(key)
+        await super().put(items)
+
+
+class DeletesTheFirst(FolderBlobs):
+    async def delete(self, keys: Sequence[str]) -> None:
+        await super().delete(keys[:1])
+
+
+class HidesTheKey(FolderBlobs):
+    def url(self, key: str) -> str:
+        return "/media/?"
+
+
+class GoesAnywhere(FolderBlobs):
+    def _path(self, key: str) -> Any:
+        return self._folder / key.replace("\0", "")
+
+
+class WritesInPlace(FolderBlobs):
+    def _write(self, path: Any, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for start in range(0, len(data), 50_000):
+                file.write(data[start : start + 50_000])
+                file.flush()
+                time.sleep(0.001)
