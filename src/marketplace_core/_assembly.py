@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -121,7 +120,6 @@ class Process:
         self._services: dict[str, Any] = {}
         self._ports: dict[str, Any] = {}
         self._making: list[str] = []
-        self._closing: list[Callable[[], Awaitable[None]]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
     # ── infrastructure ───────────────────────────────────────────────────────────────────────────────────────

@@ -108,6 +108,3 @@ class Context(PluginContext):
 
     def resource(self, role: str) -> Any:
         return self._process.deployment.resources[self._entry.on[role]]
-
-    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
-        self._process.closing(act)

@@ -98,7 +98,3 @@ class PluginContext(ABC):
     @abstractmethod
     def resource(self, role: str) -> Any:
         """The settings of another resource, as the deployment's file has them."""
-
-    @abstractmethod
-    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
-        """Await ``act`` when the process ends: how a plugin gives back a connection of its own."""

@@ -18,6 +18,7 @@ The function holds no I/O, no clock but :meth:`SagaContext.now`, and nothing els
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -28,7 +29,7 @@ import structlog
 from msgspec import Struct
 
 from marketplace_core import _failpoints, calls
-from marketplace_core.errors import Failure, MarketplaceError
+from marketplace_core.errors import Failure, MarketplaceError, Unavailable
 from marketplace_core.events import Event
 
 __all__ = ["Engine", "Performer", "Saga", "SagaContext", "SagaEnd", "SagaRefused", "StepCall", "StepResult", "saga"]
@@ -308,7 +309,8 @@ class Performer:
             except Exception as error:
                 unknown = error
             log.warning("saga.unknown", saga=call.saga, step=call.step, attempt=attempt, exc_info=unknown)
-            await self._note(call, attempt, f"{type(unknown).__name__}: {unknown}")
+            with contextlib.suppress(Unavailable, OSError):  # only for people; the step itself goes on
+                await self._note(call, attempt, f"{type(unknown).__name__}: {unknown}")
             await asyncio.sleep(UNKNOWN_PAUSES[min(attempt, len(UNKNOWN_PAUSES)) - 1])
 
     def _decode(self, port: Any, call: StepCall) -> tuple[Any, ...]:

@@ -244,7 +244,7 @@ class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             raise BadCursor() from None
         if signature != self._signature() or len(key) != len(types):
             raise BadCursor()
-        if not all(isinstance(part, kind) for part, kind in zip(key, types, strict=True)):
+        if not all(isinstance(part, kind) and _storable(part) for part, kind in zip(key, types, strict=True)):
             raise BadCursor()
         return tuple(key)
 
@@ -262,6 +262,13 @@ class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         plain = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("limit", "cursor")}
         raw = msgspec.msgpack.encode([type(self).__name__, plain], order="deterministic")
         return hashlib.blake2b(raw, digest_size=6).hexdigest()
+
+
+def _storable(part: Any) -> bool:
+    """What a forged cursor may hold must not fail in a store."""
+    if isinstance(part, str):
+        return "\0" not in part
+    return not isinstance(part, int) or -(2**63) <= part < 2**63
 
 
 def etag(value: Any) -> str:

@@ -35,6 +35,7 @@ VERSION = "marketplace-1"
 WORKFLOW = "marketplace.saga"
 SCHEMA = "dbos"
 _OVER = "over:"
+AWAY_PAUSE = 0.5
 _FOREVER = 10 * 365 * 86400.0
 
 
@@ -129,6 +130,15 @@ class DbosSagas:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
 
 
+async def _insist(write: Callable[[], Awaitable[None]]) -> None:
+    """Write a row as soon as the database answers: a step that fails would end its saga for good."""
+    while True:
+        try:
+            return await write()
+        except (Unavailable, OSError):
+            await asyncio.sleep(AWAY_PAUSE)
+
+
 class _DbosEngine(Engine):
     """One running saga on DBOS."""
 
@@ -154,10 +164,10 @@ class _DbosEngine(Engine):
         number, deadline = self._waits, until
 
         async def begin() -> None:
-            await self._sagas._waits.begin(self._saga_id, signal, number, deadline)
+            await _insist(lambda: self._sagas._waits.begin(self._saga_id, signal, number, deadline))
 
         async def end() -> None:
-            await self._sagas._waits.end(self._saga_id, signal, number)
+            await _insist(lambda: self._sagas._waits.end(self._saga_id, signal, number))
 
         await DBOS.run_step_async({"name": f"wait:{signal}:{number}"}, begin)
         while True:
@@ -182,7 +192,7 @@ class _DbosEngine(Engine):
 
     async def park(self, step: str, failure: Failure) -> None:
         async def show() -> None:
-            await self._sagas._park(self._saga_id, step, failure)
+            await _insist(lambda: self._sagas._park(self._saga_id, step, failure))
 
         await DBOS.run_step_async({"name": f"park:{step}"}, show)
 
@@ -211,8 +221,7 @@ STATUS = {"PENDING": "running", "ENQUEUED": "running", "SUCCESS": "done", "ERROR
 
 
 class DbosReader:
-    """Reads the engine's tables from any process. Counting goes over our own pool; looking into a saga, which only an
-    operator does, over a client of the engine's that is closed again."""
+    """Reads the engine's tables from any process, which only an operator does: over a client that is closed again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -224,18 +233,10 @@ class DbosReader:
             self._made = await self._database.value(f"SELECT to_regclass('{SCHEMA}.workflow_status') IS NOT NULL AS made")
         return self._made
 
-    async def running(self) -> int:
-        """How many sagas have not ended."""
-        if not await self.ever_ran():
-            return 0
-        count: int = await self._database.value(
-            f"SELECT count(*) FROM {SCHEMA}.workflow_status WHERE name = $1 AND status IN ('PENDING', 'ENQUEUED')",  # noqa: S608
-            WORKFLOW,
-        )
-        return count
-
     async def look(self, saga_ids: Sequence[str], *, steps: bool = False) -> dict[str, EngineSaga]:
         """Sagas by id, with their steps if asked for. :raises Unavailable:"""
+        if not saga_ids:
+            return {}
         try:
             client = await asyncio.to_thread(
                 DBOSClient, system_database_url=engine_url(self._database.dsn), dbos_system_schema=SCHEMA

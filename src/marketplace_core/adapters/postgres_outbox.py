@@ -55,7 +55,7 @@ CORE_MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE marketplace.schedules (
       name text PRIMARY KEY, last_at timestamptz, failures int NOT NULL DEFAULT 0, error text NOT NULL DEFAULT '',
-      retry_at timestamptz) WITH (fillfactor = 80);
+      retry_at timestamptz, owner text, owned_until timestamptz) WITH (fillfactor = 80);
     """,
 )
 
@@ -138,8 +138,10 @@ class _PostgresLanes(Lanes):
         )
 
     async def wait(self, seconds: float) -> None:
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         self._woken.clear()
         if len(self._owned) < LANES and asyncio.get_running_loop().time() - self._tried > 1.0:
             await self.take()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from marketplace_core import calls
-from marketplace_core.adapters.postgres import Connection, Database
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import Unavailable
 from marketplace_core.hookspecs import Schedule
 from marketplace_core.values import Clock, new_id
@@ -24,8 +24,9 @@ TICK_SECONDS = 0.3
 #: Before a schedule that failed n times in a row is tried again, in real seconds: BACKOFF * 2**n, at most LONGEST.
 BACKOFF = 0.25
 LONGEST = 60.0
-_LOCK_CLASS = 0x73636864  # "schd"
+LEASE_SECONDS = 10.0
 
+T = TypeVar("T")
 Run = Callable[[Schedule], Awaitable[Any]]
 
 
@@ -35,9 +36,11 @@ class PostgresSchedules:
     However long nothing ran, one run catches up. A run is repeated when its process dies: its effect is idempotent.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, lease: float = LEASE_SECONDS) -> None:
+        """``lease``: seconds after which what a killed process was running may be run by another."""
         self._database = database
         self._clock = clock
+        self._lease = lease
 
     async def run(self, schedules: Sequence[Schedule], service: object) -> None:
         """The loop of a worker. One that takes long does not delay the others."""
@@ -62,18 +65,19 @@ class PostgresSchedules:
 
     async def due(self, schedules: Iterable[Schedule]) -> int:
         """How many are due or running, or failed and will be tried again. :raises Unavailable:"""
-        return len(await self._due(list(schedules), self._database.fetch))
+        return len(await self._due(list(schedules)))
 
     async def _ready(self, schedules: Iterable[Schedule]) -> list[Schedule]:
         """What is due and does not wait for its next try."""
         try:
-            return [schedule for schedule, waits in await self._due(list(schedules), self._database.fetch) if not waits]
+            return [schedule for schedule, waits in await self._due(list(schedules)) if not waits]
         except Unavailable as error:
             log.warning("schedules.waiting", cause=type(error).__name__)
             return []
 
-    async def _due(self, schedules: Sequence[Schedule], fetch: Callable[..., Awaitable[Any]]) -> list[tuple[Schedule, bool]]:
-        rows = await fetch(
+    async def _due(self, schedules: Sequence[Schedule]) -> list[tuple[Schedule, bool]]:
+        """What is due, and whether it waits for its next try."""
+        rows = await self._database.fetch(
             "SELECT name, last_at, coalesce(retry_at > clock_timestamp(), false) AS waits"
             " FROM marketplace.schedules WHERE name = ANY($1::text[])",
             [schedule.name for schedule in schedules],
@@ -89,53 +93,94 @@ class PostgresSchedules:
 
     async def _attempt(self, schedule: Schedule, run: Run) -> bool:
         """Run it, unless another process does, or has just done so. Whether it ran and ended well."""
+        owner = new_id()
         try:
-            async with self._lock(schedule.name) as connection:
-                if connection is None or [(schedule, False)] != await self._due([schedule], connection.fetch):
+            try:
+                if not await _to_its_end(self._claim(schedule.name, owner)):
                     return False
-                began = self._clock.now()
-                try:
-                    with calls.scope(calls.Call(origin="schedule", request_id=new_id(), trace=calls.new_trace())):
-                        await run(schedule)
-                except Exception as error:
-                    await self._failed(connection, schedule.name, error)
+                if [(schedule, False)] != await self._due([schedule]):
                     return False
-                await self._done(connection, schedule.name, began)
-                return True
+                return await self._run(schedule, owner, run)
+            finally:
+                await _to_its_end(self._release(schedule.name, owner))
         except Unavailable as error:
             log.warning("schedules.waiting", schedule=schedule.name, cause=type(error).__name__)
             return False
 
-    @contextlib.asynccontextmanager
-    async def _lock(self, name: str) -> AsyncIterator[Connection | None]:
-        """Held by a session: a transaction that is open for as long as a run takes would keep dead rows alive."""
-        async with self._database.connection() as connection:
-            if not await connection.value("SELECT pg_try_advisory_lock($1::int, hashtext($2))", _LOCK_CLASS, name):
-                yield None
-                return
-            try:
-                yield connection
-            finally:
-                unlock = connection.execute("SELECT pg_advisory_unlock($1::int, hashtext($2))", _LOCK_CLASS, name)
-                await asyncio.shield(unlock)
+    async def _run(self, schedule: Schedule, owner: str, run: Run) -> bool:
+        began = self._clock.now()
+        keeping = asyncio.create_task(self._keep(schedule.name, owner))
+        try:
+            with calls.scope(calls.Call(origin="schedule", request_id=owner, trace=calls.new_trace())):
+                await run(schedule)
+        except Exception as error:
+            log.error("schedule.failed", schedule=schedule.name, exc_info=error)
+            await self._failed(schedule.name, owner, error)
+            return False
+        finally:
+            keeping.cancel()
+        await self._done(schedule.name, owner, began)
+        return True
 
-    async def _done(self, connection: Connection, name: str, began: datetime) -> None:
-        await connection.execute(
-            "INSERT INTO marketplace.schedules (name, last_at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE"
-            " SET last_at = excluded.last_at, failures = 0, error = '', retry_at = NULL",
+    # A session's lock would take a connection out of the pool for as long as a run takes, and a run needs others: when
+    # many are due at once, nobody would get on. So it is a row that is owned for a while, and the while is renewed.
+
+    async def _claim(self, name: str, owner: str) -> bool:
+        row = await self._database.row(
+            "INSERT INTO marketplace.schedules AS s (name, owner, owned_until)"
+            " VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3::float8)) ON CONFLICT (name) DO UPDATE"
+            " SET owner = excluded.owner, owned_until = excluded.owned_until"
+            " WHERE s.owner IS NULL OR s.owned_until < clock_timestamp() RETURNING name",
             name,
+            owner,
+            self._lease,
+        )
+        return row is not None
+
+    async def _keep(self, name: str, owner: str) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            with contextlib.suppress(Unavailable):
+                await self._database.execute(
+                    "UPDATE marketplace.schedules SET owned_until = clock_timestamp() + make_interval(secs => $3::float8)"
+                    " WHERE (name, owner) = ($1, $2)",
+                    name,
+                    owner,
+                    self._lease,
+                )
+
+    async def _release(self, name: str, owner: str) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET owner = NULL, owned_until = NULL WHERE (name, owner) = ($1, $2)", name, owner
+        )
+
+    async def _done(self, name: str, owner: str, began: datetime) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET last_at = $3, failures = 0, error = '', retry_at = NULL"
+            " WHERE (name, owner) = ($1, $2)",
+            name,
+            owner,
             began,
         )
 
-    async def _failed(self, connection: Connection, name: str, error: Exception) -> None:
-        log.error("schedule.failed", schedule=name, exc_info=error)
-        await connection.execute(
-            "INSERT INTO marketplace.schedules AS s (name, failures, error, retry_at)"
-            " VALUES ($1, 1, $2, clock_timestamp() + make_interval(secs => $3::float8))"
-            " ON CONFLICT (name) DO UPDATE SET failures = s.failures + 1, error = excluded.error,"
-            " retry_at = clock_timestamp() + make_interval(secs => least($4::float8, $3::float8 * 2 ^ least(s.failures, 20)))",
+    async def _failed(self, name: str, owner: str, error: Exception) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET failures = failures + 1, error = $3, retry_at = clock_timestamp()"
+            " + make_interval(secs => least($4::float8, $5::float8 * 2 ^ least(failures, 20)))"
+            " WHERE (name, owner) = ($1, $2)",
             name,
+            owner,
             f"{type(error).__name__}: {error}",
-            BACKOFF,
             LONGEST,
+            BACKOFF,
         )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """``work``, also when this is cancelled meanwhile: what was claimed is known, and given back."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

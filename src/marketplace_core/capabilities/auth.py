@@ -56,10 +56,11 @@ class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Client(Struct, frozen=True):
-    """Where a request comes from, for the list of sessions."""
+    """Where a request comes from, for the list of sessions; ``cart_token`` of a guest whose cart the account takes."""
 
     audience: Audience
     user_agent: str = ""
+    cart_token: str | None = None
 
 
 class SessionState(Struct, frozen=True):

@@ -107,8 +107,11 @@ class Cart(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def set_quantity(self, owner: CartOwner, variant_id: str, quantity: int) -> CartView:
-        """:raises NotFound: the cart has no such item. :raises Refused: ``cart.quantity_limit``."""
+    async def set_quantity(self, owner: CartOwner, variant_id: str, quantity: int, if_match: str | None = None) -> CartView:
+        """0 removes the item. ``if_match`` is the entity tag of the whole cart.
+
+        :raises NotFound: the cart has no such item. :raises Refused: ``cart.quantity_limit``. :raises PreconditionFailed:
+        """
 
     @abstractmethod
     @mutation(retriable=True)

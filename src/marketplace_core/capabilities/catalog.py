@@ -25,7 +25,12 @@ Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 OnHand = Annotated[int, Meta(ge=0, le=2_000_000_000)]
 Price = Annotated[int, Meta(ge=1, le=9_999_999_999)]
 Options = dict[str, str]
+OptionsInput = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=100)], Annotated[str, Meta(min_length=1, max_length=200)]],
+    Meta(max_length=20),
+]
 Attributes = dict[str, Any]
+CategoryName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 ProductStatus = Literal["draft", "in_review", "published", "rejected", "archived"]
 
@@ -116,8 +121,15 @@ class CategoryTree(Struct, frozen=True):
 
 
 class CategoryDraft(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: CategoryName
     parent_id: str | None = None
+
+
+class CategoryPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """``parent_id`` null makes it a root. Its address stays."""
+
+    name: CategoryName | UnsetType = UNSET
+    parent_id: str | UnsetType | None = UNSET
 
 
 class Stock(Struct, frozen=True):
@@ -166,7 +178,7 @@ class MoneyInput(Struct, frozen=True, forbid_unknown_fields=True):
 class VariantDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sku: Sku
     title: Annotated[str, Meta(max_length=300)] = ""
-    options: Options = {}
+    options: OptionsInput = {}
     price: MoneyInput | None = None
     compare_at: MoneyInput | None = None
     stock: OnHand = 0
@@ -185,7 +197,7 @@ class VariantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     sku: Sku
     title: Annotated[str, Meta(max_length=300)] | UnsetType = UNSET
-    options: Options | UnsetType = UNSET
+    options: OptionsInput | UnsetType = UNSET
     price: MoneyInput | UnsetType | None = UNSET
     compare_at: MoneyInput | UnsetType | None = UNSET
     stock: OnHand | UnsetType = UNSET
@@ -285,8 +297,10 @@ class RowResults(Struct, frozen=True):
 
 
 class ImportVariant(Struct, frozen=True, kw_only=True):
+    """``price``: None for one that is not sold yet; then its product is a draft."""
+
     sku: str
-    price: Money
+    price: Money | None
     stock: int
     options: Options = {}
 
@@ -380,13 +394,15 @@ class Catalog(ABC):
     async def reserve(self, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
         """Hold stock for an order: all lines or none; equal variants add up; the same ``key`` gives the same answer.
 
+        After a release of an unknown ``key`` nothing is held under it any more.
+
         :raises Conflict: ``orders.out_of_stock`` with a problem per line (``/lines/<n>``) that cannot be had.
         """
 
     @abstractmethod
     @mutation(retriable=True)
     async def extend(self, key: str, until: datetime) -> None:
-        """Let a held reservation live until then at least."""
+        """Let a held reservation live until then at least. What is not held any more stays so."""
 
     @abstractmethod
     @mutation(retriable=True)
@@ -398,13 +414,13 @@ class Catalog(ABC):
     async def commit(self, key: str) -> None:
         """The order goes through: what is held becomes allocated. An expired reservation takes stock anew.
 
-        :raises Conflict: ``orders.out_of_stock``.
+        :raises Conflict: ``orders.out_of_stock``: what had expired cannot be had any more, or nothing is held under ``key``.
         """
 
     @abstractmethod
     @mutation(retriable=True)
     async def restock(self, key: str) -> None:
-        """Undo a commit: nothing is allocated or held under ``key`` afterwards."""
+        """Undo a commit: nothing is allocated or held under ``key`` from now on, whatever comes late."""
 
     # for sellers
 
@@ -415,23 +431,26 @@ class Catalog(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def update_product(
-        self, seller_id: str, product_id: str, patch: ProductPatch, if_match: str | None
-    ) -> SellerProduct: ...
+    async def update_product(self, seller_id: str, product_id: str, patch: ProductPatch, if_match: str | None) -> SellerProduct:
+        """:raises PreconditionFailed: ``if_match`` is not the entity tag of what :meth:`get_seller_product` gives."""
 
     @abstractmethod
     @mutation(retriable=True)
     async def publish_product(self, seller_id: str, product_id: str) -> SellerProduct:
-        """:raises Invalid: what a published product needs is missing."""
+        """Show a draft or an archived product.
+
+        :raises Invalid: what a published product needs is missing. :raises Conflict: ``catalog.wrong_state``.
+        """
 
     @abstractmethod
     @mutation(retriable=True)
-    async def archive_product(self, seller_id: str, product_id: str) -> SellerProduct: ...
+    async def archive_product(self, seller_id: str, product_id: str) -> SellerProduct:
+        """Once this has returned, no shopper sees it, and nobody can reserve it."""
 
     @abstractmethod
     @mutation(retriable=True)
     async def delete_product(self, seller_id: str, product_id: str, if_match: str | None) -> None:
-        """:raises Conflict: ``catalog.wrong_state`` for a published one."""
+        """:raises Conflict: ``catalog.wrong_state``: it is published, or units of it are held, or sold and not shipped."""
 
     @abstractmethod
     @query
@@ -448,18 +467,32 @@ class Catalog(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def set_prices(self, seller_id: str, rows: list[PriceRow]) -> RowResults: ...
+    async def set_prices(self, seller_id: str, rows: list[PriceRow]) -> RowResults:
+        """Each row for itself; one that would give a product two currencies is rejected."""
 
     @abstractmethod
     @mutation(retriable=True)
     async def import_products(self, products: list[ImportProduct]) -> list[ImportResult]:
-        """Write a batch of an import file, published; an equal product is unchanged."""
+        """Write a batch of an import file, published; an equal product is unchanged.
+
+        A variant that the file has no more goes, unless units of it are held or sold: then it stays without any to buy.
+        """
 
     # for operators
 
     @abstractmethod
     @mutation(retriable=True)
     async def create_category(self, draft: CategoryDraft) -> Category: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def update_category(self, category_id: str, patch: CategoryPatch) -> Category:
+        """Rename it or hang it elsewhere, with all below it. :raises Invalid: below itself, or a name twice."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def delete_category(self, category_id: str) -> None:
+        """:raises Conflict: ``catalog.category_in_use``: a product or a category is in it."""
 
     @abstractmethod
     @mutation(retriable=True)

@@ -56,7 +56,7 @@ class RateOption(Struct, frozen=True, kw_only=True):
 
 class ShipmentQuery(PageQuery, frozen=True, kw_only=True):
     status: ShipmentStatus | None = None
-    updated_after: Annotated[datetime, Meta(tz=True)] | None = None
+    updated_after: datetime | None = None
     tracking_number: str | None = None
 
 
@@ -81,7 +81,7 @@ class CarrierShipment(Struct, frozen=True, kw_only=True):
 class NewTrackingEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: EventCode
     location: Annotated[str, Meta(max_length=200)] | None = None
-    occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
+    occurred_at: datetime | None = None
 
 
 class Tracking(Struct, frozen=True, kw_only=True):
@@ -149,7 +149,7 @@ class Carrier(ABC):
 
     @abstractmethod
     async def rates(self, requests: Sequence[RateRequest]) -> list[list[CarrierRate]]:
-        """Per request, in the same order, what it costs by service."""
+        """Per request, in the same order, what it costs by service; nothing where the carrier does not take such a package."""
 
     @abstractmethod
     async def create(self, key: str, consignment: Consignment) -> CarrierParcel: ...

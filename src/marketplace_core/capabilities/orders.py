@@ -245,7 +245,7 @@ class Quote(Struct, frozen=True, kw_only=True):
 class PlaceOrder(Struct, frozen=True, kw_only=True):
     """What ``place`` needs: an address or the id of one of the owner's, and of a guest the e-mail.
 
-    ``lines`` None: what is in the owner's cart. ``payment`` None: no payments are deployed.
+    ``lines`` None: what is in the owner's cart. ``payment`` is needed, and looked at, where payments are deployed.
     """
 
     owner: CartOwner
@@ -394,6 +394,7 @@ declare_codes(
     409,
     "cart.empty",
     "cart.changed",
+    "coupons.not_applicable",
     "orders.not_cancellable",
     "orders.not_shippable",
     "orders.wrong_state",
@@ -417,7 +418,8 @@ class Orders(ABC):
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """Reserve, compare with ``expected_total``, write the order; the checkout goes on by itself.
 
-        :raises Conflict: ``cart.empty``, ``cart.changed``, ``orders.out_of_stock``, ``shipping.option_expired``.
+        :raises Conflict: ``cart.empty``, ``cart.changed``, ``coupons.not_applicable``, ``orders.out_of_stock``,
+            ``shipping.option_expired``. :raises Refused: ``cart.currency_mismatch``.
         """
 
     @abstractmethod

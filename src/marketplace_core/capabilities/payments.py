@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OperationKind = Literal["authorize", "capture", "void", "refund"]
 OperationStatus = Literal["pending", "done", "failed"]
+PaymentStep = Literal["authorized", "captured", "voided", "refunded", "failed"]
 
 
 class PaymentMethodView(Struct, frozen=True):
@@ -115,12 +116,18 @@ class GatewayPayment(Struct, frozen=True, kw_only=True):
 
 
 class GatewayEvent(Struct, frozen=True, kw_only=True):
-    """A webhook, checked: ``id`` is the same at each repeat; ``payment_id`` None: of a type that we do not know."""
+    """A webhook, checked: ``id`` is the same at each repeat, ``type`` is the gateway's own word.
+
+    ``payment_id`` None: of a type that we do not know. ``reference`` is what we gave to the payment, for one of which the
+    gateway has not answered us yet. ``step`` is what has happened, and ``amount`` the money of that step alone.
+    """
 
     id: str
     type: str
     payment_id: str | None
     amount: Money | None
+    reference: str | None = None
+    step: PaymentStep | None = None
 
 
 class PaymentGateway(ABC):
@@ -148,7 +155,8 @@ class PaymentGateway(ABC):
     async def refund(self, key: str, payment_id: str, amount: Money) -> GatewayPayment: ...
 
     @abstractmethod
-    async def get(self, payment_id: str) -> GatewayPayment | None: ...
+    async def get(self, payment_id: str) -> GatewayPayment | None:
+        """The payment as it is now; None where the gateway has none by that id."""
 
     @abstractmethod
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
@@ -229,7 +237,9 @@ class Payments(ABC):
     async def authorize(self, request: Authorize) -> PaymentView:
         """Ask the gateway, once per order. ``requires_action``: its holder must act, ``payments.settled`` follows.
 
-        :raises Refused: ``payments.declined``, ``payments.authentication_failed``. :raises Unavailable: not known yet.
+        :raises Refused: ``payments.declined``, and what else ended it: ``payments.authentication_failed``,
+            ``payments.action_expired``. :raises Conflict: ``payments.wrong_state``: it is voided, or another amount was asked
+            for under this order. :raises Unavailable: not known yet.
         """
 
     @abstractmethod
@@ -240,7 +250,10 @@ class Payments(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def expire_action(self, order_id: str) -> PaymentView:
-        """The holder did not act in time: the payment has failed, unless the gateway says that it went through."""
+        """The holder did not act in time. The view, if the gateway says that it went through all the same.
+
+        :raises Refused: ``payments.action_expired``, or what else it failed for. :raises Unavailable: not known yet.
+        """
 
     @abstractmethod
     @query

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from marketplace_core import calls
 from marketplace_core.errors import Unavailable
 
 __all__ = ["Declined", "JsonClient"]
@@ -74,10 +75,8 @@ class JsonClient:
         """A document that is not JSON. Raises as :meth:`ask` does."""
         return await self._send("GET", path, None, None, None)
 
-    async def _send(
-        self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None
-    ) -> bytes:
-        headers = {"accept": "*/*"}
+    async def _send(self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None) -> bytes:
+        headers = {"traceparent": trace} if (trace := calls.current().trace) else {}
         if key is not None:
             headers["idempotency-key"] = key
         data = None

@@ -11,8 +11,11 @@ __all__ = [
     "CategoryNode",
     "StockLine",
     "add_up",
+    "can_publish",
     "category_slug",
     "category_tree",
+    "is_below",
+    "product_slug",
     "shortages",
     "slugify",
     "unpublishable",
@@ -25,6 +28,11 @@ def slugify(title: str, length: int) -> str:
     """The part of an address that a title gives; never empty."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return _UNSAFE.sub("-", plain)[:length].strip("-") or "product"
+
+
+def product_slug(title: str, length: int, id_: str) -> str:
+    """Titles repeat, addresses do not. Its end is shorter than that of an id, so that none looks like one."""
+    return f"{slugify(title, length)}-{id_[-10:]}"
 
 
 def category_slug(name: str, id_: str) -> str:
@@ -61,6 +69,15 @@ def category_tree(nodes: Iterable[CategoryNode]) -> list[CategoryNode]:
     return roots
 
 
+def is_below(parents: Mapping[str, str | None], id_: str | None, top: str) -> bool:
+    """Whether a category is ``top`` or hangs below it; ``parents``: each category's parent."""
+    while id_ is not None:
+        if id_ == top:
+            return True
+        id_ = parents[id_]
+    return False
+
+
 def _add_up_counts(node: CategoryNode) -> int:
     node.count += sum(_add_up_counts(child) for child in node.children)
     return node.count
@@ -69,18 +86,23 @@ def _add_up_counts(node: CategoryNode) -> int:
 # ── publishing ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def unpublishable(prices: Sequence[str | None]) -> list[tuple[str, str]]:
-    """What keeps a product from being published, as ``(pointer, detail)``; ``prices``: each variant's currency or None."""
-    found = [
-        (f"/variants/{index}/price", "A published variant needs a price.")
-        for index, currency in enumerate(prices)
-        if currency is None
+def can_publish(status: str) -> bool:
+    """Whether its seller may show it; what waits for a decision, or was rejected, is not the seller's to show."""
+    return status in {"draft", "archived"}
+
+
+def unpublishable(priced: Sequence[bool], places: Sequence[str]) -> list[tuple[str, str]]:
+    """What keeps a product from being published, as ``(pointer, detail)``.
+
+    ``priced``: whether each variant has a price; ``places``: the pointer of each.
+    """
+    if not priced:
+        return [("/variants", "A published product needs a variant.")]
+    return [
+        (f"{place}/price", "A published variant needs a price.")
+        for place, known in zip(places, priced, strict=True)
+        if not known
     ]
-    if not prices:
-        found.append(("/variants", "A published product needs a variant."))
-    if len({currency for currency in prices if currency}) > 1:
-        found.append(("/variants", "All prices of a product are in one currency."))
-    return found
 
 
 # ── stock ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,83 +3,104 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
 
 import msgspec
 
-from marketplace_catalog import views
+from marketplace_catalog.drafts import inconsistent, oversized
 from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord, VariantRecord
-from marketplace_core.capabilities.catalog import ImportProduct, ImportResult, ImportVariant, ProductChanged
+from marketplace_core.capabilities.catalog import ImportImage, ImportProduct, ImportResult, ImportVariant
+from marketplace_core.errors import Problem
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import new_id
 
-__all__ = ["import_products"]
+__all__ = ["read_batch"]
 
-Url = Callable[[str], str]
-SkuKey = tuple[str, str]
+Key = tuple[str, str]
+"""Seller id, and a product's key or a sku."""
+Status = Literal["written", "unchanged", "rejected"]
 
 
-async def import_products(
-    uow: UnitOfWork,
-    store: CatalogStore,
-    products: Sequence[ImportProduct],
-    slug: Callable[[str, str], str],
-    url: Url,
-) -> list[ImportResult]:
-    """Write what differs from what the last import of the same product wrote; published products come out."""
+async def read_batch(
+    uow: UnitOfWork, store: CatalogStore, products: Sequence[ImportProduct], slug: Callable[[str, str], str]
+) -> tuple[list[ImportResult], list[ProductRecord]]:
+    """What differs from what the last import of the same product wrote, as records to save."""
     keys = [(product.seller_id, product.key) for product in products]
-    known = {(record.seller_id, record.import_key): record for record in await store.lock_imported(uow, keys)}
+    known = {(record.seller_id, record.import_key or ""): record for record in await store.lock_imported(uow, keys)}
     taken = await store.taken_skus(uow, [(p.seller_id, v.sku) for p in products for v in p.variants])
     categories = await store.ensure_categories(uow, sorted({p.category for p in products if p.category}))
+    sellers = {id_ for id_, _ in await store.frames(uow, {(product.seller_id, None) for product in products})}
     results: list[ImportResult] = []
-    records: list[ProductRecord] = []
-    for product in products:
-        old = known.get((product.seller_id, product.key))
-        if clash := _clash(product, old, taken):
-            results.append(_rejected(product, clash))
-            continue
+    records: dict[Key, ProductRecord] = {}
+    for product, key in zip(products, keys, strict=True):
+        old = known.get(key)
         digest = _digest(product)
-        if old is not None and old.digest == digest:
-            results.append(ImportResult("unchanged", {variant.sku: "unchanged" for variant in product.variants}))
+        if old is not None and old.digest == digest and key not in records:
+            results.append(_result(product, "unchanged"))
             continue
-        record = _record(uow, product, old, categories.get(product.category), slug)
+        record = _record(product, old, categories.get(product.category), slug, uow.now)
         record.digest = digest
-        records.append(record)
-        results.append(ImportResult("written", {variant.sku: "written" for variant in product.variants}))
+        problem = _known(product, key in records, sellers) or _clash(product, old, taken) or _problem(product, record)
+        if problem is not None:
+            results.append(_result(product, "rejected", problem))
+            continue
+        records[key] = record
+        results.append(_result(product, "written"))
         taken |= {(product.seller_id, variant.sku): record.id for variant in product.variants}
-    if records:
-        await store.save_products(uow, records)
-        await _emit(uow, store, records, url)
-    return results
+    return results, list(records.values())
 
 
-def _clash(product: ImportProduct, old: ProductRecord | None, taken: dict[SkuKey, str]) -> str | None:
-    own = old.id if old else None
-    for variant in product.variants:
-        if taken.get((product.seller_id, variant.sku), own) != own:
-            return variant.sku
-    return None
-
-
-def _rejected(product: ImportProduct, sku: str) -> ImportResult:
-    detail = f"The SKU {sku!r} belongs to another product of this seller."
-    return ImportResult("rejected", {v.sku: "rejected" for v in product.variants}, "catalog.sku_taken", detail)
+def _result(product: ImportProduct, status: Status, problem: Problem | None = None) -> ImportResult:
+    code, detail = (problem.code, problem.detail) if problem else (None, None)
+    return ImportResult(status, {variant.sku: status for variant in product.variants}, code, detail)
 
 
 def _digest(product: ImportProduct) -> str:
     return hashlib.blake2b(msgspec.json.encode(product, order="deterministic"), digest_size=16).hexdigest()
 
 
+# ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _known(product: ImportProduct, twice: bool, sellers: set[str]) -> Problem | None:
+    if product.seller_id not in sellers:
+        return Problem("/seller_id", "not_found", "There is no such seller.")
+    return Problem("/key", "duplicate", f"The product {product.key!r} stands in the batch twice.") if twice else None
+
+
+def _clash(product: ImportProduct, old: ProductRecord | None, taken: Mapping[Key, str]) -> Problem | None:
+    own = old.id if old else None
+    for variant in product.variants:
+        if taken.get((product.seller_id, variant.sku), own) != own:
+            detail = f"The SKU {variant.sku!r} belongs to another product of this seller."
+            return Problem("/variants", "catalog.sku_taken", detail)
+    return None
+
+
+def _problem(product: ImportProduct, record: ProductRecord) -> Problem | None:
+    """The first thing that keeps a product from being saved."""
+    for variant in product.variants:
+        if variant.stock < 0 or (variant.price is not None and variant.price.amount <= 0):
+            return Problem("/variants", "range", f"The SKU {variant.sku!r} has a price or stock below what there can be.")
+    pointers = [f"/variants/{index}" for index in range(len(record.variants))]
+    problems = oversized(product.attributes, "/attributes") + inconsistent(record.variants, pointers)
+    return problems[0] if problems else None
+
+
+# ── records ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def _record(
-    uow: UnitOfWork,
     product: ImportProduct,
     old: ProductRecord | None,
     category_id: str | None,
     slug: Callable[[str, str], str],
+    now: datetime,
 ) -> ProductRecord:
     id_ = old.id if old else new_id()
-    image = product.image
-    variants = {variant.sku: variant for variant in old.variants} if old else {}
+    variants = _variants(product.variants, old.variants if old else [])
     return ProductRecord(
         id=id_,
         seller_id=product.seller_id,
@@ -89,37 +110,43 @@ def _record(
         description=product.description,
         category_id=category_id,
         attributes=product.attributes,
-        images=[ImageRecord(new_id(), image.key, "ready", image.width, image.height)] if image else [],
-        status="published",
+        images=_images(product.image, old.images if old else []),
+        status="published" if variants and all(variant.price for variant in variants) else "draft",
         reason_code=None,
-        created_at=old.created_at if old else uow.now,
-        updated_at=uow.now,
-        variants=[_variant(variant, variants.get(variant.sku)) for variant in product.variants],
+        rating_average=old.rating_average if old else None,
+        rating_count=old.rating_count if old else 0,
+        created_at=old.created_at if old else now,
+        updated_at=now,
+        variants=variants,
     )
 
 
+def _variants(given: Sequence[ImportVariant], old: Sequence[VariantRecord]) -> list[VariantRecord]:
+    """What is reserved or sold stays, covered by the shelf, also of a variant that the file has no more."""
+    known = {variant.sku: variant for variant in old}
+    kept = [variant for variant in old if variant.promised and variant.sku not in {one.sku for one in given}]
+    for variant in kept:
+        variant.on_hand = variant.promised
+    return [_variant(variant, known.get(variant.sku)) for variant in given] + kept
+
+
 def _variant(given: ImportVariant, old: VariantRecord | None) -> VariantRecord:
-    """What is reserved or sold stays covered: the shelf holds at least that."""
-    promised = old.reserved + old.allocated if old else 0
     return VariantRecord(
         id=old.id if old else new_id(),
         sku=given.sku,
         title=" / ".join(given.options.values()),
         options=given.options,
-        price=given.price.amount,
+        price=given.price.amount if given.price else None,
         compare_at=None,
-        currency=given.price.currency,
-        on_hand=max(given.stock, promised),
+        currency=given.price.currency if given.price else None,
+        on_hand=max(given.stock, old.promised) if old else given.stock,
         reserved=old.reserved if old else 0,
         allocated=old.allocated if old else 0,
     )
 
 
-async def _emit(uow: UnitOfWork, store: CatalogStore, records: Sequence[ProductRecord], url: Url) -> None:
-    frames = {}
-    for around in {(record.seller_id, record.category_id) for record in records}:
-        frames[around] = await store.frame(uow, *around)
-    for record in records:
-        frame = frames[(record.seller_id, record.category_id)]
-        page = views.page(record, frame, url) if frame else None
-        uow.emit(ProductChanged(product_id=record.id, seller_id=record.seller_id, status=record.status, page=page))
+def _images(image: ImportImage | None, old: Sequence[ImageRecord]) -> list[ImageRecord]:
+    if image is None:
+        return []
+    same = next((record.id for record in old if record.key == image.key), None)
+    return [ImageRecord(same or new_id(), image.key, "ready", image.width, image.height)]

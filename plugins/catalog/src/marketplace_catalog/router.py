@@ -12,6 +12,7 @@ from marketplace_core.capabilities.catalog import (
     Catalog,
     Category,
     CategoryDraft,
+    CategoryPatch,
     CategoryTree,
     PriceRow,
     ProductDraft,
@@ -132,5 +133,15 @@ def admin(catalog: Catalog) -> Router:
     async def create_category(body: CategoryDraft) -> Category:
         """A new category."""
         return await catalog.create_category(body)
+
+    @router.patch("/categories/{id}", access="staff")
+    async def update_category(id: str, body: CategoryPatch) -> Category:
+        """Rename a category, or hang it elsewhere with all below it."""
+        return await catalog.update_category(id, body)
+
+    @router.delete("/categories/{id}", access="staff")
+    async def delete_category(id: str) -> None:
+        """Delete a category with nothing in it."""
+        await catalog.delete_category(id)
 
     return router

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from marketplace_catalog import views
 from marketplace_catalog.config import CatalogConfig
-from marketplace_catalog.domain import CategoryNode, StockLine, category_slug, category_tree, slugify, unpublishable
-from marketplace_catalog.drafts import apply_patch, check_variants, new_variant
-from marketplace_catalog.imports import import_products
+from marketplace_catalog.domain import (
+    CategoryNode,
+    StockLine,
+    can_publish,
+    category_slug,
+    category_tree,
+    is_below,
+    product_slug,
+    unpublishable,
+)
+from marketplace_catalog.drafts import add_variants, apply_patch
+from marketplace_catalog.imports import read_batch
 from marketplace_catalog.rows import change_prices, change_stock
 from marketplace_catalog.store import CatalogStore, ProductRecord, Short, StockChange, StockStore
 from marketplace_core.capabilities.catalog import (
@@ -20,6 +30,7 @@ from marketplace_core.capabilities.catalog import (
     Catalog,
     Category,
     CategoryDraft,
+    CategoryPatch,
     CategoryTree,
     ImportProduct,
     ImportResult,
@@ -70,7 +81,8 @@ class CatalogService(Catalog):
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_products(self, query: ProductQuery) -> Page[Card]:
-        rows = await self._store.list_cards(query, query.position(str, str))
+        key = {"newest": datetime, "rating": float}.get(query.sort, int)
+        rows = await self._store.list_cards(query, query.position(key, str))
         found = query.page(rows, lambda row: row[1])
         return Page([self._with_url(card) for card, _ in found.items], found.next)
 
@@ -97,6 +109,7 @@ class CatalogService(Catalog):
 
     @natural
     async def reserve(self, uow: UnitOfWork, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+        require(bool(lines), "/lines", "required", "Nothing is to be reserved.")
         wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
         answer = await self._stock.reserve(uow, key, wanted, uow.now + timedelta(seconds=seconds))
         if isinstance(answer, list):
@@ -118,7 +131,7 @@ class CatalogService(Catalog):
     async def commit(self, uow: UnitOfWork, key: str) -> None:
         changes = await self._stock.commit(uow, key)
         if changes is None:
-            raise NotFound("There is no such reservation.")
+            raise Conflict("orders.out_of_stock", "Nothing is held under this key.")
         if short := [change for change in changes if isinstance(change, Short)]:
             raise _out_of_stock(short)
         self._stock_changed(uow, [change for change in changes if isinstance(change, StockChange)])
@@ -156,10 +169,10 @@ class CatalogService(Catalog):
             reason_code=None,
             created_at=uow.now,
             updated_at=uow.now,
-            variants=[new_variant(variant) for variant in draft.variants],
+            variants=[],
         )
-        check_variants(record)
-        await self._save(uow, record)
+        add_variants(record, draft.variants)
+        await self._save(uow, [record])
         return views.seller_product(record, self._blobs.url)
 
     @command
@@ -168,12 +181,12 @@ class CatalogService(Catalog):
     ) -> SellerProduct:
         record = await self._locked(uow, seller_id, product_id, if_match)
         title, slug = record.title, record.slug
-        apply_patch(record, patch)
+        pointers = apply_patch(record, patch)
         if record.title != title:
             record.slug = self._slug(record.title, record.id)
             uow.after_commit(lambda: self._forget([slug]))
         if record.status == "published":
-            _check_publishable(record)
+            _check_publishable(record, pointers)
         return await self._changed(uow, record)
 
     @command
@@ -181,13 +194,17 @@ class CatalogService(Catalog):
         record = await self._locked(uow, seller_id, product_id)
         if record.status == "published":
             return views.seller_product(record, self._blobs.url)
-        _check_publishable(record)
+        if not can_publish(record.status):
+            raise Conflict("catalog.wrong_state", f"A product that is {record.status} cannot be published.")
+        _check_publishable(record, {})
         record.status = "published"
         return await self._changed(uow, record)
 
     @command
     async def archive_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> SellerProduct:
         record = await self._locked(uow, seller_id, product_id)
+        if record.status == "archived":
+            return views.seller_product(record, self._blobs.url)
         record.status = "archived"
         return await self._changed(uow, record)
 
@@ -196,8 +213,8 @@ class CatalogService(Catalog):
         record = await self._locked(uow, seller_id, product_id, if_match)
         if record.status == "published":
             raise Conflict("catalog.wrong_state", "A published product cannot be deleted; archive it first.")
-        if any(variant.reserved or variant.allocated for variant in record.variants):
-            raise Conflict("catalog.wrong_state", "Units of it are sold and not yet shipped.")
+        if any(variant.promised for variant in record.variants):
+            raise Conflict("catalog.wrong_state", "Units of it are held, or sold and not yet shipped.")
         await self._store.delete_product(uow, product_id)
 
     async def get_seller_product(self, seller_id: str, product_id: str) -> SellerProduct:
@@ -207,7 +224,7 @@ class CatalogService(Catalog):
         return views.seller_product(record, self._blobs.url)
 
     async def list_seller_products(self, seller_id: str, query: SellerProductQuery) -> Page[SellerProduct]:
-        rows = await self._store.list_products(seller_id, query, query.position(str, str))
+        rows = await self._store.list_products(seller_id, query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
         return Page([views.seller_product(record, self._blobs.url) for record, _ in found.items], found.next)
 
@@ -219,15 +236,19 @@ class CatalogService(Catalog):
 
     @command
     async def set_prices(self, uow: UnitOfWork, seller_id: str, rows: list[PriceRow]) -> RowResults:
-        results, products = await change_prices(uow, self._stock, seller_id, rows)
-        for product_id in products:
-            await self._changed(uow, await self._locked(uow, seller_id, product_id))
+        records = await self._store.lock_products_of(uow, seller_id, sorted({row.sku for row in rows}))
+        results, changed = change_prices(records, rows)
+        for record in changed:
+            record.updated_at = uow.now
+        await self._save(uow, changed)
         return RowResults(results)
 
     @command
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
-        uow.after_commit(self._cache.drop_all)
-        return await import_products(uow, self._store, products, self._slug, self._blobs.url)
+        results, records = await read_batch(uow, self._store, products, self._slug)
+        await self._save(uow, records)
+        uow.after_commit(self._cache.drop_all)  # former slugs too
+        return results
 
     # ── for operators ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +260,34 @@ class CatalogService(Catalog):
         uow.after_commit(lambda: self._cache.drop(["categories"]))
         return views.category(node)
 
+    @command
+    async def update_category(self, uow: UnitOfWork, category_id: str, patch: CategoryPatch) -> Category:
+        nodes = {node.id: node for node in await self._store.lock_categories(uow)}
+        node = nodes.get(category_id)
+        if node is None:
+            raise NotFound("There is no such category.")
+        if isinstance(patch.name, str):
+            node.name = patch.name
+        if not isinstance(patch.parent_id, UnsetType):
+            require(
+                patch.parent_id is None or patch.parent_id in nodes, "/parent_id", "not_found", "There is no such category."
+            )
+            below = is_below({id_: other.parent_id for id_, other in nodes.items()}, patch.parent_id, category_id)
+            require(not below, "/parent_id", "unknown_value", "A category cannot hang below itself.")
+            node.parent_id = patch.parent_id
+        await self._store.save_category(uow, node)
+        uow.after_commit(self._cache.drop_all)  # pages show the path
+        category_tree(nodes.values())
+        return views.category(node)
+
+    @command
+    async def delete_category(self, uow: UnitOfWork, category_id: str) -> None:
+        if category_id not in {node.id for node in await self._store.lock_categories(uow)}:
+            raise NotFound("There is no such category.")
+        if not await self._store.delete_category(uow, category_id):
+            raise Conflict("catalog.category_in_use", "Products or categories are in it; move them first.")
+        uow.after_commit(lambda: self._cache.drop(["categories"]))
+
     @natural
     async def set_seller(self, uow: UnitOfWork, seller: SellerRef, active: bool, version: int) -> None:
         await self._store.save_seller(uow, seller, active=active, version=version)
@@ -249,7 +298,7 @@ class CatalogService(Catalog):
     @handler(ProductChanged)
     async def on_product_changed(self, uow: UnitOfWork, event: ProductChanged) -> None:
         """What the command dropped is dropped again: it may have died between its commit and that."""
-        await self._forget([event.product_id] if event.page is None else [event.product_id, event.page.slug])
+        await self._forget([event.product_id, *await self._store.slugs(uow, event.product_id)])
 
     @handler(SellerChanged)
     async def on_seller_changed(self, uow: UnitOfWork, event: SellerChanged) -> None:
@@ -271,37 +320,43 @@ class CatalogService(Catalog):
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _slug(self, title: str, id_: str) -> str:
-        return f"{slugify(title, self._config.slug_length)}-{id_[-6:]}"
+        return product_slug(title, self._config.slug_length, id_)
 
     async def _locked(self, uow: UnitOfWork, seller_id: str, product_id: str, if_match: str | None = None) -> ProductRecord:
         record = await self._store.lock_product(uow, seller_id, product_id)
         if record is None:
             raise NotFound("There is no such product.")
-        if if_match not in {None, "*", etag(views.seller_product(record, self._blobs.url))}:
-            raise PreconditionFailed
+        if if_match not in {None, "*"}:
+            tag = etag(views.seller_product(record, self._blobs.url))
+            if tag not in {part.strip() for part in (if_match or "").split(",")}:
+                raise PreconditionFailed
         return record
 
     async def _changed(self, uow: UnitOfWork, record: ProductRecord) -> SellerProduct:
         record.updated_at = uow.now
-        await self._save(uow, record)
+        await self._save(uow, [record])
         return views.seller_product(record, self._blobs.url)
 
-    async def _save(self, uow: UnitOfWork, record: ProductRecord) -> None:
-        frame = await self._store.frame(uow, record.seller_id, record.category_id)
-        if frame is None:
-            raise NotFound("The catalogue does not know this seller yet; come again.")
-        known = record.category_id is None or frame.category is not None
-        require(known, "/category_id", "not_found", "There is no such category.")
-        await self._store.save_products(uow, [record])
-        uow.after_commit(lambda: self._forget([record.id, record.slug]))
-        uow.emit(
-            ProductChanged(
-                product_id=record.id,
-                seller_id=record.seller_id,
-                status=record.status,
-                page=views.page(record, frame, self._blobs.url),
+    async def _save(self, uow: UnitOfWork, records: Sequence[ProductRecord]) -> None:
+        if not records:
+            return
+        frames = await self._store.frames(uow, {(record.seller_id, record.category_id) for record in records})
+        for record in records:
+            frame = frames.get((record.seller_id, record.category_id))
+            if frame is None:
+                raise Unavailable("The catalogue does not know this seller yet; come again.")
+            known = record.category_id is None or frame.category is not None
+            require(known, "/category_id", "not_found", "There is no such category.")
+            uow.emit(
+                ProductChanged(
+                    product_id=record.id,
+                    seller_id=record.seller_id,
+                    status=record.status,
+                    page=views.page(record, frame, self._blobs.url),
+                )
             )
-        )
+        await self._store.save_products(uow, records)
+        uow.after_commit(lambda: self._forget(name for record in records for name in (record.id, record.slug)))
 
     async def _forget(self, ids_and_slugs: Iterable[str]) -> None:
         await self._cache.drop(["lists", "categories", *(f"product:{name}" for name in ids_and_slugs)])
@@ -326,8 +381,10 @@ class CatalogService(Catalog):
             await self._cache.drop(tags)
 
 
-def _check_publishable(record: ProductRecord) -> None:
-    found = unpublishable([variant.currency for variant in record.variants])
+def _check_publishable(record: ProductRecord, named: Mapping[str, str]) -> None:
+    """``named``: by sku, where in the request a variant stands."""
+    places = [named.get(variant.sku, f"/variants/{index}") for index, variant in enumerate(record.variants)]
+    found = unpublishable([variant.price is not None for variant in record.variants], places)
     if found:
         raise Invalid([Problem(pointer, "required", detail) for pointer, detail in found])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -65,8 +65,13 @@ class VariantRecord(Struct, kw_only=True):
     allocated: int = 0
 
     @property
+    def promised(self) -> int:
+        """What the shelf must hold at least."""
+        return self.reserved + self.allocated
+
+    @property
     def available(self) -> int:
-        return self.on_hand - self.reserved - self.allocated
+        return self.on_hand - self.promised
 
 
 class ProductRecord(Struct, kw_only=True):
@@ -149,6 +154,10 @@ class CatalogStore(ABC):
         """The slug that a former slug's product has now, if shoppers see it."""
 
     @abstractmethod
+    async def slugs(self, uow: UnitOfWork, product_id: str) -> list[str]:
+        """The slug of a product, and those that it had."""
+
+    @abstractmethod
     async def list_categories(self) -> list[CategoryNode]: ...
 
     @abstractmethod
@@ -170,8 +179,12 @@ class CatalogStore(ABC):
         """The product and its stock, held until the unit ends."""
 
     @abstractmethod
-    async def frame(self, uow: UnitOfWork, seller_id: str, category_id: str | None) -> Frame | None:
-        """None: no such seller."""
+    async def lock_products_of(self, uow: UnitOfWork, seller_id: str, skus: Sequence[str]) -> list[ProductRecord]:
+        """The products with these skus and all of their stock, held until the unit ends."""
+
+    @abstractmethod
+    async def frames(self, uow: UnitOfWork, around: Collection[tuple[str, str | None]]) -> dict[tuple[str, str | None], Frame]:
+        """By ``(seller id, category id)``, of sellers that are known. The categories stay until the unit ends."""
 
     @abstractmethod
     async def save_products(self, uow: UnitOfWork, products: Sequence[ProductRecord]) -> None:
@@ -185,7 +198,7 @@ class CatalogStore(ABC):
 
     @abstractmethod
     async def lock_imported(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> list[ProductRecord]:
-        """Products by ``(seller id, import key)``, held until the unit ends."""
+        """Products by ``(seller id, import key)``, held until the unit ends; one import at a time."""
 
     @abstractmethod
     async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -199,7 +212,19 @@ class CatalogStore(ABC):
 
     @abstractmethod
     async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
-        """False: its parent does not exist."""
+        """False: its parent does not exist. :raises Invalid: its parent has one of that name."""
+
+    @abstractmethod
+    async def lock_categories(self, uow: UnitOfWork) -> list[CategoryNode]:
+        """All of them; the tree does not change until the unit ends."""
+
+    @abstractmethod
+    async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
+        """Its name and its parent; what is below follows. :raises Invalid: its parent has one of that name."""
+
+    @abstractmethod
+    async def delete_category(self, uow: UnitOfWork, category_id: str) -> bool:
+        """False: something is in it."""
 
     @abstractmethod
     async def save_seller(self, uow: UnitOfWork, seller: SellerRef, *, active: bool, version: int) -> None:
@@ -217,12 +242,6 @@ class StockStore(ABC):
     async def save_on_hand(self, uow: UnitOfWork, records: Sequence[StockRecord]) -> None: ...
 
     @abstractmethod
-    async def save_prices(
-        self, uow: UnitOfWork, seller_id: str, prices: Mapping[str, tuple[int, int | None, str]]
-    ) -> dict[str, tuple[str, bool]]:
-        """Set ``(price, compare_at, currency)`` by sku; gives ``(product id, changed)`` of each sku that exists."""
-
-    @abstractmethod
     async def reserve(
         self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime
     ) -> tuple[list[ReservedLine], datetime, list[StockChange]] | list[Short]:
@@ -232,7 +251,8 @@ class StockStore(ABC):
         """
 
     @abstractmethod
-    async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None: ...
+    async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None:
+        """Of what is still held."""
 
     @abstractmethod
     async def release(self, uow: UnitOfWork, key: str) -> list[StockChange]:
@@ -240,11 +260,11 @@ class StockStore(ABC):
 
     @abstractmethod
     async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
-        """Allocate what is held; of an expired one take it anew. None: no such reservation, or it was released."""
+        """Allocate what is held; of an expired one take it anew. None: nothing was reserved, or it was given back."""
 
     @abstractmethod
     async def restock(self, uow: UnitOfWork, key: str) -> list[StockChange]:
-        """Nothing is allocated or held under ``key`` afterwards."""
+        """Give back what is held or allocated. An unknown key is remembered likewise."""
 
     @abstractmethod
     async def expire(self, uow: UnitOfWork, limit: int) -> list[StockChange]:

@@ -68,9 +68,14 @@ def page(record: ProductRecord, frame: Frame, url: Url) -> ProductPage | None:
         attributes=record.attributes,
         images=[Image(url(image.key), image.width, image.height) for image in record.images if image.status == "ready"],
         seller=frame.seller,
-        rating=Rating(record.rating_average, record.rating_count),
+        rating=_rating(record),
         variants=[_variant(variant) for variant in record.variants],
     )
+
+
+def _rating(record: ProductRecord) -> Rating:
+    average = record.rating_average
+    return Rating(None if average is None else round(average, 2), record.rating_count)
 
 
 def _variant(variant: VariantRecord) -> Variant:

@@ -47,7 +47,7 @@ class OrchestratorService(Orchestrator):
         self._tick_seconds = tick_seconds
         self._launched = asyncio.Event()
         newest: dict[type[Event], dict[str, Saga]] = {}
-        for saga in sagas:
+        for saga in sorted(sagas, key=lambda saga: saga.name):
             known = newest.setdefault(saga.start, {})
             if saga.name not in known or known[saga.name].version < saga.version:
                 known[saga.name] = saga
@@ -92,17 +92,19 @@ class OrchestratorService(Orchestrator):
         await self._launched.wait()
         payload = msgspec.json.encode(event).decode()
         for saga in self._started_by.get(type(event), {}).values():
-            await self._engine.start(saga, event.key, payload)
-            await self._store.add_saga(uow, StartedSaga(event.key, saga.name, saga.version, event.key, uow.now))
+            id_ = await self._store.add_saga(uow, StartedSaga(event.key, saga.name, saga.version, event.key, uow.now))
+            await self._engine.start(saga, id_, payload)
         if type(event) in self._signals:
-            key = f"{event.key}/{event.type}/{calls.current().request_id}"
-            if await self._engine.signal(event.key, event.type, payload, key):
-                await self._store.mark_signalled(uow, event.key, event.type)
+            for id_ in await self._store.get_ids(uow, event.key):
+                key = f"{id_}/{event.type}/{calls.current().request_id}"
+                if await self._engine.signal(id_, event.type, payload, key):
+                    await self._store.mark_signalled(uow, id_, event.type)
 
     # ── reading and mending ──────────────────────────────────────────────────────────────────────────────────
 
     async def list_sagas(self, query: SagaQuery) -> Page[SagaView]:
-        rows = await self._store.list_sagas(query, query.position(str, str))
+        after = query.position(str, str)
+        rows = await self._store.list_sagas(query, after) if await self._reader.ever_ran() else []
         page = query.page(rows, lambda saga: (saga.started_at.isoformat(), saga.id))
         ids = [saga.id for saga in page.items]
         looked, parked = await self._reader.look(ids), await self._store.get_parked(ids)
@@ -124,8 +126,7 @@ class OrchestratorService(Orchestrator):
             raise Conflict("orchestrator.wrong_state", "The saga does not wait for a person.")
 
     async def runnable(self) -> int:
-        idle = await self._store.count_idle(self._clock.now())
-        return max(0, await self._reader.running() - idle)
+        return await self._store.count_runnable(self._clock.now()) if await self._reader.ever_ran() else 0
 
 
 def _status(looked: EngineSaga | None, parked: ParkedSaga | None) -> str:

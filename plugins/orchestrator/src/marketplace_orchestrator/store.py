@@ -43,7 +43,7 @@ class Try(Struct, frozen=True):
 
 
 class StartedSaga(Struct, frozen=True):
-    """``id`` is the key of the event that started it, of a second saga of one event with the saga's name."""
+    """``id`` is the key of the event that started it; where another saga has that already, with this one's name."""
 
     id: str
     name: str
@@ -54,8 +54,15 @@ class StartedSaga(Struct, frozen=True):
 
 class OrchestratorStore(ABC):
     @abstractmethod
-    async def add_saga(self, uow: UnitOfWork, saga: StartedSaga) -> None:
-        """Again: nothing."""
+    async def add_saga(self, uow: UnitOfWork, saga: StartedSaga) -> str:
+        """Its id, which is ``saga.id`` unless another saga has that. Again: the same id, and nothing is written.
+
+        :raises Unavailable: another unit is giving that id away.
+        """
+
+    @abstractmethod
+    async def get_ids(self, uow: UnitOfWork, key: str) -> list[str]:
+        """The sagas of a key."""
 
     @abstractmethod
     async def list_sagas(self, query: SagaQuery, after: tuple[Any, ...] | None) -> list[StartedSaga]:
@@ -66,7 +73,7 @@ class OrchestratorStore(ABC):
 
     @abstractmethod
     async def add_wait(self, wait: Wait) -> None:
-        """Again: nothing."""
+        """Again: nothing. The signal may have come already: then the saga goes on by itself."""
 
     @abstractmethod
     async def end_wait(self, saga_id: str, signal: str, number: int) -> None: ...
@@ -79,8 +86,11 @@ class OrchestratorStore(ABC):
     async def due_waits(self, now: datetime) -> list[Wait]: ...
 
     @abstractmethod
-    async def count_idle(self, now: datetime) -> int:
-        """Sagas that wait for somebody: for a signal whose time is not over, or for a person."""
+    async def count_runnable(self, now: datetime) -> int:
+        """Sagas that have not ended and do not wait: for a signal whose time is not over, or for a person.
+
+        Only once an engine has run.
+        """
 
     @abstractmethod
     async def park(self, parked: ParkedSaga) -> None: ...

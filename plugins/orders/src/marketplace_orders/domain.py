@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
 
-from marketplace_core.values import Money, split_money
+from marketplace_core.values import Money
 
 __all__ = [
+    "Charge",
     "Line",
     "NotPossible",
     "Order",
@@ -21,8 +23,9 @@ __all__ = [
     "commission",
     "order_status",
     "remaining",
+    "share",
     "ship_units",
-    "tracked",
+    "track",
     "units_left",
 ]
 
@@ -176,14 +179,19 @@ def order_status(packages: Sequence[Package]) -> str:
 
 
 def package_status(package: Package) -> str:
-    """Of a confirmed package, from what became of its units."""
+    """Of a confirmed package, from what became of its units; a parcel that only came back was not delivered."""
     if all(line.cancelled == line.quantity for line in package.items):
         return "cancelled"
     if any(line.left for line in package.items):
         return "partially_shipped" if any(line.shipped for line in package.items) else "confirmed"
-    if all(shipment.status in {"delivered", "returned"} for shipment in package.shipments):
-        return "completed" if package.status == "completed" else "delivered"
-    return "shipped"
+    if package.status == "completed":
+        return "completed"
+    over = all(shipment.status in {"delivered", "returned"} for shipment in package.shipments)
+    return "delivered" if over and any(map(_arrived, package.shipments)) else "shipped"
+
+
+def _arrived(shipment: Shipment) -> bool:
+    return shipment.status == "delivered" or any(event.code == "delivered" for event in shipment.events)
 
 
 # ── units ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,31 +209,41 @@ def cancel_units(package: Package, units: Units) -> Money:
     :raises NotPossible: so many are not left.
     """
     _check(package, units)
-    amount = Money.sum((_share(line, line.total, units) for line in package.items), package.total.currency)
+    amount = Money.sum((share(line, line.total, units) for line in package.items), package.total.currency)
     for line in package.items:
         line.cancelled += units.get(line.id, 0)
     package.status = package_status(package)
     return amount + package.shipping if package.status == "cancelled" else amount
 
 
-def ship_units(package: Package, units: Units, shipment: Shipment) -> tuple[Money, Money, Money]:
-    """Hand units to a carrier.
+class Charge(NamedTuple):
+    """What is captured for units that are shipped; of it shipping, tax, and the marketplace's commission."""
 
-    :returns: what is captured for them, and of that shipping and tax: a package's shipping goes with its first parcel.
+    amount: Money
+    shipping: Money
+    tax: Money
+    commission: Money
+
+
+def ship_units(package: Package, units: Units, shipment: Shipment) -> Charge:
+    """Hand units to a carrier. A package's shipping goes with its first parcel.
+
     :raises NotPossible: so many are not left.
     """
     _check(package, units)
-    first = not package.shipments
     currency = package.total.currency
-    total = Money.sum((_share(line, line.total, units) for line in package.items), currency)
-    tax = Money.sum((_share(line, line.tax, units) for line in package.items), currency)
-    shipping = package.shipping if first else Money.zero(currency)
+    total = Money.sum((share(line, line.total, units) for line in package.items), currency)
+    tax = Money.sum((share(line, line.tax, units) for line in package.items), currency)
+    fee = Money.sum(
+        (share(line, commission(line.subtotal, package.commission_rate), units) for line in package.items), currency
+    )
+    shipping = Money.zero(currency) if package.shipments else package.shipping
     for line in package.items:
         line.shipped += units.get(line.id, 0)
     package.shipments.append(shipment)
     package.captured = package.captured + total + shipping
     package.status = package_status(package)
-    return total + shipping, shipping, tax
+    return Charge(total + shipping, shipping, tax, fee)
 
 
 def _check(package: Package, units: Units) -> None:
@@ -238,12 +256,14 @@ def _check(package: Package, units: Units) -> None:
         raise NotPossible("Nothing is left.")
 
 
-def _share(line: Line, money: Money, units: Units) -> Money:
-    """The part of a line's money that the next ``units`` of it carry, so that all parts add up to the cent."""
-    count = units.get(line.id, 0)
-    parts = split_money(money, [1] * line.quantity)
-    begin = line.shipped + line.cancelled
-    return Money.sum(parts[begin : begin + count], money.currency)
+def share(line: Line, money: Money, units: Units) -> Money:
+    """The part of a line's money that the next ``units`` of it carry: the first units carry the odd cents.
+
+    So all parts add up exactly, in whatever numbers the units are shipped and cancelled.
+    """
+    count, begin = units.get(line.id, 0), line.shipped + line.cancelled
+    each, odd = divmod(money.amount, line.quantity)
+    return Money(each * count + max(0, min(odd, begin + count) - begin), money.currency)
 
 
 def remaining(packages: Sequence[Package], currency: str) -> Money:
@@ -253,7 +273,7 @@ def remaining(packages: Sequence[Package], currency: str) -> Money:
 
 def _open(package: Package) -> Money:
     currency = package.total.currency
-    lines = Money.sum((_share(line, line.total, {line.id: line.left}) for line in package.items), currency)
+    lines = Money.sum((share(line, line.total, {line.id: line.left}) for line in package.items), currency)
     started = bool(package.shipments)
     return lines if started or not any(line.left for line in package.items) else lines + package.shipping
 
@@ -267,10 +287,23 @@ def commission(base: Money, rate: str) -> Money:
 # ── tracking ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tracked(before: str, code: str) -> str:
-    """The status after a tracking event; it never goes back. An exception is shown until the parcel goes on."""
-    if code == "exception":
-        return before if before in {"delivered", "returned"} else "exception"
-    if before == "exception":
-        return code
-    return code if TRACKING.index(code) > TRACKING.index(before) else before
+def track(package: Package, told: Shipment) -> bool:
+    """Take over what logistics tells of one of the package's parcels; gives whether the package is delivered by it.
+
+    A status never goes back. An exception is shown until the parcel goes on, and not once it has arrived.
+    """
+    before = package.status
+    for index, known in enumerate(package.shipments):
+        if known.id == told.id:
+            told.status = _status(known, told.status)
+            package.shipments[index] = told
+    package.status = package_status(package)
+    return package.status == "delivered" and before != "delivered"
+
+
+def _status(known: Shipment, status: str) -> str:
+    passed = [known.status, *(event.code for event in known.events)]
+    reached = max((TRACKING.index(code) for code in passed if code in TRACKING), default=0)
+    if status == "exception":
+        return known.status if reached >= TRACKING.index("delivered") else status
+    return status if TRACKING.index(status) >= reached else known.status

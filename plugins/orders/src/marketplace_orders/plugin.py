@@ -9,6 +9,7 @@ from marketplace_core.capabilities.cart import Cart
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.logistics import Logistics
 from marketplace_core.capabilities.orders import Orders
+from marketplace_core.capabilities.payments import Payments
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
 from marketplace_core.context import PluginContext
@@ -55,6 +56,7 @@ def provide_orders(context: PluginContext) -> Orders:
         context.optional_port(Sellers),
         context.optional_port(Logistics),
         context.optional_port(Users),
+        context.optional_port(Payments),
         context.clock,
         context.config(OrdersConfig),
         token_key=context.key("orders.token"),

@@ -140,8 +140,8 @@ def buyer(orders: Orders) -> Router:
         """The order, and then again at each change, until it has ended."""
         account_id, token = request.caller.account_id, _token(request)
         last = request.headers.get("last-event-id", "")
-        after = int(last) if last.isascii() and last.isdigit() else 0
         first = await orders.get_order(id, account_id, token)
+        after = min(int(last[:9]), len(first.timeline)) if last.isascii() and last.isdigit() else 0
 
         async def changes() -> AsyncIterator[tuple[str, str | None, Any] | None]:
             order, seen = first, after

@@ -19,6 +19,7 @@ from marketplace_core.capabilities.logistics import Logistics, Place, ShipmentCh
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
     CancelItem,
+    EventLine,
     ItemsCancelled,
     Order,
     OrderCompleted,
@@ -38,11 +39,11 @@ from marketplace_core.capabilities.orders import (
     Shipment,
     ShipRequest,
 )
-from marketplace_core.capabilities.payments import PaymentChanged
+from marketplace_core.capabilities.payments import PaymentChanged, Payments
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
-from marketplace_core.errors import Conflict, Failure, NotFound, Problem
-from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, natural
+from marketplace_core.errors import Conflict, Failure, Invalid, MarketplaceError, NotFound, Problem, Refused
+from marketplace_core.ports import UnitOfWork, Units, command, command_after, digest, handler, natural
 from marketplace_core.values import Clock, Money, Page, new_id
 from marketplace_orders import checkout, domain, quotes, views
 from marketplace_orders.config import OrdersConfig
@@ -66,15 +67,16 @@ class OrderService(Orders):
         sellers: Sellers | None,
         logistics: Logistics | None,
         users: Users | None,
+        payments: Payments | None,
         clock: Clock,
         config: OrdersConfig,
         *,
         token_key: bytes,
         tax_included: bool,
     ) -> None:
-        """``cart``, ``sellers``, ``logistics``, ``users``: None where the deployment has no such plugin.
+        """``cart``, ``sellers``, ``logistics``, ``users``, ``payments``: None where the deployment has no such plugin.
 
-        Then an order names its lines, has no commission, is sent by nobody.
+        Then an order names its lines, has no commission, is sent by nobody, is not paid here.
         """
         self.units = units
         self._store = store
@@ -83,6 +85,7 @@ class OrderService(Orders):
         self._sellers = sellers
         self._logistics = logistics
         self._users = users
+        self._takes_money = payments is not None
         self._clock = clock
         self._config = config
         self._token_key = token_key
@@ -104,28 +107,34 @@ class OrderService(Orders):
 
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """A guest's token is made of the order's id: what is stored as the answer holds no secret."""
-        order = await self._place(request)
+        reservation = _reservation_key(request)
+        try:
+            order = await self._place(request, reservation)
+        except MarketplaceError as error:
+            # A refusal is stored by now: no repeat will come for what is held. After an Unavailable one will.
+            if error.is_refusal and error.code != "orders.out_of_stock":
+                await self._catalog.release(reservation)
+            raise
         guest = request.owner.account_id is None
         return views.placed(order, self._token(order.id) if guest else None)
 
-    async def _reserve(self, request: PlaceOrder) -> _Found:
-        call = calls.current()
+    async def _reserve(self, request: PlaceOrder, key: str) -> _Found:
+        if self._takes_money and request.payment is None:
+            raise Invalid([Problem("/payment", "required", "Say how it is paid.")])
+        if request.coupon is not None:
+            raise Conflict("coupons.not_applicable", "There is no such coupon.")
         buyer = await checkout.buyer(self._users, request)
         basket = await checkout.collect(self._cart, request.owner, request.lines)
-        # A retry of this call finds the reservation of the first try by the same key.
-        key = f"{call.scope}/{call.key}/reserve" if call.key else new_id()
         reservation = await self._catalog.reserve(key, basket.lines, self._config.reserve_seconds)
-        try:
-            return buyer, basket, reservation, await self._price(request, buyer, reservation)
-        except Conflict:
-            await self._catalog.release(key)
-            raise
+        return buyer, basket, reservation, await self._price(request, buyer, reservation)
 
     async def _price(self, request: PlaceOrder, buyer: checkout.Buyer, reservation: Reservation) -> list[checkout.Part]:
         priced = [
             checkout.PricedLine(index, line.variant_id, line.seller.id, line.seller.name, line.quantity, line.unit_price)
             for index, line in enumerate(reservation.lines)
         ]
+        if len({line.unit_price.currency for line in priced}) > 1:
+            raise Refused("cart.currency_mismatch", "An order has one currency.")
         destination = Place(buyer.address.country, buyer.address.postal_code)
         parts = await checkout.price_parts(priced, destination, self._sellers, self._logistics, self._config.line_weight_g)
         checkout.select_options(parts, request.shipping, complete=True)
@@ -142,6 +151,7 @@ class OrderService(Orders):
         uow: UnitOfWork,
         found: _Found,
         request: PlaceOrder,
+        key: str,
     ) -> Order:
         buyer, basket, reservation, parts = found
         record = quotes.order(uow.now, buyer, basket, reservation, parts, tax_included=self._tax_included)
@@ -151,8 +161,8 @@ class OrderService(Orders):
                 order_id=record.id,
                 account_id=record.account_id,
                 total=record.total,
-                payment=request.payment,
-                reservation=reservation.key,
+                payment=request.payment if self._takes_money else None,
+                reservation=key,
                 expires_at=uow.now + timedelta(seconds=self._config.action_seconds),
                 lines=[line for package in record.packages for line in views.event_lines(package)],
                 cart_id=basket.cart_id,
@@ -278,28 +288,26 @@ class OrderService(Orders):
         if record.status in {"pending", "failed", "cancelled", "completed"}:
             raise Conflict("orders.not_cancellable", f"An order that is {record.status} cannot be cancelled.")
         wanted = _units(packages, items)
-        cancelled: list[tuple[domain.Package, domain.Units, Money]] = []
+        cancelled: list[tuple[domain.Package, list[EventLine], Money]] = []
+        delivered: list[domain.Package] = []
         for package in packages:
             units = {line.id: wanted[line.id] for line in package.items if line.id in wanted}
             if units:
-                cancelled.append((package, units, _possible(package, units)))
+                lines = views.event_lines(package, units)
+                cancelled.append((package, lines, _possible(package, units)))
                 package.updated_at = uow.now
+                if package.status == "delivered":  # what is cancelled was all that had not arrived
+                    delivered.append(package)
         if not cancelled:
             raise Conflict("orders.not_cancellable", "Nothing is left that could be cancelled.")
-        record.status = domain.order_status(record.packages)
+        self._settle(record, uow.now)
         _note(record, uow.now, "orders.items_cancelled", why[0], why[1] or None)
         await self._store.save(uow, record)
         remaining = domain.remaining(record.packages, record.total.currency)
-        for package, units, amount in cancelled:
-            uow.emit(
-                ItemsCancelled(
-                    order_id=record.id,
-                    package_id=package.id,
-                    lines=list(views.event_lines(package, units)),
-                    amount=amount,
-                    remaining=remaining,
-                )
-            )
+        for package, lines, amount in cancelled:
+            uow.emit(ItemsCancelled(order_id=record.id, package_id=package.id, lines=lines, amount=amount, remaining=remaining))
+        for package in delivered:
+            uow.emit(_delivered(record, package))
 
     @command
     async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
@@ -319,16 +327,15 @@ class OrderService(Orders):
             tracking_token=self._token(id_),
             items=units,
         )
+        lines = views.event_lines(package, units)
         try:
-            amount, shipping, tax = domain.ship_units(package, units, shipment)
+            charge = domain.ship_units(package, units, shipment)
         except domain.NotPossible as error:
             raise Conflict("orders.not_shippable", str(error)) from error
         package.updated_at = uow.now
-        record.status = domain.order_status(record.packages)
+        self._settle(record, uow.now)
         _note(record, uow.now, "orders.package_shipped", "seller")
         await self._store.save(uow, record)
-        lines = list(views.event_lines(package, units))
-        base = Money.sum((line.unit_price * line.quantity for line in lines), amount.currency)
         uow.emit(
             PackageShipped(
                 order_id=record.id,
@@ -336,16 +343,18 @@ class OrderService(Orders):
                 shipment_id=id_,
                 seller_id=seller_id,
                 lines=lines,
-                amount=amount,
-                commission=domain.commission(base, package.commission_rate),
-                shipping=shipping,
-                tax=tax,
-                remaining=domain.remaining(record.packages, amount.currency),
+                amount=charge.amount,
+                commission=charge.commission,
+                shipping=charge.shipping,
+                tax=charge.tax,
+                remaining=domain.remaining(record.packages, record.total.currency),
                 origin_country=package.country,
                 carrier=shipment.carrier,
                 service=shipment.service,
                 tracking_number=shipment.tracking_number,
                 address=views.address(record),
+                tracking_token=shipment.tracking_token,
+                weight_g=self._config.line_weight_g * sum(units.values()),
             )
         )
         return views.shipment(shipment)
@@ -357,11 +366,10 @@ class OrderService(Orders):
         record = await self._store.lock(uow, event.order_id)
         if record is None:
             return
-        before = record.payment or {}
-        record.payment = msgspec.to_builtins(event.payment)
-        record.updated_at = uow.now
-        if before.get("status") != event.payment.status:
-            _note(record, uow.now, f"payments.{event.payment.status}", "system")
+        before, record.payment = record.payment, msgspec.to_builtins(event.payment)
+        if before == record.payment:
+            return
+        _note(record, uow.now, f"payments.{event.payment.status}", "system")
         await self._store.save(uow, record)
 
     @handler(ShipmentChanged)
@@ -370,20 +378,13 @@ class OrderService(Orders):
         package = record.package(event.package_id) if record else None
         if record is None or package is None:
             return
-        for index, shipment in enumerate(package.shipments):
-            if shipment.id == event.shipment_id:
-                package.shipments[index] = quotes.shipment(event.shipment)
-        delivered = package.status != "delivered"
-        package.status, package.updated_at = domain.package_status(package), uow.now
-        delivered = delivered and package.status == "delivered"
-        record.status = domain.order_status(record.packages)
-        if event.code is not None:
-            _note(record, uow.now, f"shipment.{event.code}", "carrier")
-        if record.status == "delivered":
-            record.complete_at = uow.now + timedelta(days=self._config.complete_days)
+        delivered = domain.track(package, quotes.shipment(event.shipment))
+        package.updated_at = uow.now
+        self._settle(record, uow.now)
+        _note(record, uow.now, f"shipment.{event.code or event.shipment.status}", "carrier")
         await self._store.save(uow, record)
         if delivered:
-            uow.emit(PackageDelivered(order_id=record.id, package_id=package.id, seller_id=package.seller_id))
+            uow.emit(_delivered(record, package))
 
     async def complete_delivered(self) -> None:
         """A schedule: orders that were delivered long enough ago are completed."""
@@ -406,6 +407,12 @@ class OrderService(Orders):
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _settle(self, record: domain.Order, now: datetime) -> None:
+        """After a change of packages: how far the order is, and when it is completed by itself."""
+        record.status = domain.order_status(record.packages)
+        if record.status == "delivered" and record.complete_at is None:
+            record.complete_at = now + timedelta(days=self._config.complete_days)
+
     def _token(self, id_: str) -> str:
         digest = hmac.new(self._token_key, id_.encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest[:24]).decode()
@@ -415,7 +422,7 @@ class OrderService(Orders):
         for record in found:
             if record.account_id is not None and record.account_id == account_id:
                 return record
-            if record.guest and token is not None and hmac.compare_digest(token, self._token(record.id)):
+            if record.guest and token is not None and hmac.compare_digest(token.encode(), self._token(record.id).encode()):
                 return record
         raise NotFound("There is no such order.")
 
@@ -431,6 +438,16 @@ class OrderService(Orders):
         if record is None or package is None or record.number is None:
             raise NotFound("There is no such package.")
         return record, package
+
+
+def _reservation_key(request: PlaceOrder) -> str:
+    """A retry finds the reservation of the first try; another request under the same key has one of its own."""
+    call = calls.current()
+    return f"{call.scope}/{call.key}/{digest((request,), {}).hex()}" if call.key else new_id()
+
+
+def _delivered(record: domain.Order, package: domain.Package) -> PackageDelivered:
+    return PackageDelivered(order_id=record.id, package_id=package.id, seller_id=package.seller_id)
 
 
 def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:

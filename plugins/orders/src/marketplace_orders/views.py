@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from marketplace_core.capabilities.catalog import SellerRef
@@ -142,17 +140,19 @@ def package_commission(item: domain.Package) -> Money:
     return Money.sum(fees, item.total.currency)
 
 
-def event_lines(package: domain.Package, units: domain.Units | None = None) -> Iterable[EventLine]:
-    """The package's lines, or those units of them."""
-    for line in package.items:
-        quantity = line.quantity if units is None else units.get(line.id, 0)
-        if quantity:
-            yield EventLine(
-                item_id=line.id,
-                variant_id=line.variant_id,
-                product_id=line.product_id,
-                seller_id=package.seller_id,
-                quantity=quantity,
-                unit_price=line.unit_price,
-                total=line.total,
-            )
+def event_lines(package: domain.Package, units: domain.Units | None = None) -> list[EventLine]:
+    """The package's lines, or the next ``units`` of them: to be asked for before those are shipped or cancelled."""
+    wanted = {line.id: line.quantity for line in package.items} if units is None else units
+    return [
+        EventLine(
+            item_id=line.id,
+            variant_id=line.variant_id,
+            product_id=line.product_id,
+            seller_id=package.seller_id,
+            quantity=wanted[line.id],
+            unit_price=line.unit_price,
+            total=domain.share(line, line.total, wanted),
+        )
+        for line in package.items
+        if wanted.get(line.id)
+    ]

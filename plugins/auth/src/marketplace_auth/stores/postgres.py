@@ -35,7 +35,7 @@ INSERT INTO auth.accounts AS a {_ACCOUNT_COLUMNS} VALUES ($1, $2, $3, $4, $5, $6
 
 _ENSURE_ACCOUNT = f"""
 {_ADD_ACCOUNT} ON CONFLICT (email_normal) DO UPDATE SET roles = (
-  SELECT coalesce(array_agg(DISTINCT role ORDER BY role), '{}') FROM unnest(a.roles || excluded.roles) AS role)
+  SELECT coalesce(array_agg(DISTINCT role ORDER BY role), '{{}}') FROM unnest(a.roles || excluded.roles) AS role)
 RETURNING {_ACCOUNT}
 """
 

@@ -1,8 +1,11 @@
-"""The catalogue in PostgreSQL. Rows are made into JSON by the server and decoded once, into the types that leave."""
+"""The catalogue in PostgreSQL. Rows are made into JSON by the server and decoded once, into the types that leave.
+
+Everybody locks in one order: the tree, products by id, reservations, variants by id, categories; skus come in by order too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -40,16 +43,12 @@ json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
     WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
 """
 
-#: per sort: the expression of its key as text, the order, the comparison that begins after a key
+#: per sort: its key and the key's type, whether it descends
 _SORTS = {
-    "newest": ("p.created_at::text", "p.created_at DESC, p.id DESC", "(p.created_at, p.id) < (${0}::text::timestamptz, ${1})"),
-    "price": ("p.price::text", "p.price, p.id", "(p.price, p.id) > (${0}::text::bigint, ${1})"),
-    "-price": ("p.price::text", "p.price DESC, p.id DESC", "(p.price, p.id) < (${0}::text::bigint, ${1})"),
-    "rating": (
-        "coalesce(p.rating_average, 0)::text",
-        "coalesce(p.rating_average, 0) DESC, p.id DESC",
-        "(coalesce(p.rating_average, 0), p.id) < (${0}::text::float8, ${1})",
-    ),
+    "newest": ("p.created_at", "timestamptz", True),
+    "price": ("p.price", "bigint", False),
+    "-price": ("p.price", "bigint", True),
+    "rating": ("coalesce(p.rating_average, 0)", "float8", True),
 }
 
 _PAGE = f"""
@@ -84,7 +83,7 @@ json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_k
 
 _VARIANTS = """
 SELECT json_build_object('id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
-  'sku', v.sku, 'title', p.title || CASE WHEN v.title = '' THEN '' ELSE ' - ' || v.title END, 'options', v.options,
+  'sku', v.sku, 'title', p.title, 'options', v.options,
   'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
   'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
   'available', v.on_hand - v.reserved - v.allocated,
@@ -127,9 +126,29 @@ WITH item AS (
 INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, options, position, price, compare_at,
   currency, on_hand)
 SELECT id, product_id, seller_id, sku, title, options, position, price, compare_at, currency, on_hand FROM variant
+ORDER BY seller_id, sku
 ON CONFLICT (id) DO UPDATE SET sku = excluded.sku, title = excluded.title, options = excluded.options,
   position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
   currency = excluded.currency, on_hand = excluded.on_hand
+"""
+
+
+#: By category: its path anew, and that of all below it.
+_HANG = """
+WITH RECURSIVE moved AS (
+  SELECT c.id, coalesce(up.ancestors || up.id, '{}') AS ancestors, coalesce(up.path, '{}') || c.name AS path
+  FROM catalog.categories c LEFT JOIN catalog.categories up ON up.id = c.parent_id WHERE c.id = $1
+  UNION ALL
+  SELECT c.id, moved.ancestors || moved.id, moved.path || c.name
+  FROM catalog.categories c JOIN moved ON c.parent_id = moved.id
+)
+UPDATE catalog.categories c SET ancestors = moved.ancestors, path = moved.path FROM moved WHERE c.id = moved.id
+"""
+
+_CATEGORIES = """
+SELECT c.id, c.parent_id, c.slug, c.name, count(s.id) AS count FROM catalog.categories c
+LEFT JOIN catalog.products p ON p.category_id = c.id AND p.status = 'published'
+LEFT JOIN catalog.sellers s ON s.id = p.seller_id AND s.active GROUP BY c.id
 """
 
 
@@ -140,7 +159,7 @@ class PostgresCatalogStore(CatalogStore):
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_cards(self, query: ProductQuery, after: Position | None) -> list[tuple[Card, Position]]:
-        key, order, comparison = _SORTS[query.sort]
+        key, kind, descends = _SORTS[query.sort]
         params: list[Any] = []
         where = ["p.status = 'published'", "s.active"]
 
@@ -161,12 +180,11 @@ class PostgresCatalogStore(CatalogStore):
         if query.max_price is not None:
             where.append(f"p.price <= {param(query.max_price)}::bigint")
         if after is not None:
-            params += after
-            where.append(comparison.format(len(params) - 1, len(params)))
-        limit = param(query.size + 1)
+            where.append(f"({key}, p.id) {'<' if descends else '>'} ({param(after[0])}::{kind}, {param(after[1])})")
+        order = f"{key} DESC, p.id DESC" if descends else f"{key}, p.id"
         rows = await self._database.fetch(
-            f"SELECT {_CARD}, {key} AS position, p.id FROM catalog.products p"
-            f" JOIN catalog.sellers s ON s.id = p.seller_id WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {limit}::int",
+            f"SELECT {_CARD}, {key} AS position, p.id FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id"
+            f" WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {param(query.size + 1)}::int",
             *params,
         )
         return [(msgspec.json.decode(row["card"], type=Card), (row["position"], row["id"])) for row in rows]
@@ -183,13 +201,15 @@ class PostgresCatalogStore(CatalogStore):
         )
         return found
 
-    async def list_categories(self) -> list[CategoryNode]:
-        rows = await self._database.fetch(
-            "SELECT c.id, c.parent_id, c.slug, c.name, count(s.id) AS count FROM catalog.categories c"
-            " LEFT JOIN catalog.products p ON p.category_id = c.id AND p.status = 'published'"
-            " LEFT JOIN catalog.sellers s ON s.id = p.seller_id AND s.active GROUP BY c.id"
+    async def slugs(self, uow: UnitOfWork, product_id: str) -> list[str]:
+        rows = await self._database.on(uow).fetch(
+            "SELECT slug FROM catalog.products WHERE id = $1 UNION SELECT slug FROM catalog.slugs WHERE product_id = $1",
+            product_id,
         )
-        return [CategoryNode(**row) for row in rows]
+        return [row["slug"] for row in rows]
+
+    async def list_categories(self) -> list[CategoryNode]:
+        return [CategoryNode(**row) for row in await self._database.fetch(_CATEGORIES)]
 
     async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
         rows = await self._database.fetch(_VARIANTS, list(ids))
@@ -209,11 +229,11 @@ class PostgresCatalogStore(CatalogStore):
         self, seller_id: str, query: SellerProductQuery, after: Position | None
     ) -> list[tuple[ProductRecord, Position]]:
         rows = await self._database.fetch(
-            f"SELECT {_RECORD}, p.created_at::text AS position, p.id FROM catalog.products p"
+            f"SELECT {_RECORD}, p.created_at AS position, p.id FROM catalog.products p"
             " WHERE p.seller_id = $1 AND ($2::text IS NULL OR p.status = $2::text) AND ($3::text IS NULL OR EXISTS"
             " (SELECT FROM catalog.variants v WHERE v.product_id = p.id AND v.sku = $3::text))"
             " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
-            " AND ($5::text IS NULL OR (p.created_at, p.id) < ($5::text::timestamptz, $6::text))"
+            " AND ($5::timestamptz IS NULL OR (p.created_at, p.id) < ($5::timestamptz, $6::text))"
             " ORDER BY p.created_at DESC, p.id DESC LIMIT $7::int",
             seller_id,
             query.status,
@@ -225,28 +245,32 @@ class PostgresCatalogStore(CatalogStore):
         return [(_record(row["record"]), (row["position"], row["id"])) for row in rows]
 
     async def lock_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> ProductRecord | None:
-        connection = self._database.on(uow)
-        # Variants first, in id order, as everybody locks them; then the product.
-        await connection.execute("SELECT FROM catalog.variants WHERE product_id = $1 ORDER BY id FOR UPDATE", product_id)
-        await connection.execute("SELECT FROM catalog.products WHERE id = $1 FOR UPDATE", product_id)
-        text = await connection.value(
-            f"SELECT {_RECORD} FROM catalog.products p WHERE p.id = $1 AND p.seller_id = $2",
-            product_id,
-            seller_id,
-        )
-        return None if text is None else _record(text)
+        found = "p.id = $1 AND p.seller_id = $2"
+        records = await _lock_products(self._database.on(uow), found, product_id, seller_id)
+        return records[0] if records else None
 
-    async def frame(self, uow: UnitOfWork, seller_id: str, category_id: str | None) -> Frame | None:
-        row = await self._database.on(uow).row(
-            "SELECT s.name AS seller_name, s.active, c.id, c.slug, c.name, c.path FROM catalog.sellers s"
-            " LEFT JOIN catalog.categories c ON c.id = $2 WHERE s.id = $1",
-            seller_id,
-            category_id,
+    async def lock_products_of(self, uow: UnitOfWork, seller_id: str, skus: Sequence[str]) -> list[ProductRecord]:
+        found = "p.id IN (SELECT product_id FROM catalog.variants WHERE seller_id = $1 AND sku = ANY($2::text[]))"
+        return await _lock_products(self._database.on(uow), found, seller_id, list(skus))
+
+    async def frames(self, uow: UnitOfWork, around: Collection[tuple[str, str | None]]) -> dict[tuple[str, str | None], Frame]:
+        connection = self._database.on(uow)
+        rows = await connection.fetch(
+            "SELECT id, name, active FROM catalog.sellers WHERE id = ANY($1::text[])", list({seller for seller, _ in around})
         )
-        if row is None:
-            return None
-        category = CategoryRef(row["id"], row["slug"], row["name"], row["path"]) if row["id"] else None
-        return Frame(SellerRef(seller_id, row["seller_name"]), row["active"], category)
+        sellers = {row["id"]: (SellerRef(row["id"], row["name"]), row["active"]) for row in rows}
+        categories: dict[str | None, CategoryRef] = {}
+        if wanted := {category for _, category in around if category is not None}:
+            rows = await connection.fetch(
+                "SELECT id, slug, name, path FROM catalog.categories WHERE id = ANY($1::text[]) ORDER BY id FOR KEY SHARE",
+                list(wanted),
+            )
+            categories = {row["id"]: CategoryRef(**row) for row in rows}
+        return {
+            (seller, category): Frame(*sellers[seller], categories.get(category))
+            for seller, category in around
+            if seller in sellers
+        }
 
     async def save_products(self, uow: UnitOfWork, products: Sequence[ProductRecord]) -> None:
         connection = self._database.on(uow)
@@ -257,17 +281,13 @@ class PostgresCatalogStore(CatalogStore):
 
     async def lock_imported(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> list[ProductRecord]:
         connection = self._database.on(uow)
-        wanted = json_text([{"seller_id": seller_id, "import_key": key} for seller_id, key in keys])
+        await _lock_tree(connection)
         found = (
-            "FROM catalog.products p JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text)"
-            " ON (p.seller_id, p.import_key) = (w.seller_id, w.import_key)"
+            "(p.seller_id, p.import_key) IN (SELECT seller_id, import_key"
+            " FROM jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text))"
         )
-        await connection.execute(
-            f"SELECT FROM catalog.variants WHERE product_id IN (SELECT p.id {found}) ORDER BY id FOR UPDATE",
-            wanted,
-        )
-        rows = await connection.fetch(f"SELECT {_RECORD} {found} FOR UPDATE OF p", wanted)
-        return [_record(row["record"]) for row in rows]
+        wanted = [{"seller_id": seller_id, "import_key": key} for seller_id, key in keys]
+        return await _lock_products(connection, found, json_text(wanted))
 
     async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         rows = await self._database.on(uow).fetch(
@@ -281,7 +301,7 @@ class PostgresCatalogStore(CatalogStore):
 
     async def ensure_categories(self, uow: UnitOfWork, paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
         connection = self._database.on(uow)
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalog.categories', 0))")
+        await _lock_tree(connection)
         rows = await connection.fetch("SELECT id, path FROM catalog.categories")
         known = {tuple(row["path"]): row["id"] for row in rows}
         missing = {path[:depth] for path in paths for depth in range(1, len(path) + 1)} - known.keys()
@@ -292,7 +312,32 @@ class PostgresCatalogStore(CatalogStore):
         return known
 
     async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
-        return await _insert_category(self._database.on(uow), node)
+        connection = self._database.on(uow)
+        await _lock_tree(connection)
+        return await _insert_category(connection, node)
+
+    async def lock_categories(self, uow: UnitOfWork) -> list[CategoryNode]:
+        connection = self._database.on(uow)
+        await _lock_tree(connection)
+        return [CategoryNode(**row) for row in await connection.fetch(_CATEGORIES)]
+
+    async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
+        connection = self._database.on(uow)
+        sql = "UPDATE catalog.categories SET name = $2, parent_id = $3::text WHERE id = $1"
+        await _unique(connection, sql, node.id, node.name, node.parent_id)
+        await connection.execute(_HANG, node.id)
+
+    async def delete_category(self, uow: UnitOfWork, category_id: str) -> bool:
+        connection = self._database.on(uow)
+        # Whoever is putting a product into it has a lock on it: after this wait the product can be seen.
+        await connection.execute("SELECT FROM catalog.categories WHERE id = $1 FOR UPDATE", category_id)
+        deleted = await connection.row(
+            "DELETE FROM catalog.categories c WHERE c.id = $1"
+            " AND NOT EXISTS (SELECT FROM catalog.products WHERE category_id = c.id)"
+            " AND NOT EXISTS (SELECT FROM catalog.categories WHERE parent_id = c.id) RETURNING id",
+            category_id,
+        )
+        return deleted is not None
 
     async def save_seller(self, uow: UnitOfWork, seller: SellerRef, *, active: bool, version: int) -> None:
         await self._database.on(uow).execute(
@@ -308,6 +353,22 @@ class PostgresCatalogStore(CatalogStore):
 
 def _record(text: str) -> ProductRecord:
     return msgspec.json.decode(text, type=ProductRecord)
+
+
+async def _lock_tree(connection: Connection) -> None:
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalog.categories', 0))")
+
+
+async def _lock_products(connection: Connection, condition: str, *params: Any) -> list[ProductRecord]:
+    """Products, then their variants, each in the order of ids; then what they are is read, as nobody changes it now."""
+    rows = await connection.fetch(f"SELECT p.id FROM catalog.products p WHERE {condition} ORDER BY p.id FOR UPDATE", *params)
+    ids = [row["id"] for row in rows]
+    if not ids:
+        return []
+    locked = "SELECT FROM catalog.variants WHERE product_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+    await connection.execute(locked, ids)
+    rows = await connection.fetch(f"SELECT {_RECORD} FROM catalog.products p WHERE p.id = ANY($1::text[]) ORDER BY p.id", ids)
+    return [_record(row["record"]) for row in rows]
 
 
 def _with_lowest(product: ProductRecord) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Stock in PostgreSQL. Every method locks variants in the order of their ids, so that two never wait for each other."""
+"""Stock in PostgreSQL. Safe whoever calls at once, and without a deadlock.
+
+Variants are locked in the order of their ids. A reservation's row is locked before its variants; ``reserve`` inserts that
+row with all its variants locked already, so that who waits for the row waits for somebody who waits for nobody.
+"""
 
 from __future__ import annotations
 
@@ -72,29 +76,6 @@ class PostgresStockStore(StockStore):
             json_text(records),
         )
 
-    async def save_prices(
-        self, uow: UnitOfWork, seller_id: str, prices: Mapping[str, tuple[int, int | None, str]]
-    ) -> dict[str, tuple[str, bool]]:
-        connection = self._database.on(uow)
-        await self.lock_skus(uow, seller_id, list(prices))
-        rows = await connection.fetch(
-            "WITH given AS (SELECT * FROM jsonb_to_recordset($2::text::jsonb)"
-            "   AS g(sku text, price bigint, compare_at bigint, currency text)),"
-            " changed AS (UPDATE catalog.variants v SET price = g.price, compare_at = g.compare_at, currency = g.currency"
-            "   FROM given g WHERE v.seller_id = $1 AND v.sku = g.sku AND (v.price, v.compare_at, v.currency)"
-            "   IS DISTINCT FROM (g.price, g.compare_at, g.currency) RETURNING v.sku)"
-            " SELECT v.sku, v.product_id, v.sku IN (SELECT sku FROM changed) AS changed"
-            " FROM catalog.variants v JOIN given USING (sku) WHERE v.seller_id = $1",
-            seller_id,
-            json_text(
-                [
-                    {"sku": sku, "price": price, "compare_at": compare_at, "currency": currency}
-                    for sku, (price, compare_at, currency) in prices.items()
-                ]
-            ),
-        )
-        return {row["sku"]: (row["product_id"], row["changed"]) for row in rows}
-
     # ── reservations ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def reserve(
@@ -131,16 +112,7 @@ class PostgresStockStore(StockStore):
         )
 
     async def release(self, uow: UnitOfWork, key: str) -> list[StockChange]:
-        connection = self._database.on(uow)
-        if await connection.row(_CLAIM, key, "[]", uow.now, uow.now, "released"):
-            return []
-        row = await self._lock_reservation(connection, key)
-        if row["status"] == "held":
-            await self._set_status(connection, key, "released")
-            return await self._move(connection, [_move(id_, reserved=-units) for id_, units in _units(row).items()])
-        if row["status"] == "expired":
-            await self._set_status(connection, key, "released")
-        return []
+        return await self._end(self._database.on(uow), key, uow.now, {"held": "reserved", "expired": None})
 
     async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
         connection = self._database.on(uow)
@@ -161,13 +133,8 @@ class PostgresStockStore(StockStore):
         return await self._move(connection, moves)
 
     async def restock(self, uow: UnitOfWork, key: str) -> list[StockChange]:
-        connection = self._database.on(uow)
-        row = await self._lock_reservation(connection, key)
-        if not row or row["status"] in {"released", "expired"}:
-            return []
-        await self._set_status(connection, key, "released")
-        field = "allocated" if row["status"] == "committed" else "reserved"
-        return await self._move(connection, [_move(id_, **{field: -units}) for id_, units in _units(row).items()])
+        ends = {"held": "reserved", "expired": None, "committed": "allocated"}
+        return await self._end(self._database.on(uow), key, uow.now, ends)
 
     async def expire(self, uow: UnitOfWork, limit: int) -> list[StockChange]:
         connection = self._database.on(uow)
@@ -187,6 +154,18 @@ class PostgresStockStore(StockStore):
         return await self._move(self._database.on(uow), moves)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _end(self, connection: Connection, key: str, now: datetime, ends: Mapping[str, str | None]) -> list[StockChange]:
+        """Release a reservation of the statuses in ``ends``, which name the count that its units leave."""
+        if await connection.row(_CLAIM, key, "[]", now, now, "released"):
+            return []  # nothing was reserved; now nothing can be
+        row = await self._lock_reservation(connection, key)
+        if row["status"] not in ends:
+            return []
+        await self._set_status(connection, key, "released")
+        field = ends[row["status"]]
+        units = _units(row) if field else {}
+        return await self._move(connection, [_move(id_, **{field: -count}) for id_, count in units.items() if field])
 
     async def _lock_reservation(self, connection: Connection, key: str) -> Row:
         row = await connection.row(

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from marketplace_core.adapters.dbos import SCHEMA, STATUS
+from marketplace_core.adapters.dbos import SCHEMA, STATUS, WORKFLOW
 from marketplace_core.adapters.postgres import Database, json_text
 from marketplace_core.capabilities.orchestrator import SagaQuery
-from marketplace_core.errors import Failure
+from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.ports import UnitOfWork
 from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
@@ -22,16 +22,25 @@ class PostgresOrchestratorStore(OrchestratorStore):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_saga(self, uow: UnitOfWork, saga: StartedSaga) -> None:
-        await self._database.on(uow).execute(
-            "INSERT INTO orchestrator.sagas (id, name, version, key, started_at) VALUES ($1, $2, $3::int, $4, $5)"
-            " ON CONFLICT (id) DO NOTHING",
+    async def add_saga(self, uow: UnitOfWork, saga: StartedSaga) -> str:
+        id_: str | None = await self._database.on(uow).value(
+            "INSERT INTO orchestrator.sagas AS s (id, name, version, key, started_at)"
+            " SELECT CASE WHEN EXISTS (SELECT FROM orchestrator.sagas WHERE id = $1 AND name <> $2)"
+            "   THEN $1 || ':' || $2 ELSE $1 END, $2, $3::int, $4, $5"
+            " ON CONFLICT (id) DO UPDATE SET name = s.name WHERE s.name = excluded.name RETURNING id",
             saga.id,
             saga.name,
             saga.version,
             saga.key,
             saga.started_at,
         )
+        if id_ is None:
+            raise Unavailable("Another saga of the same key is beginning.")
+        return id_
+
+    async def get_ids(self, uow: UnitOfWork, key: str) -> list[str]:
+        rows = await self._database.on(uow).fetch("SELECT id FROM orchestrator.sagas WHERE key = $1 ORDER BY id", key)
+        return [row["id"] for row in rows]
 
     async def list_sagas(self, query: SagaQuery, after: tuple[Any, ...] | None) -> list[StartedSaga]:
         rows = await self._database.fetch(
@@ -60,7 +69,9 @@ class PostgresOrchestratorStore(OrchestratorStore):
     async def add_wait(self, wait: Wait) -> None:
         await self._database.execute(
             "INSERT INTO orchestrator.waits (saga_id, signal, number, due_at, state)"
-            " VALUES ($1, $2, $3::int, $4, 'waiting') ON CONFLICT DO NOTHING",
+            f" SELECT $1, $2, $3::int, $4, CASE WHEN EXISTS (SELECT FROM {SCHEMA}.notifications"
+            "   WHERE destination_uuid = $1 AND topic = $2 AND NOT consumed) THEN 'signalled' ELSE 'waiting' END"
+            " ON CONFLICT DO NOTHING",
             wait.saga_id,
             wait.signal,
             wait.number,
@@ -84,16 +95,19 @@ class PostgresOrchestratorStore(OrchestratorStore):
 
     async def due_waits(self, now: datetime) -> list[Wait]:
         rows = await self._database.fetch(
-            "SELECT saga_id, signal, number, due_at FROM orchestrator.waits WHERE state = 'waiting' AND due_at <= $1"
+            "SELECT saga_id, signal, number, due_at FROM orchestrator.waits WHERE state <> 'over' AND due_at <= $1"
             " ORDER BY due_at LIMIT 100",
             now,
         )
         return [Wait(**row) for row in rows]
 
-    async def count_idle(self, now: datetime) -> int:
+    async def count_runnable(self, now: datetime) -> int:
         count: int = await self._database.value(
-            "SELECT (SELECT count(*) FROM orchestrator.waits WHERE state = 'waiting' AND due_at > $1)"
-            " + (SELECT count(*) FROM orchestrator.parked WHERE NOT retry_requested) AS idle",
+            f"SELECT count(*) FROM {SCHEMA}.workflow_status w WHERE w.name = $1 AND w.status IN ('PENDING', 'ENQUEUED')"
+            " AND NOT EXISTS (SELECT FROM orchestrator.waits a"
+            "   WHERE a.saga_id = w.workflow_uuid AND a.state = 'waiting' AND a.due_at > $2)"
+            " AND NOT EXISTS (SELECT FROM orchestrator.parked p WHERE p.saga_id = w.workflow_uuid AND NOT p.retry_requested)",
+            WORKFLOW,
             now,
         )
         return count

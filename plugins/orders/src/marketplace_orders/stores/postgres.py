@@ -38,7 +38,7 @@ WITH given AS (SELECT $2::text::jsonb AS d), saved AS (
 )
 UPDATE orders.packages o SET status = p->>'status', updated_at = (p->>'updated_at')::timestamptz
 FROM given, jsonb_array_elements(d->'packages') AS p
-WHERE o.id = p->>'id' AND o.updated_at <> (p->>'updated_at')::timestamptz
+WHERE o.id = p->>'id' AND (o.status, o.updated_at) <> (p->>'status', (p->>'updated_at')::timestamptz)
 """
 
 _BY_PACKAGE = (

@@ -36,6 +36,7 @@ CREATE TABLE catalog.products (
   UNIQUE (seller_id, import_key));
 CREATE INDEX products_newest ON catalog.products (created_at, id) WHERE status = 'published';
 CREATE INDEX products_price ON catalog.products (price, id) WHERE status = 'published';
+CREATE INDEX products_rating ON catalog.products (coalesce(rating_average, 0), id) WHERE status = 'published';
 CREATE INDEX products_category ON catalog.products (category_id, created_at, id) WHERE status = 'published';
 CREATE INDEX products_seller ON catalog.products (seller_id, created_at, id);
 
@@ -50,6 +51,7 @@ CREATE TABLE catalog.variants (
   sku text NOT NULL,
   title text NOT NULL,
   options jsonb NOT NULL,
+  options_key text NOT NULL GENERATED ALWAYS AS (md5(options::text)) STORED, -- options may be longer than an index takes
   position int NOT NULL,
   price bigint CHECK (price > 0),
   compare_at bigint,
@@ -59,7 +61,7 @@ CREATE TABLE catalog.variants (
   allocated bigint NOT NULL DEFAULT 0 CHECK (allocated >= 0),
   CONSTRAINT variants_stock CHECK (on_hand - reserved - allocated >= 0),
   CONSTRAINT variants_sku UNIQUE (seller_id, sku),
-  CONSTRAINT variants_options UNIQUE (product_id, options) DEFERRABLE INITIALLY IMMEDIATE)
+  CONSTRAINT variants_options UNIQUE (product_id, options_key) DEFERRABLE INITIALLY IMMEDIATE)
   WITH (fillfactor = 80);
 CREATE INDEX variants_product ON catalog.variants (product_id, position);
 

@@ -5,6 +5,7 @@ CREATE TABLE orchestrator.sagas (
   key text NOT NULL,
   started_at timestamptz NOT NULL);
 CREATE INDEX sagas_started ON orchestrator.sagas (started_at, id);
+CREATE INDEX sagas_key ON orchestrator.sagas (key);
 
 CREATE TABLE orchestrator.waits (
   saga_id text NOT NULL,
@@ -13,7 +14,7 @@ CREATE TABLE orchestrator.waits (
   due_at timestamptz NOT NULL,
   state text NOT NULL CHECK (state IN ('waiting', 'signalled', 'over')),
   PRIMARY KEY (saga_id, signal, number));
-CREATE INDEX waits_due ON orchestrator.waits (due_at) WHERE state = 'waiting';
+CREATE INDEX waits_due ON orchestrator.waits (due_at) WHERE state <> 'over';
 
 CREATE TABLE orchestrator.parked (
   saga_id text PRIMARY KEY,
