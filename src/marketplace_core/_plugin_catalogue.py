@@ -44,7 +44,12 @@ def _item(registry: Registry, name: str, declared: Mapping[str, Declared]) -> di
     problems = [f"{p.cause}; {p.remedy}" for p in registry.problems if p.plugin == name]
     item: dict[str, Any] = {"name": name, "version": info.version if info else "", "provides": info.provides if info else None}
     if info is not None:
-        item |= {"requires": list(info.requires), "stores": list(info.stores), "hooks": registry.implements(name)}
+        item |= {
+            "requires": list(info.requires),
+            "uses": list(info.uses),
+            "stores": list(info.stores),
+            "hooks": registry.implements(name),
+        }
     if own is not None:
         item |= {
             "extensions": list(own.extensions),

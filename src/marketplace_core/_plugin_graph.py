@@ -50,7 +50,7 @@ def _edges(made: Loaded) -> Iterator[str]:
             if any(route.audience in gateway.audiences for route in declared.routes):
                 yield f"{_node('gateway', gateway.name)} --> {_node('plugin', name)}"
     for name, info in made.registry.infos.items():
-        for capability in sorted(set(info.requires) & providers.keys()):
+        for capability in sorted({*info.requires, *info.uses} & providers.keys()):
             yield f"{_node('plugin', name)} --> {_node('plugin', providers[capability])}"
     for name, declared in made.declared.items():
         yield from _dotted(made, name, declared, providers)

@@ -32,6 +32,7 @@ def info() -> PluginInfo:
         version="0.1.0.dev0",
         provides="orders",
         requires=("catalog", "orchestrator"),
+        uses=("users", "sellers", "cart", "payments", "logistics"),
         stores=("postgres",),
     )
 
