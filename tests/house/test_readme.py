@@ -21,6 +21,8 @@ secret = "file:{folder}/secret"
 main = "postgres://localhost/readme"
 lasting = "redis://localhost:6379/0"
 cache = {{ url = "redis://localhost:6379/1", role = "cache" }}
+[services.market]
+plugins = ["hello"]
 [plugins.hello]
 greeting = "Good day"
 """

@@ -52,10 +52,13 @@ async def test_two_sellers_from_cart_to_completed(shop: Shop) -> None:
     assert sorted(kind for kind, _ in ledger) == ["authorize", "capture", "capture"]
     assert sum(amount for kind, amount in ledger if kind == "capture") == total
 
-    await shop.market.clock.advance(15 * 86400)
+    await shop.admin.post("/clock", {"advance": 15 * 86400})
+    for person, email in ((buyer, "bea"), (kettle, "kettle"), (lamp, "lamp")):  # access tokens live for ten minutes
+        await person.log_in(f"{email}@example.org")
     await buyer.until(f"/orders/{order['id']}", lambda one: one["status"] == "completed")
     await shop.market.settle()
-    earned = sum(row["available"]["amount"] for s in (kettle, lamp) for row in (await s.get("/balance"))["items"])
+    balances = [row for seller in (kettle, lamp) for row in (await seller.get("/balance"))["items"]]
+    earned = sum(row["available"]["amount"] for row in balances)
     assert 0 < earned < total
 
 
@@ -83,6 +86,7 @@ async def test_three_d_secure(shop: Shop, outcome: Literal["succeed", "fail", "e
     assert waiting["status"] == "pending" and waiting["payment"]["status"] == "requires_action"
     if outcome == "expire":
         await shop.admin.post("/clock", {"advance": 16 * 60})
+        await buyer.log_in("bea@example.org")
     else:
         await shop.payments.challenge(waiting["payment"]["action"]["url"].rsplit("/", 1)[-1], outcome)
     order = await shop.ended(buyer, placed["id"])
@@ -168,3 +172,17 @@ async def test_a_cart_follows_its_guest_into_the_account(shop: Shop) -> None:
     assert [item["quantity"] for item in (await guest.get("/cart"))["items"]] == [3]
     dead = await shop.make("buyer").get("/cart", X_Cart_Token=token)
     assert dead["items"] == [] and dead["token"] not in {None, token}
+
+@pytest.mark.behaviour("orchestrator-1")
+async def test_a_worker_stops_while_a_saga_waits_and_the_next_one_goes_on(shop: Shop) -> None:
+    pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495)
+    buyer = await shop.buyer()
+    placed = await shop.order(buyer, [(pot, 1)], card="tok_3ds")
+    path = f"/orders/{placed['id']}"
+    waiting = await buyer.until(path, lambda one: one["payment"] is not None and one["payment"]["action"] is not None)
+    await shop.market.settle()
+    async with asyncio.timeout(5):
+        await shop.market.stop_worker()
+    await shop.payments.challenge(waiting["payment"]["action"]["url"].rsplit("/", 1)[-1], "succeed")
+    shop.market.start_worker()
+    assert (await shop.ended(buyer, placed["id"]))["status"] == "confirmed"

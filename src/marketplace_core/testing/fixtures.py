@@ -131,21 +131,21 @@ async def movable_clock(redis_lasting: Redis) -> AsyncIterator[RedisClock]:
     await asyncio.gather(following, return_exceptions=True)
 
 
-@pytest_asyncio.fixture
-async def carriers_simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+@pytest.fixture
+def carriers_simulator(tmp_path: Path) -> Iterator[Simulator]:
     """A carrier; the test starts it: see :mod:`marketplace_core.testing.simulators`."""
     from marketplace_core.testing.simulators import Simulator  # noqa: PLC0415
 
     simulator = Simulator("carriers", tmp_path)
     yield simulator
-    await simulator.stop()
+    simulator.end()  # in no thread: an engine that has ended took the loop's executor with it
 
 
-@pytest_asyncio.fixture
-async def payments_simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+@pytest.fixture
+def payments_simulator(tmp_path: Path) -> Iterator[Simulator]:
     """A payment gateway; the test starts it: see :mod:`marketplace_core.testing.simulators`."""
     from marketplace_core.testing.simulators import Simulator  # noqa: PLC0415
 
     simulator = Simulator("payments", tmp_path)
     yield simulator
-    await simulator.stop()
+    simulator.end()  # in no thread: an engine that has ended took the loop's executor with it
