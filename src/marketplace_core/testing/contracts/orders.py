@@ -39,12 +39,14 @@ ADDRESS = Address(name="Ada Buyer", line1="1 Test Street", city="Berlin", postal
 PRICE = 1005
 
 
-async def list_variants(catalog: Catalog, seller: SellerRef, count: int, *, stock: int = 20, price: int = PRICE) -> list[str]:
+async def list_variants(
+    catalog: Catalog, seller: SellerRef, count: int, *, stock: int = 20, price: int = PRICE, currency: str = "EUR"
+) -> list[str]:
     """The ids of so many variants of a new published product."""
     await catalog.set_seller(seller, True, 1)
     name = new_id()[-8:]
     variants = tuple(
-        VariantDraft(sku=f"{name}-{n}", price=MoneyInput(price, "EUR"), stock=stock, options={"size": str(n)})
+        VariantDraft(sku=f"{name}-{n}", price=MoneyInput(price, currency), stock=stock, options={"size": str(n)})
         for n in range(count)
     )
     product = await catalog.create_product(seller.id, ProductDraft(title="Tea pot", variants=variants))

@@ -1,0 +1,1 @@
+"""The carriers_simulator plugin: speaks to the simulated carrier."""

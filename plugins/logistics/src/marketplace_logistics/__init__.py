@@ -1,0 +1,1 @@
+"""The logistics plugin: rates, shipments, labels and tracking."""

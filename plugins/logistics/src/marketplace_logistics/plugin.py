@@ -1,0 +1,64 @@
+"""The logistics plugin's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from marketplace_core.capabilities.logistics import Logistics
+from marketplace_core.capabilities.orders import Orders
+from marketplace_core.context import PluginContext
+from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
+from marketplace_core.http.routing import Router
+from marketplace_logistics import router, worker
+from marketplace_logistics.carriers import Carriers
+from marketplace_logistics.config import LogisticsConfig
+from marketplace_logistics.labels import Labels
+from marketplace_logistics.service import LogisticsService
+from marketplace_logistics.stores.postgres import PostgresLogisticsStore
+
+STORES = {"postgres": lambda context: PostgresLogisticsStore(context.database)}
+
+
+@hookimpl
+def info() -> PluginInfo:
+    return PluginInfo(name="logistics", version="0.1.0.dev0", provides="logistics", stores=("postgres",))
+
+
+@hookimpl
+def settings() -> type[LogisticsConfig]:
+    return LogisticsConfig
+
+
+@hookimpl
+def migrations() -> Sequence[Migration]:
+    return migrations_of(__package__)
+
+
+@hookimpl
+def provide_logistics(context: PluginContext) -> Logistics:
+    return LogisticsService(
+        context.units,
+        context.store(STORES),
+        Carriers(lambda: context.extensions),
+        Labels(context.blobs, context.key("logistics.labels")),
+        lambda: context.optional_port(Orders),
+        context.clock,
+        context.config(LogisticsConfig),
+        context.currency,
+    )
+
+
+@hookimpl
+def routers(context: PluginContext) -> Sequence[Router]:
+    return router.routers(context.port(Logistics))
+
+
+@hookimpl
+def subscriptions() -> Sequence[Callable[..., Any]]:
+    return worker.SUBSCRIPTIONS
+
+
+@hookimpl
+def schedules() -> Sequence[Schedule]:
+    return worker.SCHEDULES

@@ -1,0 +1,226 @@
+"""Use cases of payments. What asks a gateway stands in :mod:`charges` and :mod:`operations`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from marketplace_core.capabilities.orders import ItemsCancelled, OrderCompleted, PackageShipped, PaymentView
+from marketplace_core.capabilities.payments import (
+    AdminPayment,
+    Authorize,
+    Balances,
+    GatewayEvent,
+    GatewayPayment,
+    OperationRequested,
+    PaymentCaptured,
+    PaymentMethods,
+    Payments,
+    RawWebhook,
+    WebhookAnswer,
+    WebhookReceived,
+)
+from marketplace_core.errors import Conflict, NotFound, Refused, Unavailable
+from marketplace_core.ports import UnitOfWork, Units, command, handler, handler_after
+from marketplace_core.values import Clock, Money
+from marketplace_payments import ledger, views
+from marketplace_payments.charges import Charges
+from marketplace_payments.config import PaymentsConfig
+from marketplace_payments.domain import Payment, Sale, left_to_capture, new_operation, wrong_amount
+from marketplace_payments.gateways import Gateways
+from marketplace_payments.operations import Operations
+from marketplace_payments.store import LedgerStore, PaymentStore, StoredSale, StoredWebhook
+
+__all__ = ["PaymentService"]
+
+log = structlog.get_logger("marketplace.payments")
+
+POLL_BATCH = 200
+POLL_AT_ONCE = 8
+
+_Look = tuple[StoredWebhook, GatewayPayment | None, str | None]
+
+
+class PaymentService(Payments):
+    def __init__(
+        self,
+        units: Units,
+        store: PaymentStore,
+        ledger_store: LedgerStore,
+        gateways: Gateways,
+        clock: Clock,
+        config: PaymentsConfig,
+    ) -> None:
+        self.units = units
+        self._store = store
+        self._ledger = ledger_store
+        self._gateways = gateways
+        self._clock = clock
+        self._config = config
+        self._charges = Charges(units, store, gateways, config)
+        self._operations = Operations(units, store, gateways, self._charges)
+
+    # ── for the checkout ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def authorize(self, request: Authorize) -> PaymentView:
+        return _outcome(await self._charges.authorize(request))
+
+    async def void(self, order_id: str) -> None:
+        await self._operations.release(order_id, give_up=True)
+
+    async def expire_action(self, order_id: str) -> PaymentView:
+        return _outcome(await self._operations.expire(order_id))
+
+    async def poll_pending(self) -> None:
+        """A schedule: what no webhook and no checkout has told us, we ask."""
+        await self._gateways.all()
+        while due := await self._store.due(self._clock.now(), POLL_BATCH):
+            for begin in range(0, len(due), POLL_AT_ONCE):
+                asked = (self._charges.ask(payment) for payment in due[begin : begin + POLL_AT_ONCE])
+                for result in await asyncio.gather(*asked, return_exceptions=True):
+                    if isinstance(result, Unavailable):
+                        log.warning("payments.gateway_waiting", cause=result.detail)
+                        return
+                    if isinstance(result, BaseException):
+                        raise result
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_methods(self) -> PaymentMethods:
+        return await self._gateways.methods()
+
+    async def get_payment(self, payment_id: str) -> AdminPayment:
+        payment = await self._store.get(payment_id)
+        if payment is None:
+            raise NotFound("There is no such payment.")
+        return views.admin_payment(payment, await self._store.operations(payment.id))
+
+    async def get_balances(self, seller_id: str) -> Balances:
+        return views.balances(seller_id, await self._ledger.balances(views.seller_accounts(seller_id)))
+
+    # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def receive_webhook(self, webhook: RawWebhook) -> WebhookAnswer:
+        gateway = (await self._gateways.all()).get(webhook.source)
+        if gateway is None:
+            raise NotFound("There is no such payment gateway.")
+        event = gateway.read_webhook(webhook.headers, webhook.body, self._clock.now())
+        known = event.payment_id is not None and event.step is not None
+        if known and event.payment_id is not None:
+            known = await self._store.find_order(webhook.source, event.payment_id, event.reference) is not None
+        return await self._store_webhook(webhook.source, event, webhook.body.decode(errors="replace"), known)
+
+    @command
+    async def _store_webhook(self, uow: UnitOfWork, gateway: str, event: GatewayEvent, body: str, known: bool) -> WebhookAnswer:
+        webhook = StoredWebhook(gateway, event.id, event, body, "received" if known else "ignored", uow.now)
+        if not known:
+            webhook.note = "unknown type" if event.step is None else "unknown payment"
+        if not await self._store.add_webhook(uow, webhook):
+            return WebhookAnswer("duplicate")
+        if not known or event.payment_id is None:
+            return WebhookAnswer("ignored")
+        uow.emit(WebhookReceived(payment_id=event.payment_id, gateway=gateway, webhook_id=event.id))
+        return WebhookAnswer("accepted")
+
+    async def _look(self, event: WebhookReceived) -> _Look | None:
+        """The webhook, the payment as the gateway has it now, and whose it is."""
+        webhook = await self._store.get_webhook(event.gateway, event.webhook_id)
+        if webhook is None or webhook.state != "received":
+            return None
+        gateway = await self._gateways.get(event.gateway)
+        found = await gateway.get(event.payment_id)
+        order_id = await self._store.find_order(event.gateway, event.payment_id, webhook.event.reference)
+        return webhook, found, order_id
+
+    @handler_after(_look, WebhookReceived)
+    async def on_webhook_received(self, uow: UnitOfWork, look: _Look | None, event: WebhookReceived) -> None:
+        """A webhook says that something happened; what holds is what the gateway says when it is asked."""
+        if look is None:
+            return
+        webhook, found, order_id = look
+        payment = None if order_id is None else await self._store.lock(uow, order_id)
+        if payment is None or found is None:
+            await self._store.close_webhook(uow, webhook.gateway, webhook.id, "ignored", "unknown payment")
+            return
+        operations = await self._store.operations(payment.id, uow)
+        wrong = wrong_amount(payment, operations, webhook.event.step or "", webhook.event.amount)
+        if wrong is not None:
+            log.error("payments.webhook_flagged", gateway=webhook.gateway, webhook_id=webhook.id, cause=wrong)
+            await self._store.close_webhook(uow, webhook.gateway, webhook.id, "flagged", wrong)
+            return
+        await self._charges.take(uow, payment, found)
+        await self._store.close_webhook(uow, webhook.gateway, webhook.id, "applied", None)
+
+    # ── capturing ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @handler(PackageShipped)
+    async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
+        payment = await self._store.lock(uow, event.order_id)
+        if payment is None:
+            return
+        if event.amount.amount > 0:
+            operation = new_operation(payment, "capture", event.amount, event.shipment_id, uow.now)
+            operation.sale = Sale(event.package_id, event.seller_id, event.commission, event.shipping, event.tax)
+            left = left_to_capture(payment, await self._store.operations(payment.id, uow))
+            if event.amount.currency != payment.amount.currency or event.amount.amount > left:
+                operation.status, operation.failure = "failed", "payments.exceeds_authorized"
+                log.error("payments.capture_exceeds", order_id=event.order_id, shipment_id=event.shipment_id, left=left)
+            await self._charges.request(uow, operation)
+        if not event.remaining.amount:
+            await self._operations.request_rest(uow, payment)
+
+    @handler(ItemsCancelled)
+    async def on_items_cancelled(self, uow: UnitOfWork, event: ItemsCancelled) -> None:
+        payment = await self._store.lock(uow, event.order_id)
+        if payment is not None and not event.remaining.amount:
+            await self._operations.request_rest(uow, payment)
+
+    async def _perform(self, event: OperationRequested) -> GatewayPayment | None:
+        return await self._operations.perform(event.operation_id)
+
+    @handler_after(_perform, OperationRequested)
+    async def on_operation_requested(self, uow: UnitOfWork, found: GatewayPayment | None, event: OperationRequested) -> None:
+        if found is not None:
+            await self._operations.finish(uow, event.order_id, event.operation_id, found)
+
+    # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @handler(PaymentCaptured)
+    async def on_payment_captured(self, uow: UnitOfWork, event: PaymentCaptured) -> None:
+        completed = await self._ledger.lock_order(uow, event.order_id, completed=False)
+        entries = ledger.sale(
+            (event.operation_id, event.order_id, event.package_id, event.seller_id),
+            event.amount,
+            event.commission,
+            event.shipping,
+            event.tax,
+            shipping_to=self._config.shipping_to,
+            tax_to=self._config.tax_to,
+        )
+        if not await self._ledger.post(uow, entries):
+            return
+        net = Money(entries.total(ledger.account(event.seller_id, "pending")), event.amount.currency)
+        sale = StoredSale(event.operation_id, event.order_id, event.package_id, event.seller_id, net, released=completed)
+        await self._ledger.add_sale(uow, sale)
+        if completed:
+            await self._release(uow, sale)
+
+    @handler(OrderCompleted)
+    async def on_order_completed(self, uow: UnitOfWork, event: OrderCompleted) -> None:
+        """What was sold can be paid out; what is captured only now will be at once."""
+        await self._ledger.lock_order(uow, event.order_id, completed=True)
+        for sale in await self._ledger.release_sales(uow, event.order_id):
+            await self._release(uow, sale)
+
+    async def _release(self, uow: UnitOfWork, sale: StoredSale) -> None:
+        await self._ledger.post(uow, ledger.release(sale.set_id, sale.order_id, sale.package_id, sale.seller_id, sale.amount))
+
+
+def _outcome(payment: Payment) -> PaymentView:
+    """What a payment is to the checkout."""
+    if payment.status == "failed":
+        raise Refused(payment.failure or "payments.declined", "The payment failed.")
+    if payment.unwanted or payment.status == "voided":
+        raise Conflict("payments.wrong_state", "The payment was given up.")
+    return views.payment(payment)

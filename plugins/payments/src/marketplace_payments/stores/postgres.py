@@ -1,0 +1,204 @@
+"""Payments in PostgreSQL: a document per payment, its operations, and webhooks as they came."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from marketplace_core.adapters.postgres import Database, Row, json_text
+from marketplace_core.capabilities.payments import GatewayEvent
+from marketplace_core.ports import UnitOfWork
+from marketplace_core.values import Money
+from marketplace_payments.domain import WAITING, Operation, Payment, Sale
+from marketplace_payments.store import PaymentStore, StoredWebhook, WebhookState
+
+__all__ = ["PostgresPaymentStore"]
+
+_INSERT = """
+INSERT INTO payments.payments (id, order_id, gateway, status, document, ask_at, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $7) ON CONFLICT (order_id) DO NOTHING RETURNING id
+"""
+
+_ADD_OPERATION = """
+INSERT INTO payments.operations
+  (id, payment_id, order_id, kind, amount, currency, key, status, gateway_id, attempts, failure, sale, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::int, $11, $12::text::jsonb, $13) ON CONFLICT (key) DO NOTHING RETURNING id
+"""
+
+_OPERATION = (
+    "o.id, o.payment_id, o.order_id, o.kind, o.amount, o.currency, o.key, o.status, o.gateway_id, o.attempts, o.failure,"
+    " o.sale::text AS sale, o.at"
+)
+
+_FIND_ORDER = """
+SELECT order_id FROM payments.payments WHERE gateway = $1 AND gateway_id = $2
+UNION ALL
+SELECT order_id FROM payments.payments WHERE order_id = $3::text AND gateway = $1 AND gateway_id IS NULL
+LIMIT 1
+"""
+
+
+class PostgresPaymentStore(PaymentStore):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, uow: UnitOfWork, payment: Payment, operation: Operation | None) -> bool:
+        known = await self._database.on(uow).value(
+            _INSERT,
+            payment.id,
+            payment.order_id,
+            payment.gateway,
+            payment.status,
+            json_text(payment),
+            payment.updated_at if payment.status in WAITING else None,
+            payment.created_at,
+        )
+        if known is not None and operation is not None:
+            await self.add_operation(uow, operation)
+        return known is not None
+
+    async def lock(self, uow: UnitOfWork, order_id: str) -> Payment | None:
+        return _payment(
+            await self._database.on(uow).value(
+                "SELECT document::text FROM payments.payments WHERE order_id = $1 FOR UPDATE", order_id
+            )
+        )
+
+    async def save(self, uow: UnitOfWork, payment: Payment, ask_at: datetime | None) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE payments.payments SET gateway_id = $2, status = $3, document = $4::text::jsonb, ask_at = $5,"
+            " updated_at = $6 WHERE id = $1",
+            payment.id,
+            payment.gateway_id,
+            payment.status,
+            json_text(payment),
+            ask_at,
+            payment.updated_at,
+        )
+
+    async def get(self, payment_or_order_id: str) -> Payment | None:
+        return _payment(
+            await self._database.value(
+                "SELECT document::text FROM payments.payments WHERE id = $1 OR order_id = $1", payment_or_order_id
+            )
+        )
+
+    async def due(self, now: datetime, limit: int) -> list[Payment]:
+        rows = await self._database.fetch(
+            "SELECT document::text AS document FROM payments.payments WHERE ask_at <= $1 ORDER BY ask_at LIMIT $2::int",
+            now,
+            limit,
+        )
+        return [msgspec.json.decode(row["document"], type=Payment) for row in rows]
+
+    async def find_order(self, gateway: str, gateway_id: str, reference: str | None) -> str | None:
+        found: str | None = await self._database.value(_FIND_ORDER, gateway, gateway_id, reference)
+        return found
+
+    # ── operations ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_operation(self, uow: UnitOfWork, operation: Operation) -> bool:
+        made = await self._database.on(uow).value(
+            _ADD_OPERATION,
+            operation.id,
+            operation.payment_id,
+            operation.order_id,
+            operation.kind,
+            operation.amount.amount,
+            operation.amount.currency,
+            operation.key,
+            operation.status,
+            operation.gateway_id,
+            operation.attempts,
+            operation.failure,
+            None if operation.sale is None else json_text(operation.sale),
+            operation.at,
+        )
+        return made is not None
+
+    async def save_operation(self, uow: UnitOfWork, operation: Operation) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE payments.operations SET status = $2, gateway_id = $3, attempts = $4::int, failure = $5 WHERE id = $1",
+            operation.id,
+            operation.status,
+            operation.gateway_id,
+            operation.attempts,
+            operation.failure,
+        )
+
+    async def operations(self, payment_id: str, uow: UnitOfWork | None = None) -> list[Operation]:
+        source = self._database if uow is None else self._database.on(uow)
+        rows = await source.fetch(
+            f"SELECT {_OPERATION} FROM payments.operations o WHERE o.payment_id = $1 ORDER BY o.id", payment_id
+        )
+        return [_operation(row) for row in rows]
+
+    async def get_operation(self, operation_id: str) -> tuple[Operation, Payment] | None:
+        row = await self._database.row(
+            f"SELECT {_OPERATION}, p.document::text AS document FROM payments.operations o"
+            " JOIN payments.payments p ON p.id = o.payment_id WHERE o.id = $1",
+            operation_id,
+        )
+        return None if row is None else (_operation(row), msgspec.json.decode(row["document"], type=Payment))
+
+    # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_webhook(self, uow: UnitOfWork, webhook: StoredWebhook) -> bool:
+        made = await self._database.on(uow).value(
+            "INSERT INTO payments.webhooks (gateway, id, payment_id, event, body, state, note, at)"
+            " VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8) ON CONFLICT (gateway, id) DO NOTHING RETURNING id",
+            webhook.gateway,
+            webhook.id,
+            webhook.event.payment_id,
+            json_text(webhook.event),
+            webhook.body,
+            webhook.state,
+            webhook.note,
+            webhook.at,
+        )
+        return made is not None
+
+    async def get_webhook(self, gateway: str, webhook_id: str) -> StoredWebhook | None:
+        row = await self._database.row(
+            "SELECT gateway, id, event::text AS event, body, state, at, note FROM payments.webhooks"
+            " WHERE gateway = $1 AND id = $2",
+            gateway,
+            webhook_id,
+        )
+        if row is None:
+            return None
+        return StoredWebhook(**{**row, "event": msgspec.json.decode(row["event"], type=GatewayEvent)})
+
+    async def close_webhook(
+        self, uow: UnitOfWork, gateway: str, webhook_id: str, state: WebhookState, note: str | None
+    ) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE payments.webhooks SET state = $3, note = $4 WHERE gateway = $1 AND id = $2",
+            gateway,
+            webhook_id,
+            state,
+            note,
+        )
+
+
+def _payment(text: Any) -> Payment | None:
+    return None if text is None else msgspec.json.decode(text, type=Payment)
+
+
+def _operation(row: Row) -> Operation:
+    return Operation(
+        id=row["id"],
+        payment_id=row["payment_id"],
+        order_id=row["order_id"],
+        kind=row["kind"],
+        amount=Money(row["amount"], row["currency"]),
+        key=row["key"],
+        status=row["status"],
+        at=row["at"],
+        gateway_id=row["gateway_id"],
+        attempts=row["attempts"],
+        failure=row["failure"],
+        sale=None if row["sale"] is None else msgspec.json.decode(row["sale"], type=Sale),
+    )

@@ -1,0 +1,1 @@
+"""The plugin that speaks to the simulated payment gateway."""
