@@ -40,6 +40,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     in (``postgres``, ``redis``, …), the first being the default; ``needs`` are further resources by role, as
     ``{"cache": "redis"}``. ``core`` is the range of core versions it works with. ``before`` and ``after`` order it among the
     plugins of a deployment. ``exclusive``: its worker runs in one process at a time, by a lease on its store, and others stand by.
+    ``development``: a production deployment refuses it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     exclusive: bool = False
+    development: bool = False
 
 
 class Migration(Struct, frozen=True):

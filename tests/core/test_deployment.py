@@ -427,3 +427,12 @@ def test_one_line_per_missing_capability_whoever_needs_it(write: Callable[..., P
     (problem,) = caught.value.problems
     assert problem.key == "plugins.auth"
     assert problem.cause == "no plugin provides 'catalog', which 'auth', 'orders' need"
+
+
+def test_a_production_deployment_refuses_what_is_for_development(write: Callable[..., Path]) -> None:
+    found = {**INSTALLED, "coupons": plugin("coupons", development=True)}
+    assert loaded(write(), found) is not None
+    with pytest.raises(DeploymentErrors) as caught:
+        loaded(write(GOOD, ('profile = "test"', 'profile = "production"')), found)
+    told = {problem.key: problem.remedy for problem in caught.value.problems}
+    assert told["plugins.coupons"] == "take it out, or set deployment.profile to test"

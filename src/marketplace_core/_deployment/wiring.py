@@ -69,6 +69,9 @@ def wire(
     wiring = _Wiring(deployment, infos, named - infos.keys(), problems)
     for name, info in infos.items():
         _core_version(name, info, version, problems)
+        if info.development and deployment.profile == "production":
+            remedy = "take it out, or set deployment.profile to test"
+            problems.add(f"plugins.{name}", "it is for development and tests, and this is a production deployment", remedy)
     _order(infos, problems)
     _providers(wiring)
     _requirements(wiring)
