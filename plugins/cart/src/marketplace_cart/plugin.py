@@ -1,0 +1,43 @@
+"""The cart plugin's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from marketplace_cart import router
+from marketplace_cart.config import CartConfig
+from marketplace_cart.service import CartService
+from marketplace_cart.stores.redis import RedisCartStore
+from marketplace_core.capabilities.cart import Cart
+from marketplace_core.capabilities.catalog import Catalog
+from marketplace_core.context import PluginContext
+from marketplace_core.hookspecs import PluginInfo, hookimpl
+from marketplace_core.http.routing import Router
+
+STORES = {"redis": lambda context: RedisCartStore(context.redis(), context.config(CartConfig))}
+
+
+@hookimpl
+def info() -> PluginInfo:
+    return PluginInfo(name="cart", version="0.1.0.dev0", provides="cart", requires=("catalog",), stores=("redis",))
+
+
+@hookimpl
+def settings() -> type[CartConfig]:
+    return CartConfig
+
+
+@hookimpl
+def provide_cart(context: PluginContext) -> Cart:
+    return CartService(
+        context.store(STORES),
+        context.port(Catalog),
+        context.config(CartConfig),
+        currency=context.currency,
+        token_key=context.key("cart.token"),
+    )
+
+
+@hookimpl
+def routers(context: PluginContext) -> Sequence[Router]:
+    return router.routers(context.port(Cart))

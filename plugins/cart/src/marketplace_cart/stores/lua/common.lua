@@ -1,0 +1,61 @@
+-- A cart is the hash cart:{id}. It has a field per variant, "<quantity> <sequence> <snapshot>", and two more: @currency, and
+-- @version, which counts changes and numbers new lines. It is there while it has lines.
+-- cart:moved:{id} names the account whose cart took a guest's. cart:claim:{key} and cart:bought:{order} are what was done.
+-- Names are made here of ids, so all of them have to be on one server.
+local META = 2
+
+local function name(id)
+  return 'cart:' .. id
+end
+
+-- The id that counts: a guest's cart that was moved is dead, and `fresh` stands in for it.
+local function place(id, fresh)
+  if fresh ~= '' and redis.call('EXISTS', 'cart:moved:' .. id) == 1 then
+    return fresh
+  end
+  return id
+end
+
+local function parse(raw)
+  local quantity, sequence, at = string.match(raw, '^(%d+) (%d+) ()')
+  return tonumber(quantity), tonumber(sequence), string.sub(raw, at)
+end
+
+local function line(cart, variant)
+  local raw = string.sub(variant, 1, 1) ~= '@' and redis.call('HGET', cart, variant)
+  if raw then
+    return parse(raw)
+  end
+end
+
+local function put(cart, variant, quantity, sequence, snapshot)
+  redis.call('HSET', cart, variant, string.format('%d %d ', quantity, sequence) .. snapshot)
+end
+
+local function take(cart, variant)
+  redis.call('HDEL', cart, variant)
+  if redis.call('HLEN', cart) <= META then
+    redis.call('DEL', cart)
+  end
+end
+
+local function lines(cart)
+  return redis.call('HLEN', cart) - META
+end
+
+-- variant, snapshot, variant, snapshot … from ARGV[first] on
+local function remember(cart, first)
+  for i = first, #ARGV, 2 do
+    local quantity, sequence = line(cart, ARGV[i])
+    if quantity then
+      put(cart, ARGV[i], quantity, sequence, ARGV[i + 1])
+    end
+  end
+end
+
+-- Not at each use: a read that writes has to wait for the disk.
+local function live(cart, life)
+  if redis.call('TTL', cart) * 10 < life * 9 then
+    redis.call('EXPIRE', cart, life)
+  end
+end

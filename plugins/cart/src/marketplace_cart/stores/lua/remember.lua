@@ -1,0 +1,1 @@
+remember(name(ARGV[1]), 2)
