@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from msgspec import Struct
 from redis.asyncio import Redis
 
@@ -29,6 +30,8 @@ from marketplace_core.sagas import Saga
 from marketplace_core.values import Audience, Clock
 
 __all__ = ["Assembly", "Process"]
+
+log = structlog.get_logger("marketplace.hooks")
 
 P = TypeVar("P")
 
@@ -56,6 +59,8 @@ class Assembly:
 
     def hook(self, plugin: str, name: str, **arguments: Any) -> Any:
         """What one plugin says to a composing hook, or None."""
+        if self.deployment.trace_hooks:
+            log.info("hook", plugin=plugin, hook=name)
         return self.registry.call(plugin, name, **arguments)
 
     @cached_property
@@ -232,7 +237,7 @@ class Process:
                 self._services[plugin] = made
             for hook, function in check_extensions(plugin, made).items():
                 implementations.setdefault(hook, []).append((plugin, function))
-        return Extensions(implementations, self.deployment.hook_seconds)
+        return Extensions(implementations, self.deployment.hook_seconds, trace=self.deployment.trace_hooks)
 
     def routers(self, audiences: Sequence[Audience]) -> list[Router]:
         found = []

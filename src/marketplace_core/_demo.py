@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -46,12 +48,12 @@ async def load(
     loaded = data / "demo" / "loaded"
     if not loaded.exists():
         async with opened(deployment, data) as process:
-            await _load(process, accounts, progress)
+            await _load(process, data / "demo", accounts, progress)
         loaded.touch()
     return accounts
 
 
-async def _load(process: Process, accounts: dict[str, Account], progress: Callable[[int, int], None]) -> None:
+async def _load(process: Process, folder: Path, accounts: dict[str, Account], progress: Callable[[int, int], None]) -> None:
     ids = {}
     with calls.scope(calls.Call(origin="import")):
         for name, account in accounts.items():
@@ -60,10 +62,11 @@ async def _load(process: Process, accounts: dict[str, Account], progress: Callab
                 Registration(email=account.email, password=account.password, name=person), roles
             )
             ids[name] = made.id
-    folder = next(path for path in _FOLDERS if path.is_dir())
-    _pictures(folder).draw_all(folder / "pictures")
+    source = next(path for path in _FOLDERS if path.is_dir())
+    products = shutil.copy(source / "products.jsonl", folder)  # the pictures are drawn beside it
+    await asyncio.to_thread(_pictures(source).draw_all, folder / "pictures")
     await import_products(
-        folder / "products.jsonl",
+        Path(products),
         process.port(Catalog),
         process.port(Sellers),
         process.blobs,

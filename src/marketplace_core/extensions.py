@@ -32,8 +32,14 @@ class ExtensionError(RuntimeError):
 class Extensions:
     """The extension hooks of one process, in the order in which the deployment lists the plugins."""
 
-    def __init__(self, implementations: Mapping[str, Sequence[tuple[str, Callable[..., Any]]]], limit: float) -> None:
-        """``implementations``: per hook, ``(plugin, function)`` in order; ``limit``: seconds each may take."""
+    def __init__(
+        self, implementations: Mapping[str, Sequence[tuple[str, Callable[..., Any]]]], limit: float, *, trace: bool = False
+    ) -> None:
+        """``implementations``: per hook, ``(plugin, function)`` in order; ``limit``: seconds each may take.
+
+        ``trace``: log every call.
+        """
+        self._trace = trace
         self._implementations = implementations
         self._limit = limit
 
@@ -55,11 +61,16 @@ class Extensions:
         answers = []
         for plugin, function in self._implementations.get(hook, ()):
             wanted = _accepted(function, arguments)
+            if self._trace:
+                log.info("hook", plugin=plugin, hook=hook)
+            # Not wait_for: on Python 3.11 it may swallow a cancellation.
+            limit = asyncio.timeout(self._limit)
             try:
-                answers.append((plugin, await asyncio.wait_for(function(**wanted), self._limit)))
-            except TimeoutError:
-                raise ExtensionError(plugin, hook, f"it took longer than {self._limit} s") from None
+                async with limit:
+                    answers.append((plugin, await function(**wanted)))
             except Exception as error:
+                if limit.expired():
+                    raise ExtensionError(plugin, hook, f"it took longer than {self._limit} s") from None
                 raise ExtensionError(plugin, hook, f"{type(error).__name__}: {error}") from error
         return answers
 

@@ -39,7 +39,8 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     calls, ``uses`` those that it calls where the deployment has them. ``stores`` are the kinds of store it can keep its truth
     in (``postgres``, ``redis``, …), the first being the default; ``needs`` are further resources by role, as
     ``{"cache": "redis"}``. ``core`` is the range of core versions it works with. ``before`` and ``after`` order it among the
-    plugins of a deployment. ``exclusive``: its worker runs in one process at a time, by a lease on its store, and others stand by.
+    plugins of a deployment. ``exclusive``: its worker runs in one process at a time, by a lease on its store, and others
+    stand by.
     ``development``: a production deployment refuses it.
     """
 

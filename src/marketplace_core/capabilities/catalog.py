@@ -394,7 +394,7 @@ class Catalog(ABC):
     async def reserve(self, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
         """Hold stock for an order: all lines or none; equal variants add up; the same ``key`` gives the same answer.
 
-        After a release of an unknown ``key`` nothing is held under it any more.
+        What was extended is told with its later end. After a release of an unknown ``key`` nothing is held under it.
 
         :raises Conflict: ``orders.out_of_stock`` with a problem per line (``/lines/<n>``) that cannot be had.
         """
