@@ -17,7 +17,7 @@ install: .venv/.installed
 # the index, where the name may be a stranger's.
 .venv/.installed: $(SOURCES)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dbos,testing,dev]' \
-		-e examples/simulators $(foreach plugin,$(wildcard plugins/*/pyproject.toml),-e $(dir $(plugin)))
+		-e examples/simulators $(foreach plugin,$(wildcard plugins/*/pyproject.toml),-e $(dir $(plugin))) >&2
 	@touch $@
