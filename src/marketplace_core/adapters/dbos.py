@@ -83,13 +83,17 @@ class DbosSagas:
         self._park = park
         self._workflow: Any = None
 
-    def launch(self) -> None:
+    async def launch(self) -> None:
         """Begin, on the running event loop; sagas that a dead process left are taken up again."""
+        # The engine builds indexes CONCURRENTLY, which waits for every transaction of the database to end: those of this
+        # process must be able to.
+        await asyncio.to_thread(DBOS.migrate, self._url, schema=SCHEMA)
         DBOS(
             config={
                 "name": "marketplace",
                 "system_database_url": self._url,
                 "dbos_system_schema": SCHEMA,
+                "run_migrations": False,
                 "application_version": VERSION,
                 "executor_id": EXECUTOR,
                 "sys_db_pool_size": 8,

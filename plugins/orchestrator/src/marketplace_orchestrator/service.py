@@ -58,7 +58,7 @@ class OrchestratorService(Orchestrator):
 
     async def run_engine(self) -> None:
         """A task: the engine, for as long as the worker lives; what a dead one left is taken up again."""
-        self._engine.launch()
+        await self._engine.launch()
         self._launched.set()
         try:
             while True:
@@ -82,14 +82,17 @@ class OrchestratorService(Orchestrator):
             await self._engine.signal(parked.saga_id, OPERATOR, "retry", key)
             await self._store.unpark(parked.saga_id, parked.step)
 
-    async def on_event(self, uow: UnitOfWork, event: Event) -> None:
+    async def ready(self, event: Event) -> None:
+        """Before a handler's transaction: there is an engine to tell it to."""
+        await self._launched.wait()
+
+    async def on_event(self, uow: UnitOfWork, _: None, event: Event) -> None:
         """A handler: begins the sagas that the event starts, and tells it to those that wait for it.
 
         The engine knows a saga's id and a signal's key, so that a repeat after a crash does nothing.
         """
         if calls.current().origin == IMPORT:
             return
-        await self._launched.wait()
         payload = msgspec.json.encode(event).decode()
         for saga in self._started_by.get(type(event), {}).values():
             id_ = await self._store.add_saga(uow, StartedSaga(event.key, saga.name, saga.version, event.key, uow.now))

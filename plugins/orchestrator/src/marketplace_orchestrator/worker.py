@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from marketplace_core.hookspecs import Task
-from marketplace_core.ports import handler
+from marketplace_core.ports import handler_after
 from marketplace_core.sagas import Saga
 from marketplace_orchestrator.service import OrchestratorService
 
@@ -18,4 +18,4 @@ TASKS = (Task("orchestrator.engine", OrchestratorService.run_engine),)
 def subscriptions(sagas: Sequence[Saga]) -> Sequence[Callable[..., Any]]:
     """One handler for every event that starts a saga of the deployment or that one waits for."""
     types = {type_.type: type_ for saga in sagas for type_ in (saga.start, *saga.signals)}
-    return (handler(*types.values())(OrchestratorService.on_event),) if types else ()
+    return (handler_after(OrchestratorService.ready, *types.values())(OrchestratorService.on_event),) if types else ()
