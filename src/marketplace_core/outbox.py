@@ -57,7 +57,7 @@ class Lanes(ABC):
 
     @abstractmethod
     async def mark(self, ids: Sequence[int]) -> None:
-        """These have arrived."""
+        """These have arrived: not pending any more while this session lives, and stored at the latest by an idle ``wait``."""
 
     @abstractmethod
     async def wait(self, seconds: float) -> None:

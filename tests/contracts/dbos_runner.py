@@ -125,7 +125,7 @@ class DbosRunner(SagaRunner):
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        self._engine.launch()
+        await self._engine.launch()
         ticking = asyncio.create_task(self._tick())
         try:
             yield

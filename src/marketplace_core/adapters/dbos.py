@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -132,6 +133,8 @@ class DbosSagas:
 
     async def close(self) -> None:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        # It made its own threads the loop's, and has ended them: whoever uses the loop's afterwards gets new ones.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 async def _insist(write: Callable[[], Awaitable[None]]) -> None:

@@ -25,6 +25,10 @@ from marketplace_core.outbox import Lanes, Outbox, OutboxRow, Parked, Parking, S
 __all__ = ["CORE_MIGRATIONS", "PostgresOutbox", "PostgresParking"]
 
 _LOCK_CLASS = 0x6D6B7470  # "mktp"
+#: Rows that were sent are marked together, once this long nothing came after them: a commit for each costs more than
+#: sending some again after a crash.
+_LINGER_SECONDS = 0.05
+_MOST_UNMARKED = 200
 
 #: Migrations of what core itself keeps in each database, numbered from 1, forward only.
 CORE_MIGRATIONS: tuple[str, ...] = (
@@ -87,6 +91,7 @@ class PostgresOutbox(Outbox):
                         yield lanes
                     finally:
                         with contextlib.suppress(Exception):
+                            await lanes.flush()
                             await connection.execute("SELECT pg_advisory_unlock_all()::text")
             finally:
                 with contextlib.suppress(Exception):
@@ -110,6 +115,7 @@ class _PostgresLanes(Lanes):
         self._connection = connection
         self._woken = woken
         self._owned: list[int] = []
+        self._sent: list[int] = []  # not yet marked
         self._tried = 0.0
 
     async def take(self) -> None:
@@ -126,25 +132,40 @@ class _PostgresLanes(Lanes):
             return []
         rows = await self._connection.fetch(
             "SELECT id, kind, topic, type, key, sequence, event_id, payload FROM marketplace.outbox"
-            " WHERE relayed_at IS NULL AND lane = ANY($1::smallint[]) ORDER BY id LIMIT $2",
+            " WHERE relayed_at IS NULL AND lane = ANY($1::smallint[]) AND id <> ALL($3::bigint[]) ORDER BY id LIMIT $2",
             self._owned,
             limit,
+            self._sent,
         )
         return [OutboxRow(**row) for row in rows]
 
     async def mark(self, ids: Sequence[int]) -> None:
-        await self._connection.execute(
-            "UPDATE marketplace.outbox SET relayed_at = now() WHERE id = ANY($1::bigint[])", list(ids)
-        )
+        self._sent += ids
+        if len(self._sent) >= _MOST_UNMARKED:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self._sent:
+            await self._connection.execute(
+                "UPDATE marketplace.outbox SET relayed_at = now() WHERE id = ANY($1::bigint[])", self._sent
+            )
+            self._sent = []
 
     async def wait(self, seconds: float) -> None:
+        if self._sent and not await self._is_woken(min(_LINGER_SECONDS, seconds)):
+            await self.flush()
+        if not self._woken.is_set():
+            await self._is_woken(seconds)
+        self._woken.clear()
+        if len(self._owned) < LANES and asyncio.get_running_loop().time() - self._tried > 1.0:
+            await self.take()
+
+    async def _is_woken(self, seconds: float) -> bool:
         # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
-        self._woken.clear()
-        if len(self._owned) < LANES and asyncio.get_running_loop().time() - self._tried > 1.0:
-            await self.take()
+        return self._woken.is_set()
 
 
 class PostgresParking(Parking):

@@ -36,7 +36,8 @@ __all__ = ["routers"]
 ENDED = frozenset({"completed", "cancelled", "failed"})
 WAIT_SECONDS = 15.0
 
-Shipping = dict[str, str]
+#: what a quote says is ``selected``, by seller: null where there is nothing to choose from
+Shipping = dict[str, str | None]
 Reason = Annotated[str, Meta(max_length=1000)]
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
 
@@ -78,6 +79,10 @@ def _token(request: Request) -> str | None:
     return request.headers.get("x-order-token")
 
 
+def _chosen(shipping: Shipping) -> dict[str, str]:
+    return {seller_id: option for seller_id, option in shipping.items() if option is not None}
+
+
 def _items(body: CancelBody) -> list[CancelItem] | None:
     return None if body.items is None else list(body.items)
 
@@ -95,7 +100,7 @@ def buyer(orders: Orders) -> Router:
                 country=address.country if address else body.country,
                 postal_code=address.postal_code if address else body.postal_code,
                 address_id=body.address_id,
-                shipping=body.shipping,
+                shipping=_chosen(body.shipping),
                 coupon=body.coupon,
             )
         )
@@ -111,7 +116,7 @@ def buyer(orders: Orders) -> Router:
                 email=body.email,
                 payment=body.payment,
                 expected_total=Money(body.expected_total.amount, body.expected_total.currency),
-                shipping=body.shipping,
+                shipping=_chosen(body.shipping),
                 coupon=body.coupon,
             )
         )

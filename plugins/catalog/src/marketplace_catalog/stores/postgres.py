@@ -12,6 +12,7 @@ import msgspec
 
 from marketplace_catalog.domain import CategoryNode, category_slug
 from marketplace_catalog.store import CatalogStore, Frame, Position, ProductRecord
+from marketplace_catalog.stores import sql
 from marketplace_core.adapters.postgres import Connection, Database, UniqueViolation, json_text
 from marketplace_core.capabilities.catalog import (
     Card,
@@ -28,129 +29,6 @@ from marketplace_core.values import new_id
 
 __all__ = ["PostgresCatalogStore"]
 
-_MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
-_IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
-_READY = "jsonb_path_query_first(p.images, '$[*] ? (@.status == \"ready\")')"
-_RATING = "json_build_object('average', round(p.rating_average::numeric, 2)::float8, 'count', p.rating_count)"
-
-_CARD = f"""
-json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
-  'seller', json_build_object('id', s.id, 'name', s.name),
-  'price', {_MONEY.format("p.price", "p.currency")}, 'compare_at', {_MONEY.format("p.compare_at", "p.currency")},
-  'image', (SELECT {_IMAGE} FROM (SELECT {_READY} AS i) AS first WHERE i IS NOT NULL),
-  'rating', {_RATING},
-  'in_stock', EXISTS (SELECT FROM catalog.variants v
-    WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
-"""
-
-#: per sort: its key and the key's type, whether it descends
-_SORTS = {
-    "newest": ("p.created_at", "timestamptz", True),
-    "price": ("p.price", "bigint", False),
-    "-price": ("p.price", "bigint", True),
-    "rating": ("coalesce(p.rating_average, 0)", "float8", True),
-}
-
-_PAGE = f"""
-SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
-  'category', CASE WHEN c.id IS NOT NULL
-    THEN json_build_object('id', c.id, 'slug', c.slug, 'name', c.name, 'path', c.path) END,
-  'attributes', p.attributes,
-  'images', (SELECT coalesce(json_agg({_IMAGE}), '[]') FROM jsonb_array_elements(p.images) AS i
-             WHERE i->>'status' = 'ready'),
-  'seller', json_build_object('id', s.id, 'name', s.name),
-  'rating', {_RATING},
-  'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
-      'options', v.options, 'price', {_MONEY.format("v.price", "v.currency")},
-      'compare_at', {_MONEY.format("v.compare_at", "v.currency")},
-      'available', v.on_hand - v.reserved - v.allocated) ORDER BY v.position), '[]')
-    FROM catalog.variants v WHERE v.product_id = p.id))::text AS page
-FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id AND s.active
-LEFT JOIN catalog.categories c ON c.id = p.category_id
-WHERE (p.id = $1 OR p.slug = $1) AND p.status = 'published'
-"""
-
-_RECORD = """
-json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_key, 'slug', p.slug, 'title', p.title,
-  'description', p.description, 'category_id', p.category_id, 'attributes', p.attributes, 'images', p.images,
-  'status', p.status, 'reason_code', p.reason_code, 'rating_average', p.rating_average,
-  'rating_count', p.rating_count, 'digest', p.digest, 'created_at', p.created_at, 'updated_at', p.updated_at,
-  'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
-      'options', v.options, 'price', v.price, 'compare_at', v.compare_at, 'currency', v.currency,
-      'on_hand', v.on_hand, 'reserved', v.reserved, 'allocated', v.allocated) ORDER BY v.position), '[]')
-    FROM catalog.variants v WHERE v.product_id = p.id))::text AS record
-"""
-
-_VARIANTS = """
-SELECT json_build_object('id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
-  'sku', v.sku, 'title', p.title, 'options', v.options,
-  'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
-  'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
-  'available', v.on_hand - v.reserved - v.allocated,
-  'buyable', p.status = 'published' AND s.active AND v.price IS NOT NULL,
-  'category_id', p.category_id, 'tax_class', 'standard')::text AS variant
-FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN catalog.sellers s ON s.id = p.seller_id
-WHERE v.id = ANY($1::text[])
-"""
-
-_SAVE = """
-WITH item AS (
-  SELECT value AS p FROM jsonb_array_elements($1::text::jsonb)
-), product AS (
-  SELECT r.* FROM item, jsonb_to_record(p) AS r(id text, seller_id text, import_key text, slug text, title text,
-    description text, category_id text, attributes jsonb, images jsonb, status text, reason_code text, digest text,
-    created_at timestamptz, updated_at timestamptz, price bigint, compare_at bigint, currency text)
-), moved AS (
-  INSERT INTO catalog.slugs (slug, product_id)
-  SELECT o.slug, o.id FROM catalog.products o JOIN product USING (id) WHERE o.slug <> product.slug
-  ON CONFLICT (slug) DO UPDATE SET product_id = excluded.product_id
-), saved AS (
-  INSERT INTO catalog.products AS o (id, seller_id, import_key, slug, title, description, category_id, attributes,
-    images, status, reason_code, digest, created_at, updated_at, price, compare_at, currency)
-  SELECT id, seller_id, import_key, slug, title, description, category_id, attributes, images, status, reason_code,
-    digest, created_at, updated_at, price, compare_at, currency FROM product
-  ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, title = excluded.title, description = excluded.description,
-    category_id = excluded.category_id, attributes = excluded.attributes, images = excluded.images,
-    status = excluded.status, reason_code = excluded.reason_code, digest = excluded.digest,
-    updated_at = excluded.updated_at, price = excluded.price, compare_at = excluded.compare_at,
-    currency = excluded.currency
-), variant AS (
-  SELECT item.p->>'id' AS product_id, item.p->>'seller_id' AS seller_id, v.ordinality::int AS position, r.*
-  FROM item, jsonb_array_elements(item.p->'variants') WITH ORDINALITY AS v,
-    jsonb_to_record(v.value) AS r(id text, sku text, title text, options jsonb, price bigint, compare_at bigint,
-      currency text, on_hand bigint)
-), gone AS (
-  DELETE FROM catalog.variants o USING product
-  WHERE o.product_id = product.id AND NOT EXISTS (SELECT FROM variant WHERE variant.id = o.id)
-)
-INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, options, position, price, compare_at,
-  currency, on_hand)
-SELECT id, product_id, seller_id, sku, title, options, position, price, compare_at, currency, on_hand FROM variant
-ORDER BY seller_id, sku
-ON CONFLICT (id) DO UPDATE SET sku = excluded.sku, title = excluded.title, options = excluded.options,
-  position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
-  currency = excluded.currency, on_hand = excluded.on_hand
-"""
-
-
-#: By category: its path anew, and that of all below it.
-_HANG = """
-WITH RECURSIVE moved AS (
-  SELECT c.id, coalesce(up.ancestors || up.id, '{}') AS ancestors, coalesce(up.path, '{}') || c.name AS path
-  FROM catalog.categories c LEFT JOIN catalog.categories up ON up.id = c.parent_id WHERE c.id = $1
-  UNION ALL
-  SELECT c.id, moved.ancestors || moved.id, moved.path || c.name
-  FROM catalog.categories c JOIN moved ON c.parent_id = moved.id
-)
-UPDATE catalog.categories c SET ancestors = moved.ancestors, path = moved.path FROM moved WHERE c.id = moved.id
-"""
-
-_CATEGORIES = """
-SELECT c.id, c.parent_id, c.slug, c.name, count(s.id) AS count FROM catalog.categories c
-LEFT JOIN catalog.products p ON p.category_id = c.id AND p.status = 'published'
-LEFT JOIN catalog.sellers s ON s.id = p.seller_id AND s.active GROUP BY c.id
-"""
-
 
 class PostgresCatalogStore(CatalogStore):
     def __init__(self, database: Database) -> None:
@@ -159,7 +37,7 @@ class PostgresCatalogStore(CatalogStore):
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_cards(self, query: ProductQuery, after: Position | None) -> list[tuple[Card, Position]]:
-        key, kind, descends = _SORTS[query.sort]
+        key, kind, descends = sql.SORTS[query.sort]
         params: list[Any] = []
         where = ["p.status = 'published'", "s.active"]
 
@@ -183,14 +61,14 @@ class PostgresCatalogStore(CatalogStore):
             where.append(f"({key}, p.id) {'<' if descends else '>'} ({param(after[0])}::{kind}, {param(after[1])})")
         order = f"{key} DESC, p.id DESC" if descends else f"{key}, p.id"
         rows = await self._database.fetch(
-            f"SELECT {_CARD}, {key} AS position, p.id FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id"
+            f"SELECT {sql.CARD}, {key} AS position, p.id FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id"
             f" WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {param(query.size + 1)}::int",
             *params,
         )
         return [(msgspec.json.decode(row["card"], type=Card), (row["position"], row["id"])) for row in rows]
 
     async def find_page(self, id_or_slug: str) -> ProductPage | None:
-        page = await self._database.value(_PAGE, id_or_slug)
+        page = await self._database.value(sql.PAGE, id_or_slug)
         return None if page is None else msgspec.json.decode(page, type=ProductPage)
 
     async def find_moved(self, slug: str) -> str | None:
@@ -209,17 +87,17 @@ class PostgresCatalogStore(CatalogStore):
         return [row["slug"] for row in rows]
 
     async def list_categories(self) -> list[CategoryNode]:
-        return [CategoryNode(**row) for row in await self._database.fetch(_CATEGORIES)]
+        return [CategoryNode(**row) for row in await self._database.fetch(sql.CATEGORIES)]
 
     async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
-        rows = await self._database.fetch(_VARIANTS, list(ids))
+        rows = await self._database.fetch(sql.VARIANTS, list(ids))
         return [msgspec.json.decode(row["variant"], type=VariantView) for row in rows]
 
     # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def get_product(self, seller_id: str, product_id: str) -> ProductRecord | None:
         text = await self._database.value(
-            f"SELECT {_RECORD} FROM catalog.products p WHERE p.id = $1 AND p.seller_id = $2",
+            f"SELECT {sql.RECORD} FROM catalog.products p WHERE p.id = $1 AND p.seller_id = $2",
             product_id,
             seller_id,
         )
@@ -229,7 +107,7 @@ class PostgresCatalogStore(CatalogStore):
         self, seller_id: str, query: SellerProductQuery, after: Position | None
     ) -> list[tuple[ProductRecord, Position]]:
         rows = await self._database.fetch(
-            f"SELECT {_RECORD}, p.created_at AS position, p.id FROM catalog.products p"
+            f"SELECT {sql.RECORD}, p.created_at AS position, p.id FROM catalog.products p"
             " WHERE p.seller_id = $1 AND ($2::text IS NULL OR p.status = $2::text) AND ($3::text IS NULL OR EXISTS"
             " (SELECT FROM catalog.variants v WHERE v.product_id = p.id AND v.sku = $3::text))"
             " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
@@ -274,7 +152,7 @@ class PostgresCatalogStore(CatalogStore):
 
     async def save_products(self, uow: UnitOfWork, products: Sequence[ProductRecord]) -> None:
         connection = self._database.on(uow)
-        await _unique(connection, _SAVE, json_text([_with_lowest(product) for product in products]))
+        await _unique(connection, sql.SAVE, json_text([_with_lowest(product) for product in products]))
 
     async def delete_product(self, uow: UnitOfWork, product_id: str) -> None:
         await self._database.on(uow).execute("DELETE FROM catalog.products WHERE id = $1", product_id)
@@ -319,13 +197,13 @@ class PostgresCatalogStore(CatalogStore):
     async def lock_categories(self, uow: UnitOfWork) -> list[CategoryNode]:
         connection = self._database.on(uow)
         await _lock_tree(connection)
-        return [CategoryNode(**row) for row in await connection.fetch(_CATEGORIES)]
+        return [CategoryNode(**row) for row in await connection.fetch(sql.CATEGORIES)]
 
     async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
         connection = self._database.on(uow)
-        sql = "UPDATE catalog.categories SET name = $2, parent_id = $3::text WHERE id = $1"
-        await _unique(connection, sql, node.id, node.name, node.parent_id)
-        await connection.execute(_HANG, node.id)
+        renamed = "UPDATE catalog.categories SET name = $2, parent_id = $3::text WHERE id = $1"
+        await _unique(connection, renamed, node.id, node.name, node.parent_id)
+        await connection.execute(sql.HANG, node.id)
 
     async def delete_category(self, uow: UnitOfWork, category_id: str) -> bool:
         connection = self._database.on(uow)
@@ -367,7 +245,9 @@ async def _lock_products(connection: Connection, condition: str, *params: Any) -
         return []
     locked = "SELECT FROM catalog.variants WHERE product_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
     await connection.execute(locked, ids)
-    rows = await connection.fetch(f"SELECT {_RECORD} FROM catalog.products p WHERE p.id = ANY($1::text[]) ORDER BY p.id", ids)
+    rows = await connection.fetch(
+        f"SELECT {sql.RECORD} FROM catalog.products p WHERE p.id = ANY($1::text[]) ORDER BY p.id", ids
+    )
     return [_record(row["record"]) for row in rows]
 
 
@@ -399,9 +279,9 @@ async def _insert_category(connection: Connection, node: CategoryNode) -> bool:
     return bool(row)
 
 
-async def _unique(connection: Connection, sql: str, *params: Any) -> list[dict[str, Any]]:
+async def _unique(connection: Connection, statement: str, *params: Any) -> list[dict[str, Any]]:
     try:
-        return await connection.fetch(sql, *params)
+        return await connection.fetch(statement, *params)
     except UniqueViolation as error:
         if error.constraint == "variants_sku":
             raise Conflict("catalog.sku_taken", "Another variant of this seller has that SKU.") from error
