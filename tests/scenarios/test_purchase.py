@@ -173,6 +173,7 @@ async def test_a_cart_follows_its_guest_into_the_account(shop: Shop) -> None:
     dead = await shop.make("buyer").get("/cart", X_Cart_Token=token)
     assert dead["items"] == [] and dead["token"] not in {None, token}
 
+
 @pytest.mark.behaviour("orchestrator-1")
 async def test_a_worker_stops_while_a_saga_waits_and_the_next_one_goes_on(shop: Shop) -> None:
     pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495)

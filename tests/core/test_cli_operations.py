@@ -1,0 +1,93 @@
+"""The commands of operators, as processes on a data folder where nothing runs: they start its servers, and stop them again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mp-") as folder:  # not pytest's: PostgreSQL's user could not pass it
+        Path(folder).chmod(0o711)
+        yield Path(folder, "data")
+
+
+@pytest.fixture
+def run(data: Path) -> Run:
+    def command(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "marketplace_core.cli", *arguments, "--data", str(data)]
+        return subprocess.run(argv, input=given, capture_output=True, text=True, check=False, timeout=110)
+
+    return command
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_accounts_of_closed_audiences(run: Run, data: Path) -> None:
+    made = ["accounts", "create", "--role", "courier", "--email", "cleo@example.org", "--json"]
+    account = document(run(*made, "--carrier", "simulator", given="correct horse battery\n"))
+    assert (account["email"], account["roles"]) == ("cleo@example.org", ["courier:simulator"])
+    again = document(
+        run("accounts", "create", "--role", "admin", "--email", "cleo@example.org", "--json", given="another one 1\n")
+    )
+    assert (again["id"], again["roles"]) == (account["id"], ["admin", "courier:simulator"])
+    weak = run("accounts", "create", "--role", "admin", "--email", "weak@example.org", given="short\n")
+    assert weak.returncode == 1 and "auth.weak_password" in weak.stderr
+    nobody = run("accounts", "create", "--role", "courier", "--email", "c@example.org", given="x\n")
+    assert nobody.returncode == 2 and "--carrier" in nobody.stderr
+    assert not [p for p in psutil.process_iter(["cwd"]) if (p.info["cwd"] or "").startswith(str(data))]
+
+
+def test_nothing_has_failed_yet(run: Run) -> None:
+    assert document(run("events", "dead", "list", "--json")) == {"items": []}
+    assert document(run("sagas", "list", "--json")) == {"items": []}
+    missing = run("sagas", "show", "no-such-saga")
+    assert missing.returncode == 2 and missing.stderr.count("\n") == 1
+    unknown = run("events", "dead", "replay", "no-such-event")
+    assert unknown.returncode == 2 and "no such parked event" in unknown.stderr
+
+
+def test_the_clock_of_an_ordinary_deployment_stands_by_itself(run: Run) -> None:
+    for arguments in (["show"], ["advance", "1d"], ["set", "2030-01-01T00:00:00Z"]):
+        done = run("clock", *arguments)
+        assert done.returncode == 2 and "--clock movable" in done.stderr
+    assert run("clock", "advance", "soon").returncode == 2
+    assert run("clock", "set", "2030-01-01").returncode == 2
+
+
+def test_products_are_imported_where_nothing_runs(run: Run, tmp_path: Path) -> None:
+    row = {"product": "a", "sku": "A", "title": "A", "seller": "S", "price": "1.00", "currency": "EUR", "stock": 1}
+    path = tmp_path / "products.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps({**row, "sku": "B", "price": "free"}) + "\n")
+    report = document(run("import", "products", str(path), "--json"))
+    assert report["variants"] == {"read": 2, "written": 1, "unchanged": 0, "rejected": 1}
+    assert [bad["line"] for bad in report["rejected"]] == [2]
+    shown = run("import", "products", str(path))
+    assert shown.returncode == 0 and "line 2: range: price" in shown.stdout
+    path.write_text("{}\n")
+    assert run("import", "products", str(path)).returncode == 2
+    assert run("import", "products", str(tmp_path / "nothing.jsonl")).returncode == 2
+
+
+def test_openapi_without_starting_anything() -> None:
+    from marketplace_core.deployment import DEFAULT_FILE  # noqa: PLC0415
+
+    argv = [sys.executable, "-m", "marketplace_core.cli", "openapi", str(DEFAULT_FILE)]
+    for audience, path in (("buyer", "/orders"), ("seller", "/products"), ("logistics", "/shipments"), ("admin", "/quiesce")):
+        done = subprocess.run([*argv, audience], capture_output=True, text=True, check=True)
+        assert path in json.loads(done.stdout)["paths"]
+    assert subprocess.run([*argv, "nobody"], capture_output=True, text=True, check=False).returncode == 2
