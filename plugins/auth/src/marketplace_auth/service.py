@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -238,7 +238,7 @@ class AuthService(Auth):
         return state
 
     async def list_sessions(self, account_id: str, current: str, page: PageQuery) -> Page[SessionView]:
-        rows = await self._store.list_sessions(account_id, self._clock.now(), page.size, page.position(str, str))
+        rows = await self._store.list_sessions(account_id, self._clock.now(), page.size, page.position(datetime, str))
         found = page.page(rows, lambda row: row[1])
         return Page([views.session(record, current) for record, _ in found.items], found.next)
 
@@ -247,7 +247,7 @@ class AuthService(Auth):
 
     async def list_accounts(self, query: AccountQuery) -> Page[Account]:
         email = None if query.email is None else normal_email(query.email)
-        rows = await self._store.list_accounts(query, email, query.position(str, str))
+        rows = await self._store.list_accounts(query, email, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
         return Page([views.account(record) for record, _ in found.items], found.next)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -118,8 +119,8 @@ class LogisticsService(Logistics):
         return Label(await self._labels.get(record.id, partial(carrier.label, record.tracking_number)))
 
     async def list_shipments(self, carrier: str, query: ShipmentQuery) -> Page[CarrierShipment]:
-        rows = await self._store.list_of_carrier(carrier, query, query.position(str, str))
-        found = query.page(rows, lambda record: (record.created_at.isoformat(), record.id))
+        rows = await self._store.list_of_carrier(carrier, query, query.position(datetime, str))
+        found = query.page(rows, lambda record: (record.created_at, record.id))
         return Page([views.carrier_shipment(record) for record in found.items], found.next)
 
     async def get_shipment(self, carrier: str, shipment_id: str) -> CarrierShipment:

@@ -106,9 +106,9 @@ class OrchestratorService(Orchestrator):
     # ── reading and mending ──────────────────────────────────────────────────────────────────────────────────
 
     async def list_sagas(self, query: SagaQuery) -> Page[SagaView]:
-        after = query.position(str, str)
+        after = query.position(datetime, str)
         rows = await self._store.list_sagas(query, after) if await self._reader.ever_ran() else []
-        page = query.page(rows, lambda saga: (saga.started_at.isoformat(), saga.id))
+        page = query.page(rows, lambda saga: (saga.started_at, saga.id))
         ids = [saga.id for saga in page.items]
         looked, parked = await self._reader.look(ids), await self._store.get_parked(ids)
         views = [SagaView(x.id, x.name, x.key, _status(looked.get(x.id), parked.get(x.id)), []) for x in page.items]

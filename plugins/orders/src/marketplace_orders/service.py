@@ -222,14 +222,14 @@ class OrderService(Orders):
             await asyncio.sleep(POLL_SECONDS)
 
     async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]:
-        rows = await self._store.list_of_account(account_id, query, query.position(str, str))
+        rows = await self._store.list_of_account(account_id, query, query.position(datetime, str))
         return _page(query, rows)
 
     async def search_orders(self, query: AdminOrderQuery) -> Page[Order]:
-        return _page(query, await self._store.search(query, query.position(str, str)))
+        return _page(query, await self._store.search(query, query.position(datetime, str)))
 
     async def list_packages(self, seller_id: str, query: PackageQuery) -> Page[SellerPackage]:
-        rows = await self._store.list_packages(seller_id, query, query.position(str, str))
+        rows = await self._store.list_packages(seller_id, query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[2])
         return Page([_seller_package(record, id_) for record, id_, _ in found.items], found.next)
 
@@ -483,5 +483,5 @@ def _seller_package(record: domain.Order, package_id: str) -> SellerPackage:
 
 
 def _page(query: Any, rows: list[domain.Order]) -> Page[Order]:
-    found = query.page(rows, lambda record: (record.created_at.isoformat(), record.id))
+    found = query.page(rows, lambda record: (record.created_at, record.id))
     return Page([views.order(record, timeline=False) for record in found.items], found.next)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Literal, TypeVar
 
 from marketplace_core import calls
@@ -125,7 +126,7 @@ class SellersService(Sellers):
     # ── for operators ────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_applications(self, query: ApplicationQuery) -> Page[AdminApplication]:
-        rows = await self._store.list_applications(query, query.position(str, str))
+        rows = await self._store.list_applications(query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
         return Page([views.admin_application(application) for application, _ in found.items], found.next)
 
@@ -165,7 +166,7 @@ class SellersService(Sellers):
         return views.application(application)
 
     async def list_sellers(self, query: SellerQuery) -> Page[AdminSeller]:
-        rows = await self._store.list_shops(query, query.position(str, str))
+        rows = await self._store.list_shops(query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
         return Page([views.admin_seller(shop) for shop, _ in found.items], found.next)
 

@@ -89,9 +89,9 @@ class PostgresAuthStore(AuthStore):
         self, query: AccountQuery, email: str | None, after: Position | None
     ) -> list[tuple[AccountRecord, Position]]:
         rows = await self._database.fetch(
-            f"SELECT {_ACCOUNT}, a.created_at::text AS position FROM auth.accounts a"
+            f"SELECT {_ACCOUNT}, a.created_at AS position FROM auth.accounts a"
             " WHERE ($1::text IS NULL OR a.email_normal = $1::text)"
-            " AND ($2::text IS NULL OR (a.created_at, a.id) < ($2::text::timestamptz, $3::text))"
+            " AND ($2::timestamptz IS NULL OR (a.created_at, a.id) < ($2::timestamptz, $3::text))"
             " ORDER BY a.created_at DESC, a.id DESC LIMIT $4::int",
             email,
             *(after or (None, None)),
@@ -190,9 +190,9 @@ class PostgresAuthStore(AuthStore):
         self, account_id: str, at: datetime, size: int, after: Position | None
     ) -> list[tuple[SessionRecord, Position]]:
         rows = await self._database.fetch(
-            f"SELECT {_SESSION}, s.created_at::text AS position FROM auth.sessions s"
+            f"SELECT {_SESSION}, s.created_at AS position FROM auth.sessions s"
             " WHERE s.account_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2"
-            " AND ($3::text IS NULL OR (s.created_at, s.id) < ($3::text::timestamptz, $4::text))"
+            " AND ($3::timestamptz IS NULL OR (s.created_at, s.id) < ($3::timestamptz, $4::text))"
             " ORDER BY s.created_at DESC, s.id DESC LIMIT $5::int",
             account_id,
             at,

@@ -88,7 +88,7 @@ class PostgresLogisticsStore(LogisticsStore):
             f"{_SELECT} WHERE s.carrier = $1 AND ($2::text IS NULL OR s.status = $2::text)"
             " AND ($3::timestamptz IS NULL OR s.updated_at > $3::timestamptz)"
             " AND ($4::text IS NULL OR s.tracking_number = $4::text)"
-            " AND ($5::text IS NULL OR (s.created_at, s.id) < ($5::text::timestamptz, $6::text))"
+            " AND ($5::timestamptz IS NULL OR (s.created_at, s.id) < ($5::timestamptz, $6::text))"
             " ORDER BY s.created_at DESC, s.id DESC LIMIT $7::int",
             carrier,
             query.status,

@@ -50,7 +50,7 @@ class PostgresOrchestratorStore(OrchestratorStore):
             " WHERE ($1::text IS NULL OR s.name = $1::text)"
             " AND ($2::text IS NULL OR CASE WHEN w.status IN ('PENDING', 'ENQUEUED') AND p.saga_id IS NOT NULL"
             "   THEN 'waiting' ELSE ($3::text::jsonb)->>w.status END = $2::text)"
-            " AND ($4::text IS NULL OR (s.started_at, s.id) < ($4::text::timestamptz, $5::text))"
+            " AND ($4::timestamptz IS NULL OR (s.started_at, s.id) < ($4::timestamptz, $5::text))"
             " ORDER BY s.started_at DESC, s.id DESC LIMIT $6::int",
             query.name,
             query.status,

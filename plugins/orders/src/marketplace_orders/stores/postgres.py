@@ -86,7 +86,7 @@ class PostgresOrderStore(OrderStore):
         rows = await self._database.fetch(
             "SELECT document::text AS document FROM orders.orders WHERE account_id = $1"
             " AND ($2::text IS NULL OR status = $2::text)"
-            " AND ($3::text IS NULL OR (created_at, id) < ($3::text::timestamptz, $4::text))"
+            " AND ($3::timestamptz IS NULL OR (created_at, id) < ($3::timestamptz, $4::text))"
             " ORDER BY created_at DESC, id DESC LIMIT $5::int",
             account_id,
             query.status,
@@ -100,7 +100,7 @@ class PostgresOrderStore(OrderStore):
             "SELECT document::text AS document FROM orders.orders WHERE ($1::text IS NULL OR status = $1::text)"
             " AND ($2::text IS NULL OR number = $2::text) AND ($3::text IS NULL OR lower(email) = lower($3::text))"
             " AND ($4::timestamptz IS NULL OR created_at > $4::timestamptz)"
-            " AND ($5::text IS NULL OR (created_at, id) < ($5::text::timestamptz, $6::text))"
+            " AND ($5::timestamptz IS NULL OR (created_at, id) < ($5::timestamptz, $6::text))"
             " ORDER BY created_at DESC, id DESC LIMIT $7::int",
             query.status,
             query.number,
@@ -116,12 +116,12 @@ class PostgresOrderStore(OrderStore):
     ) -> list[tuple[Order, str, Position]]:
         column = {"created": "created_at", "updated": "updated_at"}[query.sort]
         rows = await self._database.fetch(
-            f"SELECT o.document::text AS document, p.id, p.{column}::text AS position"
+            f"SELECT o.document::text AS document, p.id, p.{column} AS position"
             " FROM orders.packages p JOIN orders.orders o ON o.id = p.order_id WHERE p.seller_id = $1"
             " AND o.number IS NOT NULL AND ($2::text IS NULL OR p.status = $2::text)"
             " AND ($3::timestamptz IS NULL OR p.created_at > $3::timestamptz)"
             " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
-            f" AND ($5::text IS NULL OR (p.{column}, p.id) < ($5::text::timestamptz, $6::text))"
+            f" AND ($5::timestamptz IS NULL OR (p.{column}, p.id) < ($5::timestamptz, $6::text))"
             f" ORDER BY p.{column} DESC, p.id DESC LIMIT $7::int",
             seller_id,
             query.status,

@@ -104,9 +104,9 @@ class PostgresSellersStore(SellersStore):
 
     async def list_applications(self, query: ApplicationQuery, after: Position | None) -> list[tuple[Application, Position]]:
         rows = await self._database.fetch(
-            f"SELECT {_APPLICATION}, a.created_at::text AS position FROM sellers.applications a"
+            f"SELECT {_APPLICATION}, a.created_at AS position FROM sellers.applications a"
             " WHERE ($1::text IS NULL OR a.status = $1::text)"
-            " AND ($2::text IS NULL OR (a.created_at, a.id) < ($2::text::timestamptz, $3::text))"
+            " AND ($2::timestamptz IS NULL OR (a.created_at, a.id) < ($2::timestamptz, $3::text))"
             " ORDER BY a.created_at DESC, a.id DESC LIMIT $4::int",
             query.status,
             *(after or (None, None)),
@@ -181,9 +181,9 @@ class PostgresSellersStore(SellersStore):
 
     async def list_shops(self, query: SellerQuery, after: Position | None) -> list[tuple[Shop, Position]]:
         rows = await self._database.fetch(
-            f"SELECT {_SHOP}, s.created_at::text AS position FROM sellers.shops s"
+            f"SELECT {_SHOP}, s.created_at AS position FROM sellers.shops s"
             " WHERE ($1::text IS NULL OR s.status = $1::text)"
-            " AND ($2::text IS NULL OR (s.created_at, s.id) < ($2::text::timestamptz, $3::text))"
+            " AND ($2::timestamptz IS NULL OR (s.created_at, s.id) < ($2::timestamptz, $3::text))"
             " ORDER BY s.created_at DESC, s.id DESC LIMIT $4::int",
             query.status,
             *(after or (None, None)),

@@ -1,0 +1,128 @@
+"""The statements of the catalogue's store that take more than a few lines. Rows are made into JSON by the server."""
+
+from __future__ import annotations
+
+__all__ = ["CARD", "CATEGORIES", "HANG", "PAGE", "RECORD", "SAVE", "SORTS", "VARIANTS"]
+
+MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
+IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
+READY = "jsonb_path_query_first(p.images, '$[*] ? (@.status == \"ready\")')"
+RATING = "json_build_object('average', round(p.rating_average::numeric, 2)::float8, 'count', p.rating_count)"
+
+CARD = f"""
+json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
+  'seller', json_build_object('id', s.id, 'name', s.name),
+  'price', {MONEY.format("p.price", "p.currency")}, 'compare_at', {MONEY.format("p.compare_at", "p.currency")},
+  'image', (SELECT {IMAGE} FROM (SELECT {READY} AS i) AS first WHERE i IS NOT NULL),
+  'rating', {RATING},
+  'in_stock', EXISTS (SELECT FROM catalog.variants v
+    WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
+"""
+
+#: per sort: its key and the key's type, whether it descends
+SORTS = {
+    "newest": ("p.created_at", "timestamptz", True),
+    "price": ("p.price", "bigint", False),
+    "-price": ("p.price", "bigint", True),
+    "rating": ("coalesce(p.rating_average, 0)", "float8", True),
+}
+
+PAGE = f"""
+SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
+  'category', CASE WHEN c.id IS NOT NULL
+    THEN json_build_object('id', c.id, 'slug', c.slug, 'name', c.name, 'path', c.path) END,
+  'attributes', p.attributes,
+  'images', (SELECT coalesce(json_agg({IMAGE}), '[]') FROM jsonb_array_elements(p.images) AS i
+             WHERE i->>'status' = 'ready'),
+  'seller', json_build_object('id', s.id, 'name', s.name),
+  'rating', {RATING},
+  'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
+      'options', v.options, 'price', {MONEY.format("v.price", "v.currency")},
+      'compare_at', {MONEY.format("v.compare_at", "v.currency")},
+      'available', v.on_hand - v.reserved - v.allocated) ORDER BY v.position), '[]')
+    FROM catalog.variants v WHERE v.product_id = p.id))::text AS page
+FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id AND s.active
+LEFT JOIN catalog.categories c ON c.id = p.category_id
+WHERE (p.id = $1 OR p.slug = $1) AND p.status = 'published'
+"""
+
+RECORD = """
+json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_key, 'slug', p.slug, 'title', p.title,
+  'description', p.description, 'category_id', p.category_id, 'attributes', p.attributes, 'images', p.images,
+  'status', p.status, 'reason_code', p.reason_code, 'rating_average', p.rating_average,
+  'rating_count', p.rating_count, 'digest', p.digest, 'created_at', p.created_at, 'updated_at', p.updated_at,
+  'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
+      'options', v.options, 'price', v.price, 'compare_at', v.compare_at, 'currency', v.currency,
+      'on_hand', v.on_hand, 'reserved', v.reserved, 'allocated', v.allocated) ORDER BY v.position), '[]')
+    FROM catalog.variants v WHERE v.product_id = p.id))::text AS record
+"""
+
+VARIANTS = """
+SELECT json_build_object('id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
+  'sku', v.sku, 'title', p.title, 'options', v.options,
+  'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
+  'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
+  'available', v.on_hand - v.reserved - v.allocated,
+  'buyable', p.status = 'published' AND s.active AND v.price IS NOT NULL,
+  'category_id', p.category_id, 'tax_class', 'standard')::text AS variant
+FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN catalog.sellers s ON s.id = p.seller_id
+WHERE v.id = ANY($1::text[])
+"""
+
+SAVE = """
+WITH item AS (
+  SELECT value AS p FROM jsonb_array_elements($1::text::jsonb)
+), product AS (
+  SELECT r.* FROM item, jsonb_to_record(p) AS r(id text, seller_id text, import_key text, slug text, title text,
+    description text, category_id text, attributes jsonb, images jsonb, status text, reason_code text, digest text,
+    created_at timestamptz, updated_at timestamptz, price bigint, compare_at bigint, currency text)
+), moved AS (
+  INSERT INTO catalog.slugs (slug, product_id)
+  SELECT o.slug, o.id FROM catalog.products o JOIN product USING (id) WHERE o.slug <> product.slug
+  ON CONFLICT (slug) DO UPDATE SET product_id = excluded.product_id
+), saved AS (
+  INSERT INTO catalog.products AS o (id, seller_id, import_key, slug, title, description, category_id, attributes,
+    images, status, reason_code, digest, created_at, updated_at, price, compare_at, currency)
+  SELECT id, seller_id, import_key, slug, title, description, category_id, attributes, images, status, reason_code,
+    digest, created_at, updated_at, price, compare_at, currency FROM product
+  ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, title = excluded.title, description = excluded.description,
+    category_id = excluded.category_id, attributes = excluded.attributes, images = excluded.images,
+    status = excluded.status, reason_code = excluded.reason_code, digest = excluded.digest,
+    updated_at = excluded.updated_at, price = excluded.price, compare_at = excluded.compare_at,
+    currency = excluded.currency
+), variant AS (
+  SELECT item.p->>'id' AS product_id, item.p->>'seller_id' AS seller_id, v.ordinality::int AS position, r.*
+  FROM item, jsonb_array_elements(item.p->'variants') WITH ORDINALITY AS v,
+    jsonb_to_record(v.value) AS r(id text, sku text, title text, options jsonb, price bigint, compare_at bigint,
+      currency text, on_hand bigint)
+), gone AS (
+  DELETE FROM catalog.variants o USING product
+  WHERE o.product_id = product.id AND NOT EXISTS (SELECT FROM variant WHERE variant.id = o.id)
+)
+INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, options, position, price, compare_at,
+  currency, on_hand)
+SELECT id, product_id, seller_id, sku, title, options, position, price, compare_at, currency, on_hand FROM variant
+ORDER BY seller_id, sku
+ON CONFLICT (id) DO UPDATE SET sku = excluded.sku, title = excluded.title, options = excluded.options,
+  position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
+  currency = excluded.currency, on_hand = excluded.on_hand
+"""
+
+
+#: By category: its path anew, and that of all below it.
+HANG = """
+WITH RECURSIVE moved AS (
+  SELECT c.id, coalesce(up.ancestors || up.id, '{}') AS ancestors, coalesce(up.path, '{}') || c.name AS path
+  FROM catalog.categories c LEFT JOIN catalog.categories up ON up.id = c.parent_id WHERE c.id = $1
+  UNION ALL
+  SELECT c.id, moved.ancestors || moved.id, moved.path || c.name
+  FROM catalog.categories c JOIN moved ON c.parent_id = moved.id
+)
+UPDATE catalog.categories c SET ancestors = moved.ancestors, path = moved.path FROM moved WHERE c.id = moved.id
+"""
+
+CATEGORIES = """
+SELECT c.id, c.parent_id, c.slug, c.name, count(s.id) AS count FROM catalog.categories c
+LEFT JOIN catalog.products p ON p.category_id = c.id AND p.status = 'published'
+LEFT JOIN catalog.sellers s ON s.id = p.seller_id AND s.active GROUP BY c.id
+"""

@@ -1,0 +1,120 @@
+"""The catalogue on a PostgreSQL and a Redis of the test's own, over either runner."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from marketplace_catalog import plugin, worker
+from marketplace_catalog.config import CatalogConfig
+from marketplace_catalog.service import CatalogService
+from marketplace_catalog.stores.postgres import PostgresCatalogStore
+from marketplace_catalog.stores.postgres_stock import PostgresStockStore
+from redis.asyncio import Redis
+
+from marketplace_core._runners import Runner, run_port
+from marketplace_core.adapters.blobs import FolderBlobs
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.postgres import Connection, Database, PostgresUnits
+from marketplace_core.adapters.redis_reads import RedisCache
+from marketplace_core.capabilities.catalog import Catalog
+from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.values import new_id, utc_text
+
+DatabaseFactory = Callable[[Sequence[str]], Awaitable[Database]]
+
+
+class Bench:
+    """A service on its own database, and what a worker and a clock would do for it."""
+
+    def __init__(
+        self, database: Database, redis: Redis, clock: RedisClock, folder: Path, runner: Runner = "local", **parts: Any
+    ) -> None:
+        """``parts``: another class of the ``store``, the ``stock`` or the ``service``."""
+        self.database = database
+        self.clock = clock
+        self.units = PostgresUnits(database, clock)
+        self.store = parts.get("store", PostgresCatalogStore)(database)
+        self.stock = parts.get("stock", PostgresStockStore)(database)
+        cache, blobs = RedisCache(redis, "catalog"), FolderBlobs(folder)
+        make = parts.get("service", CatalogService)
+        self.service: CatalogService = make(self.units, self.store, self.stock, cache, blobs, CatalogConfig())
+        self.catalog: Catalog = run_port(runner, Catalog, self.service)
+        self._sequences = itertools.count(1)
+
+    async def later(self, seconds: float) -> None:
+        await self.clock.advance(seconds)
+        for schedule in worker.SCHEDULES:
+            await schedule.method(self.service)
+
+    async def deliver(self, event: Event) -> None:
+        """As the bus does: possibly twice."""
+        envelope = Envelope(
+            id=new_id(),
+            type=event.type,
+            version=event.version,
+            key=event.key,
+            occurred_at=utc_text(self.clock.now()),
+            data=msgspec.Raw(encode_data(event)),
+            sequence=next(self._sequences),
+        )
+        [handler] = [each for each in worker.SUBSCRIPTIONS if type(event) in each.event_types]
+        for _ in range(2):
+            await handler(self.service, envelope)
+
+    async def events(self, type_: str = "catalog.product_changed") -> list[dict[str, Any]]:
+        """What was emitted, oldest first."""
+        rows = await self.database.fetch(
+            "SELECT payload FROM marketplace.outbox WHERE kind = 'event' AND type = $1 ORDER BY id", type_
+        )
+        return [msgspec.json.decode(row["payload"])["data"] for row in rows]
+
+
+@pytest.fixture(params=["local", "wire"])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    chosen: Runner = request.param
+    return chosen
+
+
+@pytest_asyncio.fixture
+async def catalog_database(database_factory: DatabaseFactory) -> Database:
+    return await database_factory(["CREATE SCHEMA catalog;", *(migration.script for migration in plugin.migrations())])
+
+
+@pytest.fixture
+def make_bench(
+    catalog_database: Database, redis_cache: Redis, movable_clock: RedisClock, tmp_path: Path
+) -> Callable[..., Bench]:
+    """``make_bench(runner, stock=…)``."""
+
+    def make(runner: Runner = "local", **parts: Any) -> Bench:
+        return Bench(catalog_database, redis_cache, movable_clock, tmp_path, runner, **parts)
+
+    return make
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench], runner: Runner) -> Bench:
+    return make_bench(runner)
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement from now on; begin and commit are not among them."""
+    seen: list[str] = []
+
+    def noted(real: Any) -> Any:
+        async def run(self: Connection, sql: str, *params: Any) -> Any:
+            seen.append(sql)
+            return await real(self, sql, *params)
+
+        return run
+
+    for name in ("fetch", "execute"):
+        monkeypatch.setattr(Connection, name, noted(getattr(Connection, name)))
+    return seen
