@@ -1,0 +1,169 @@
+"""The service on a database of the test's own, with sagas and a port that only rehearse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from marketplace_orchestrator import plugin, worker
+from marketplace_orchestrator.service import OrchestratorService, StoredWaits, note_try, park
+from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
+
+from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
+from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.capabilities.orchestrator import SagaView
+from marketplace_core.errors import Conflict, Unavailable
+from marketplace_core.events import Envelope, Event, event
+from marketplace_core.ports import mutation
+from marketplace_core.sagas import Performer, Saga, SagaContext, saga
+from marketplace_core.testing.contracts import eventually
+from marketplace_core.values import new_id, utc_text
+
+
+@event("rehearsal.begun", key="thing")
+class Begun(Event, frozen=True, kw_only=True):
+    thing: str
+
+
+@event("rehearsal.answered", key="thing")
+class Answered(Event, frozen=True, kw_only=True):
+    thing: str
+    word: str = "yes"
+
+
+class Rehearsal(ABC):
+    """What the sagas call. The capability is called as this module is."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def act(self, thing: str, name: str) -> None: ...
+
+
+class Acts(Rehearsal):
+    """Notes what was done; ``refuse`` and ``lose``: how often an act is refused, or has no known outcome."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.refuse: Counter[str] = Counter()
+        self.lose: Counter[str] = Counter()
+        self.held: dict[str, asyncio.Event] = {}
+
+    async def act(self, thing: str, name: str) -> None:
+        if name in self.held:
+            await self.held[name].wait()
+        if self.lose[name] > 0:
+            self.lose[name] -= 1
+            raise Unavailable("Nobody answers.")
+        if self.refuse[name] > 0:
+            self.refuse[name] -= 1
+            raise Conflict("orchestrator.wrong_state", "It is not possible now.")
+        self.done.append((thing, name))
+
+
+@saga("rehearsal.steps", version=1, start=Begun)
+async def steps(ctx: SagaContext, begun: Begun) -> None:
+    await ctx.call(Rehearsal.act, begun.thing, "first")
+    await ctx.pivot()
+    await ctx.call(Rehearsal.act, begun.thing, "second")
+
+
+@saga("rehearsal.waits", version=1, start=Begun, signals=(Answered,))
+async def waits(ctx: SagaContext, begun: Begun) -> None:
+    await ctx.call(Rehearsal.act, begun.thing, "before")
+    answer = await ctx.wait(Answered, until=await ctx.now() + timedelta(minutes=15))
+    await ctx.call(Rehearsal.act, begun.thing, answer.word if answer else "too late")
+
+
+@saga("rehearsal.waits", version=2, start=Begun, signals=(Answered,))
+async def waits_2(ctx: SagaContext, begun: Begun) -> None:
+    answer = await ctx.wait(Answered, until=await ctx.now() + timedelta(minutes=15))
+    await ctx.call(Rehearsal.act, begun.thing, f"{answer.word} to the second" if answer else "too late")
+
+
+class Stage:
+    """One engine at a time, with these sagas."""
+
+    def __init__(self, database: Database, clock: RedisClock) -> None:
+        self.database = database
+        self.clock = clock
+        self.store = PostgresOrchestratorStore(database)
+        self.acts = Acts()
+        self.sagas: dict[str, Saga] = {"steps": steps, "waits": waits, "waits_2": waits_2}
+        self.service: OrchestratorService
+        self._told = 0
+        self._subscription: Any = None
+
+    def build(self, names: Sequence[str]) -> OrchestratorService:
+        sagas = [self.sagas[name] for name in names]
+        engine = DbosSagas(
+            engine_url(self.database.dsn),
+            sagas,
+            Performer(lambda: {Rehearsal.__module__.rsplit(".", 1)[-1]: self.acts}, note_try(self.store, self.clock)),
+            self.clock,
+            waits=StoredWaits(self.store),
+            park=park(self.store, self.clock),
+        )
+        reader, units = DbosReader(self.database), PostgresUnits(self.database, self.clock)
+        self.service = OrchestratorService(units, self.store, sagas, engine, reader, self.clock, 0.05)
+        [self._subscription] = worker.subscriptions(sagas)
+        return self.service
+
+    @contextlib.asynccontextmanager
+    async def running(self, *names: str) -> AsyncIterator[OrchestratorService]:
+        service = self.build(names)
+        engine = asyncio.create_task(service.run_engine())
+        try:
+            yield service
+        finally:
+            engine.cancel()
+            await asyncio.gather(engine, return_exceptions=True)
+
+    async def hear(self, happened: Event, *, origin: str = "api", sequence: int | None = None) -> bool:
+        """Give an event to the handler, as the bus does."""
+        self._told += 1
+        envelope = Envelope(
+            id=new_id(),
+            type=happened.type,
+            version=1,
+            key=happened.key,
+            occurred_at=utc_text(self.clock.now()),
+            origin=origin,
+            data=msgspec.Raw(msgspec.json.encode(happened)),
+            sequence=sequence or self._told,
+        )
+        applied: bool = await self._subscription(self.service, envelope)
+        return applied
+
+    async def until(self, saga_id: str, status: str) -> SagaView:
+        """The saga once it is so."""
+
+        async def so() -> SagaView | None:
+            view = await self.service.get_saga(saga_id)
+            return view if view.status == status else None
+
+        found: SagaView = await eventually(so)
+        return found
+
+    async def waiting_since(self) -> list[datetime]:
+        rows = await self.database.fetch("SELECT due_at FROM orchestrator.waits WHERE state = 'waiting'")
+        return [row["due_at"] for row in rows]
+
+
+@pytest.fixture
+async def stage(database_factory: Callable[[Sequence[str]], Awaitable[Database]], movable_clock: RedisClock) -> Stage:
+    scripts = [migration.script for migration in plugin.migrations()]
+    return Stage(await database_factory(["CREATE SCHEMA orchestrator;", *scripts]), movable_clock)
+
+
+@pytest.fixture
+def events() -> Any:
+    """The event types, by name: tests cannot import this module."""
+    return {"begun": Begun, "answered": Answered}
