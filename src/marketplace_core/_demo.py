@@ -12,12 +12,12 @@ from pathlib import Path
 from types import ModuleType
 
 import msgspec
-from msgspec import Struct
 
 from marketplace_core import calls
 from marketplace_core._assembly import Process
 from marketplace_core._imports.products import import_products
 from marketplace_core._process_main import opened
+from marketplace_core._supervisor.demo import Account, accounts_file, loaded_file
 from marketplace_core.capabilities.auth import Auth, Registration
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.sellers import Sellers
@@ -35,17 +35,12 @@ _PEOPLE = {
 }
 
 
-class Account(Struct, frozen=True):
-    email: str
-    password: str
-
-
 async def load(
     deployment: Deployment, data: Path, progress: Callable[[int, int], None] = lambda _done, _all: None
 ) -> dict[str, Account]:
     """Load what is not there yet; gives the accounts, the same at every start on one data folder."""
-    accounts = _accounts(data / "demo" / "accounts.json")
-    loaded = data / "demo" / "loaded"
+    accounts = _accounts(accounts_file(data))
+    loaded = loaded_file(data)
     if not loaded.exists():
         async with opened(deployment, data) as process:
             await _load(process, data / "demo", accounts, progress)

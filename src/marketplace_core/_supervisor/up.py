@@ -16,6 +16,7 @@ from msgspec import Struct
 from marketplace_core._deployment.model import Deployment, split_address
 from marketplace_core._process import Child, spawn
 from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.demo import Account, kept_accounts
 from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_group
 from marketplace_core._supervisor.net import stays_in_use
 from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
@@ -35,11 +36,6 @@ class PortInUse(Exception):
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(f"{cause}; {remedy}")
         self.cause, self.remedy = cause, remedy
-
-
-class Account(Struct, frozen=True):
-    email: str
-    password: str
 
 
 class Started(Struct, frozen=True):
@@ -169,6 +165,8 @@ class _Run:
 
     async def _demo(self) -> dict[str, Account]:
         """Load what the demo sells, once. ``demo`` is a command of its own so that we stay small."""
+        if kept := kept_accounts(self._data):
+            return kept
         self._say("loading the demo")
         lines = await self._help("demo")
         return msgspec.json.decode(lines.rpartition(" | ")[2], type=dict[str, Account])

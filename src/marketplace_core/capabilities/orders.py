@@ -430,7 +430,7 @@ class Orders(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def fail(self, order_id: str, failure: Failure) -> None:
-        """It will not be: release what was reserved. Again: nothing."""
+        """It will not be, and its stock has been given back. Again: nothing."""
 
     @abstractmethod
     @query
