@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -256,7 +257,10 @@ async def test_an_order_is_followed_to_its_end(shop: Shop) -> None:
     await buyer.post(f"/orders/{placed['id']}/cancel", some, 202)
     [third] = await _listen(shop, buyer, placed["id"], "2", until=1)
     assert (third[0], third[2]["type"]) == ("3", "orders.items_cancelled")
+    later = asyncio.create_task(_listen(shop, buyer, placed["id"], "400", until=1))  # more than there are yet
+    await asyncio.sleep(0.1)
     await buyer.post(f"/orders/{placed['id']}/cancel", None, 202)
+    assert [number for number, _, _ in await asyncio.wait_for(later, 10)] == ["4"]
     whole = await _listen(shop, buyer, placed["id"])
     assert [(number, event) for number, event, _ in whole] == [*((str(n), "order") for n in range(1, 5)), (None, "end")]
     for last in ("4", "99999999999999999999999", "400"):

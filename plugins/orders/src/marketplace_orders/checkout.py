@@ -1,4 +1,4 @@
-"""What a purchase costs: lines by seller, options by carrier, sums that add up. The same for a quote and for an order."""
+"""What is bought, by whom, and by what it can be sent. The same for a quote and for an order."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from marketplace_core.http.routing import Router
 from marketplace_core.sagas import Saga
 from marketplace_orders import router, worker
 from marketplace_orders.config import OrdersConfig
+from marketplace_orders.placing import Checkout
 from marketplace_orders.sagas import SAGAS
 from marketplace_orders.service import OrderService
 from marketplace_orders.stores.postgres import PostgresOrderStore
@@ -49,20 +50,20 @@ def migrations() -> Sequence[Migration]:
 
 @hookimpl
 def provide_orders(context: PluginContext) -> Orders:
-    return OrderService(
-        context.units,
-        context.store(STORES),
+    config = context.config(OrdersConfig)
+    checkout = Checkout(
         context.port(Catalog),
         context.optional_port(Cart),
         context.optional_port(Sellers),
         context.optional_port(Logistics),
         context.optional_port(Users),
-        context.optional_port(Payments),
         context.clock,
-        context.config(OrdersConfig),
-        token_key=context.key("orders.token"),
+        config,
+        takes_money=context.optional_port(Payments) is not None,
         tax_included=context.tax_included,
     )
+    key = context.key("orders.token")
+    return OrderService(context.units, context.store(STORES), checkout, context.clock, config, token_key=key)
 
 
 @hookimpl

@@ -13,9 +13,7 @@ from typing import Any
 import msgspec
 
 from marketplace_core import calls
-from marketplace_core.capabilities.cart import Cart
-from marketplace_core.capabilities.catalog import Catalog, Reservation
-from marketplace_core.capabilities.logistics import Logistics, Place, ShipmentChanged
+from marketplace_core.capabilities.logistics import ShipmentChanged
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
     CancelItem,
@@ -23,14 +21,10 @@ from marketplace_core.capabilities.orders import (
     ItemsCancelled,
     Order,
     OrderCompleted,
-    OrderConfirmed,
     OrderFailed,
-    OrderPlaced,
     OrderQuery,
     Orders,
-    PackageDelivered,
     PackageQuery,
-    PackageShipped,
     PlacedOrder,
     PlaceOrder,
     Quote,
@@ -39,19 +33,16 @@ from marketplace_core.capabilities.orders import (
     Shipment,
     ShipRequest,
 )
-from marketplace_core.capabilities.payments import PaymentChanged, Payments
-from marketplace_core.capabilities.sellers import Sellers
-from marketplace_core.capabilities.users import Users
-from marketplace_core.errors import Conflict, Failure, Invalid, MarketplaceError, NotFound, Problem, Refused
+from marketplace_core.capabilities.payments import PaymentChanged
+from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, digest, handler, natural
 from marketplace_core.values import Clock, Money, Page, new_id
-from marketplace_orders import checkout, domain, quotes, views
+from marketplace_orders import domain, happenings, quotes, views
 from marketplace_orders.config import OrdersConfig
+from marketplace_orders.placing import Checkout, Placing
 from marketplace_orders.store import OrderStore
 
 __all__ = ["OrderService"]
-
-_Found = tuple[checkout.Buyer, checkout.Basket, Reservation, list[checkout.Part]]
 
 COMPLETION_BATCH = 100
 POLL_SECONDS = 0.25
@@ -59,51 +50,19 @@ POLL_SECONDS = 0.25
 
 class OrderService(Orders):
     def __init__(
-        self,
-        units: Units,
-        store: OrderStore,
-        catalog: Catalog,
-        cart: Cart | None,
-        sellers: Sellers | None,
-        logistics: Logistics | None,
-        users: Users | None,
-        payments: Payments | None,
-        clock: Clock,
-        config: OrdersConfig,
-        *,
-        token_key: bytes,
-        tax_included: bool,
+        self, units: Units, store: OrderStore, checkout: Checkout, clock: Clock, config: OrdersConfig, *, token_key: bytes
     ) -> None:
-        """``cart``, ``sellers``, ``logistics``, ``users``, ``payments``: None where the deployment has no such plugin.
-
-        Then an order names its lines, has no commission, is sent by nobody, is not paid here.
-        """
         self.units = units
         self._store = store
-        self._catalog = catalog
-        self._cart = cart
-        self._sellers = sellers
-        self._logistics = logistics
-        self._users = users
-        self._takes_money = payments is not None
+        self._checkout = checkout
         self._clock = clock
         self._config = config
         self._token_key = token_key
-        self._tax_included = tax_included
 
     # ── placing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def quote(self, request: QuoteRequest) -> Quote:
-        basket = await checkout.collect(self._cart, request.owner, None)
-        views_ = {view.id: view for view in await self._catalog.get_variants([x.variant_id for x in basket.lines])}
-        priced, problems = quotes.price_lines(basket.lines, views_)
-        if not priced:
-            raise Conflict("cart.empty", "Nothing in the cart can be bought now.")
-        destination = await checkout.destination(self._users, request)
-        parts = await checkout.price_parts(priced, destination, self._sellers, self._logistics, self._config.line_weight_g)
-        checkout.select_options(parts, request.shipping, complete=False)
-        expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
-        return quotes.quote(parts, request.coupon, problems, expires_at, tax_included=self._tax_included)
+        return await self._checkout.quote(request)
 
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """A guest's token is made of the order's id: what is stored as the answer holds no secret."""
@@ -113,61 +72,27 @@ class OrderService(Orders):
         except MarketplaceError as error:
             # A refusal is stored by now: no repeat will come for what is held. After an Unavailable one will.
             if error.is_refusal and error.code != "orders.out_of_stock":
-                await self._catalog.release(reservation)
+                await self._checkout.release(reservation)
             raise
         guest = request.owner.account_id is None
         return views.placed(order, self._token(order.id) if guest else None)
 
-    async def _reserve(self, request: PlaceOrder, key: str) -> _Found:
-        if self._takes_money and request.payment is None:
-            raise Invalid([Problem("/payment", "required", "Say how it is paid.")])
-        if request.coupon is not None:
-            raise Conflict("coupons.not_applicable", "There is no such coupon.")
-        buyer = await checkout.buyer(self._users, request)
-        basket = await checkout.collect(self._cart, request.owner, request.lines)
-        reservation = await self._catalog.reserve(key, basket.lines, self._config.reserve_seconds)
-        return buyer, basket, reservation, await self._price(request, buyer, reservation)
-
-    async def _price(self, request: PlaceOrder, buyer: checkout.Buyer, reservation: Reservation) -> list[checkout.Part]:
-        priced = [
-            checkout.PricedLine(index, line.variant_id, line.seller.id, line.seller.name, line.quantity, line.unit_price)
-            for index, line in enumerate(reservation.lines)
-        ]
-        if len({line.unit_price.currency for line in priced}) > 1:
-            raise Refused("cart.currency_mismatch", "An order has one currency.")
-        destination = Place(buyer.address.country, buyer.address.postal_code)
-        parts = await checkout.price_parts(priced, destination, self._sellers, self._logistics, self._config.line_weight_g)
-        checkout.select_options(parts, request.shipping, complete=True)
-        total = quotes.total(parts)
-        if total != request.expected_total:
-            detail = f"It is {total.amount} {total.currency} now."
-            problem = Problem("/expected_total", "unknown_value", detail)
-            raise Conflict("cart.changed", "The total is not what was expected; quote again.", errors=[problem])
-        return parts
+    async def _reserve(self, request: PlaceOrder, key: str) -> Placing:
+        return await self._checkout.reserve(request, key)
 
     @command_after(_reserve)
     async def _place(
         self,
         uow: UnitOfWork,
-        found: _Found,
+        found: Placing,
         request: PlaceOrder,
         key: str,
     ) -> Order:
-        buyer, basket, reservation, parts = found
-        record = quotes.order(uow.now, buyer, basket, reservation, parts, tax_included=self._tax_included)
+        record = quotes.order(uow.now, *found, tax_included=self._checkout.tax_included)
         await self._store.insert(uow, record)
-        uow.emit(
-            OrderPlaced(
-                order_id=record.id,
-                account_id=record.account_id,
-                total=record.total,
-                payment=request.payment if self._takes_money else None,
-                reservation=key,
-                expires_at=uow.now + timedelta(seconds=self._config.action_seconds),
-                lines=[line for package in record.packages for line in views.event_lines(package)],
-                cart_id=basket.cart_id,
-            )
-        )
+        payment = request.payment if self._checkout.takes_money else None
+        expires_at = uow.now + timedelta(seconds=self._config.action_seconds)
+        uow.emit(happenings.placed(record, payment, expires_at))
         return views.order(record)
 
     @natural
@@ -182,16 +107,7 @@ class OrderService(Orders):
         number = await self._store.next_number(uow, self._config.series)
         record.number = self._config.number_format.format(number=number)
         await self._store.save(uow, record)
-        uow.emit(
-            OrderConfirmed(
-                order_id=order_id,
-                number=record.number,
-                account_id=record.account_id,
-                total=record.total,
-                lines=[line for package in record.packages for line in views.event_lines(package)],
-                cart_id=record.cart_id,
-            )
-        )
+        uow.emit(happenings.confirmed(record))
 
     @natural
     async def fail(self, uow: UnitOfWork, order_id: str, failure: Failure) -> None:
@@ -307,7 +223,7 @@ class OrderService(Orders):
         for package, lines, amount in cancelled:
             uow.emit(ItemsCancelled(order_id=record.id, package_id=package.id, lines=lines, amount=amount, remaining=remaining))
         for package in delivered:
-            uow.emit(_delivered(record, package))
+            uow.emit(happenings.delivered(record, package))
 
     @command
     async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
@@ -336,27 +252,7 @@ class OrderService(Orders):
         self._settle(record, uow.now)
         _note(record, uow.now, "orders.package_shipped", "seller")
         await self._store.save(uow, record)
-        uow.emit(
-            PackageShipped(
-                order_id=record.id,
-                package_id=package_id,
-                shipment_id=id_,
-                seller_id=seller_id,
-                lines=lines,
-                amount=charge.amount,
-                commission=charge.commission,
-                shipping=charge.shipping,
-                tax=charge.tax,
-                remaining=domain.remaining(record.packages, record.total.currency),
-                origin_country=package.country,
-                carrier=shipment.carrier,
-                service=shipment.service,
-                tracking_number=shipment.tracking_number,
-                address=views.address(record),
-                tracking_token=shipment.tracking_token,
-                weight_g=self._config.line_weight_g * sum(units.values()),
-            )
-        )
+        uow.emit(happenings.shipped(record, package, shipment, lines, charge, self._config.line_weight_g))
         return views.shipment(shipment)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -384,7 +280,7 @@ class OrderService(Orders):
         _note(record, uow.now, f"shipment.{event.code or event.shipment.status}", "carrier")
         await self._store.save(uow, record)
         if delivered:
-            uow.emit(_delivered(record, package))
+            uow.emit(happenings.delivered(record, package))
 
     async def complete_delivered(self) -> None:
         """A schedule: orders that were delivered long enough ago are completed."""
@@ -444,10 +340,6 @@ def _reservation_key(request: PlaceOrder) -> str:
     """A retry finds the reservation of the first try; another request under the same key has one of its own."""
     call = calls.current()
     return f"{call.scope}/{call.key}/{digest((request,), {}).hex()}" if call.key else new_id()
-
-
-def _delivered(record: domain.Order, package: domain.Package) -> PackageDelivered:
-    return PackageDelivered(order_id=record.id, package_id=package.id, seller_id=package.seller_id)
 
 
 def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:

@@ -1,0 +1,81 @@
+"""What orders tell the others, made from an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from marketplace_core.capabilities.orders import (
+    EventLine,
+    OrderConfirmed,
+    OrderPlaced,
+    PackageDelivered,
+    PackageShipped,
+    PaymentMethod,
+)
+from marketplace_orders import domain, views
+
+__all__ = ["confirmed", "delivered", "placed", "shipped"]
+
+
+def placed(record: domain.Order, payment: PaymentMethod | None, expires_at: datetime) -> OrderPlaced:
+    return OrderPlaced(
+        order_id=record.id,
+        account_id=record.account_id,
+        total=record.total,
+        payment=payment,
+        reservation=record.reservation,
+        expires_at=expires_at,
+        lines=_lines(record),
+        cart_id=record.cart_id,
+    )
+
+
+def confirmed(record: domain.Order) -> OrderConfirmed:
+    """Of an order that has its number."""
+    return OrderConfirmed(
+        order_id=record.id,
+        number=record.number or "",
+        account_id=record.account_id,
+        total=record.total,
+        lines=_lines(record),
+        cart_id=record.cart_id,
+    )
+
+
+def shipped(
+    record: domain.Order,
+    package: domain.Package,
+    shipment: domain.Shipment,
+    lines: Sequence[EventLine],
+    charge: domain.Charge,
+    line_weight_g: int,
+) -> PackageShipped:
+    """After the units were shipped; ``lines`` are they."""
+    return PackageShipped(
+        order_id=record.id,
+        package_id=package.id,
+        shipment_id=shipment.id,
+        seller_id=package.seller_id,
+        lines=list(lines),
+        amount=charge.amount,
+        commission=charge.commission,
+        shipping=charge.shipping,
+        tax=charge.tax,
+        remaining=domain.remaining(record.packages, record.total.currency),
+        origin_country=package.country,
+        carrier=shipment.carrier,
+        service=shipment.service,
+        tracking_number=shipment.tracking_number,
+        address=views.address(record),
+        tracking_token=shipment.tracking_token,
+        weight_g=line_weight_g * sum(shipment.items.values()),
+    )
+
+
+def delivered(record: domain.Order, package: domain.Package) -> PackageDelivered:
+    return PackageDelivered(order_id=record.id, package_id=package.id, seller_id=package.seller_id)
+
+
+def _lines(record: domain.Order) -> list[EventLine]:
+    return [line for package in record.packages for line in views.event_lines(package)]

@@ -1,0 +1,98 @@
+"""From a cart to what can be ordered: asks the other plugins, and changes nothing but stock that is held."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from marketplace_core.capabilities.cart import Cart
+from marketplace_core.capabilities.catalog import Catalog, Reservation
+from marketplace_core.capabilities.logistics import Logistics, Place
+from marketplace_core.capabilities.orders import PlaceOrder, Quote, QuoteRequest
+from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.capabilities.users import Users
+from marketplace_core.errors import Conflict, Invalid, Problem, Refused
+from marketplace_core.values import Clock
+from marketplace_orders import checkout, quotes
+from marketplace_orders.config import OrdersConfig
+
+__all__ = ["Checkout", "Placing"]
+
+
+class Placing(NamedTuple):
+    """All that an order is written from."""
+
+    buyer: checkout.Buyer
+    basket: checkout.Basket
+    reservation: Reservation
+    parts: list[checkout.Part]
+
+
+class Checkout:
+    """``takes_money``: whether the deployment has payments. Cart, sellers, logistics, users: None where it has not.
+
+    Then an order names its lines, has no commission, is sent by nobody, has its address and e-mail with it.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cart: Cart | None,
+        sellers: Sellers | None,
+        logistics: Logistics | None,
+        users: Users | None,
+        clock: Clock,
+        config: OrdersConfig,
+        *,
+        takes_money: bool,
+        tax_included: bool,
+    ) -> None:
+        self._catalog = catalog
+        self._cart = cart
+        self._sellers = sellers
+        self._logistics = logistics
+        self._users = users
+        self._clock = clock
+        self._config = config
+        self.takes_money = takes_money
+        self.tax_included = tax_included
+
+    async def quote(self, request: QuoteRequest) -> Quote:
+        basket = await checkout.collect(self._cart, request.owner, None)
+        views = {view.id: view for view in await self._catalog.get_variants([x.variant_id for x in basket.lines])}
+        priced, problems = quotes.price_lines(basket.lines, views)
+        if not priced:
+            raise Conflict("cart.empty", "Nothing in the cart can be bought now.")
+        parts = await self._price(priced, await checkout.destination(self._users, request))
+        checkout.select_options(parts, request.shipping, complete=False)
+        expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
+        return quotes.quote(parts, request.coupon, problems, expires_at, tax_included=self.tax_included)
+
+    async def reserve(self, request: PlaceOrder, key: str) -> Placing:
+        """Hold the stock under ``key``. What is refused afterwards leaves it held: see :meth:`release`."""
+        if self.takes_money and request.payment is None:
+            raise Invalid([Problem("/payment", "required", "Say how it is paid.")])
+        if request.coupon is not None:
+            raise Conflict("coupons.not_applicable", "There is no such coupon.")
+        buyer = await checkout.buyer(self._users, request)
+        basket = await checkout.collect(self._cart, request.owner, request.lines)
+        reservation = await self._catalog.reserve(key, basket.lines, self._config.reserve_seconds)
+        priced = [
+            checkout.PricedLine(index, line.variant_id, line.seller.id, line.seller.name, line.quantity, line.unit_price)
+            for index, line in enumerate(reservation.lines)
+        ]
+        if len({line.unit_price.currency for line in priced}) > 1:
+            raise Refused("cart.currency_mismatch", "An order has one currency.")
+        parts = await self._price(priced, Place(buyer.address.country, buyer.address.postal_code))
+        checkout.select_options(parts, request.shipping, complete=True)
+        total = quotes.total(parts)
+        if total != request.expected_total:
+            problem = Problem("/expected_total", "unknown_value", f"It is {total.amount} {total.currency} now.")
+            raise Conflict("cart.changed", "The total is not what was expected; quote again.", errors=[problem])
+        return Placing(buyer, basket, reservation, parts)
+
+    async def release(self, key: str) -> None:
+        await self._catalog.release(key)
+
+    async def _price(self, lines: list[checkout.PricedLine], to: Place) -> list[checkout.Part]:
+        return await checkout.price_parts(lines, to, self._sellers, self._logistics, self._config.line_weight_g)
