@@ -77,9 +77,7 @@ class Shop:
         await buyer.register(email, name="Bea Buyer")
         return buyer
 
-    async def order(
-        self, buyer: Client, products: list[tuple[Any, int]], card: str = "tok_ok", key: str = "order-1"
-    ) -> Any:
+    async def order(self, buyer: Client, products: list[tuple[Any, int]], card: str = "tok_ok", key: str = "order-1") -> Any:
         """Fill the cart, ask what it costs, order; gives the order as it is answered."""
         for product, quantity in products:
             await buyer.post("/cart/items", {"variant_id": product["variants"][0]["id"], "quantity": quantity})
