@@ -27,6 +27,7 @@ def start_consumer(redis_lasting_url: str) -> StartConsumer:
     return partial(bus_process.start, "RedisBus", redis_lasting_url)
 
 
+@pytest.mark.behaviour("events-1")
 class TestRedisBus(BusContract):
     @pytest.fixture
     def trim(self, bus: RedisBus) -> Callable[[], Awaitable[None]]:

@@ -34,6 +34,7 @@ def second(other_database: Database) -> PostgresOutbox:
     return PostgresOutbox(other_database)
 
 
+@pytest.mark.behaviour("events-1")
 class TestPostgresOutbox(OutboxContract):
     pass
 

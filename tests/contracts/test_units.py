@@ -12,6 +12,7 @@ from marketplace_core.testing.contracts.units import Probe, UnitsContract
 from tests.contracts import wrong_units as wrong
 
 
+@pytest.mark.behaviour("all-1")
 class TestPostgresUnits(UnitsContract):
     pass
 
