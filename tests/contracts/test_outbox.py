@@ -39,6 +39,7 @@ class TestPostgresOutbox(OutboxContract):
     pass
 
 
+@pytest.mark.behaviour("events-2")
 class TestPostgresParking(ParkingContract):
     pass
 
