@@ -117,8 +117,8 @@ async def test_shipments_of_one_moment_come_once_each(kept: Kept) -> None:
     seen, cursor = [], None
     while True:
         query = ShipmentQuery(limit=2, cursor=cursor)
-        rows = await kept.store.list_of_carrier("simulator", query, query.position(str, str))
-        page = query.page(rows, lambda record: (record.created_at.isoformat(), record.id))
+        rows = await kept.store.list_of_carrier("simulator", query, query.position(datetime, str))
+        page = query.page(rows, lambda record: (record.created_at, record.id))
         seen += [record.id for record in page.items]
         if (cursor := page.next) is None:
             break
