@@ -119,6 +119,9 @@ async def serving(app: Application, listen: str = "127.0.0.1:0") -> AsyncIterato
         app.close()  # open event streams would keep the server from ever ending
         server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({task}, timeout=DRAIN_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await app.drained()
 
 
 def _free_port(host: str) -> int:

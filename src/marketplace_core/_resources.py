@@ -44,11 +44,12 @@ class Resources:
         return dict(self._databases)
 
     async def close(self) -> None:
+        """Databases first: a transaction that outlives its caller is waited for, and what it does may need a Redis."""
+        for database in self._databases.values():
+            await database.close()
         for client in self._redis.values():
             with contextlib.suppress(Exception):
                 await client.aclose()
-        for database in self._databases.values():
-            await database.close()
 
     async def ready(self) -> dict[str, str]:
         """``ok`` or a cause, by the name of each resource in use."""

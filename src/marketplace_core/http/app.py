@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -108,6 +109,13 @@ class Application:
         self._gate = gate
         self._large = _large_routes(routers)
         self._streams: set[EventStream] = set()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def drained(self) -> None:
+        """Until no request is under way: a server that has stopped may have left some to their end."""
+        await self._idle.wait()
 
     def close(self) -> None:
         """End the streams that are open. To be called before the server is stopped: it waits for every answer to end."""
@@ -119,6 +127,8 @@ class Application:
             await self.quart(scope, receive, send)  # type: ignore[arg-type]
             return
         started = time.perf_counter()
+        self._under_way += 1
+        self._idle.clear()
         exchange = Exchange(scope)
         exchange.streams = self._streams
         method: str = scope["method"]
@@ -134,6 +144,9 @@ class Application:
                 raise
             await self._send(error_reply(error, exchange.request_id), exchange, method, send)
         finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
             await exchange.close()
             if path not in SILENT:
                 _log(method, path, exchange, started)
