@@ -29,7 +29,7 @@ from load import CONNECTIONS, install_wrk
 from market import Market
 from rich.console import Console
 
-MODULES = (reads, cart, checkout, statements, logins, starts)  # each registers its figures, in this order
+MODULES = (reads, cart, checkout, statements, logins, starts)  # each registers its figures
 WIDTH = 190
 
 
