@@ -14,7 +14,9 @@ from redis.asyncio import Redis
 
 from marketplace_core import capabilities
 from marketplace_core._context import Context, derive_key
-from marketplace_core._plugins import Registry, check_extensions, load_plugins
+from marketplace_core._deployment.workers import bus_groups
+from marketplace_core._plugins import Registry, check_extensions, idle_plugins, load_plugins
+from marketplace_core._remote import RPC, Target, far_port
 from marketplace_core._resources import Resources
 from marketplace_core._runners import Runner, run_port
 from marketplace_core.adapters.arq import ArqQueue
@@ -34,6 +36,9 @@ __all__ = ["Assembly", "Process"]
 log = structlog.get_logger("marketplace.hooks")
 
 P = TypeVar("P")
+
+#: What plugins declare to be run.
+RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "subscriptions", "tasks"})
 
 
 def capability_ports() -> dict[str, type]:
@@ -59,9 +64,15 @@ class Assembly:
 
     def hook(self, plugin: str, name: str, **arguments: Any) -> Any:
         """What one plugin says to a composing hook, or None."""
+        if name in RUNNING and plugin in self.idle:
+            return None
         if self.deployment.trace_hooks:
             log.info("hook", plugin=plugin, hook=name)
         return self.registry.call(plugin, name, **arguments)
+
+    @cached_property
+    def idle(self) -> frozenset[str]:
+        return idle_plugins(self.deployment, self.infos)
 
     @cached_property
     def providers(self) -> dict[str, str]:
@@ -102,6 +113,7 @@ class Assembly:
 class Process:
     """One process of a deployment, its resources not yet opened. Services are made when they are first asked for.
 
+    ``own`` are the plugins whose services live in this process (None: every one); the ports of others are far.
     ``simulators``: addresses of the simulators that run beside the deployment, by name.
     """
 
@@ -113,8 +125,10 @@ class Process:
         *,
         secret: bytes,
         runner: Runner = "local",
+        own: frozenset[str] | None = None,
     ) -> None:
         self.assembly = assembly
+        self.own = frozenset(assembly.infos) if own is None else own
         self.deployment = assembly.deployment
         self.resources = resources
         self.clock = clock
@@ -124,6 +138,7 @@ class Process:
         self._contexts: dict[str, Context] = {}
         self._services: dict[str, Any] = {}
         self._ports: dict[str, Any] = {}
+        self._targets: dict[str, Target] = {}
         self._making: list[str] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
@@ -161,6 +176,8 @@ class Process:
         for act in reversed(self._closing):
             with contextlib.suppress(Exception):  # the others are closed all the same
                 await act()
+        for target in self._targets.values():
+            await target.close()
         if "queue" in self.__dict__:
             await self.queue.close()
         await self.resources.close()
@@ -169,9 +186,10 @@ class Process:
     def groups(self) -> dict[str, list[str]]:
         """The bus's groups of the whole deployment, with the topics that each reads."""
         found: dict[str, list[str]] = {}
-        for plugin, subscriptions in self.all_subscriptions.items():
-            topics = {type_.topic for method in subscriptions for type_ in event_types(method)}
-            found[plugin] = sorted(topics)
+        for plugin, methods in self.all_subscriptions.items():
+            by_name = {f"{plugin}.{method.__name__}": method for method in methods}
+            for group, (_, handlers) in bus_groups(self.deployment, plugin, list(by_name)).items():
+                found[group] = sorted({type_.topic for name in handlers for type_ in event_types(by_name[name])})
         return found
 
     @cached_property
@@ -218,9 +236,38 @@ class Process:
             raise LookupError(f"no plugin of this deployment provides {name!r}")
         self._making.append(name)
         try:
+            if provider not in self.own:
+                return far_port(name, capability, self.target(self.deployment.service_of(provider).name))
             return run_port(self.runner, capability, self.service(provider))
         finally:
             self._making.pop()
+
+    def target(self, service: str) -> Target:
+        """A service of another process."""
+        if service not in self._targets:
+            found = self.deployment.services[service]
+            self._targets[service] = Target(service, found.reached_at, self.key(RPC))
+        return self._targets[service]
+
+    def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
+        """Like the assembly's, of the plugins that live in this process."""
+        found: dict[str, dict[str, Sequence[Migration]]] = {}
+        for name, plugins in self.assembly.databases().items():
+            if kept := {plugin: migrations for plugin, migrations in plugins.items() if plugin in self.own}:
+                found[name] = kept
+        return found
+
+    def plugins_of(self, service: str) -> tuple[str, ...]:
+        """Those that live in a service."""
+        return self.deployment.plugins_of(service)
+
+    def internal_ports(self) -> dict[str, tuple[type, Any]]:
+        """What this process answers to others: each of its capabilities with its declaring class and its service."""
+        return {
+            name: (self.assembly.ports[name], self.service(provider))
+            for name, provider in self.assembly.providers.items()
+            if provider in self.own
+        }
 
     @property
     def ports(self) -> Mapping[str, Any]:

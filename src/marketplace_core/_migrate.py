@@ -11,7 +11,7 @@ from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres_outbox import CORE_MIGRATIONS
 from marketplace_core.hookspecs import Migration
 
-__all__ = ["CORE", "MigrationError", "Step", "migrate_database", "missing_steps"]
+__all__ = ["CORE", "MigrationError", "Step", "as_scripts", "migrate_database", "missing_steps"]
 
 CORE = "marketplace"
 _LOCK = 0x6D696772  # "migr"
@@ -85,6 +85,15 @@ async def migrate_database(
         finally:
             await lock.execute("SELECT pg_advisory_unlock($1::bigint)", _LOCK)
     return ran
+
+
+def as_scripts(plugins: Mapping[str, Sequence[Migration]]) -> list[str]:
+    """What :func:`migrate_database` does to an empty database, for who makes many."""
+    scripts = [_PREPARE, *(f'CREATE SCHEMA "{plugin}"' for plugin in plugins)]
+    for step, script in _wanted(plugins):
+        values = ", ".join(f"'{part}'" for part in (step.plugin, step.number, step.name))
+        scripts += [script, f"INSERT INTO marketplace.migrations (plugin, number, name) VALUES ({values})"]  # noqa: S608
+    return scripts
 
 
 async def _run(step: Step, script: str, connection: Connection) -> None:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core import _simulators as simulators
 from marketplace_core._assembly import Process
-from marketplace_core._parked import ParkedEvents
+from marketplace_core._operating import AllOperations
 from marketplace_core._quiesce import Pending, pending
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.errors import Invalid, NotFound, Problem
@@ -32,8 +32,8 @@ class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def operations_router(process: Process) -> Router:
-    router = Router("admin", "core")
-    parked = ParkedEvents(process)
+    router = Router("admin", "core", scope="operations")
+    operations = AllOperations(process)
 
     def clock() -> RedisClock:
         if not isinstance(process.clock, RedisClock):
@@ -64,16 +64,16 @@ def operations_router(process: Process) -> Router:
     @router.get("/events/dead", access="staff")
     async def list_dead(query: PageQuery) -> Page[Parked]:
         """Events that a handler could not apply, with how many of their key wait behind them."""
-        return Page((await parked.list())[: query.size])
+        return Page((await operations.list_parked())[: query.size])
 
     @router.post("/events/dead/{id}/replay", access="staff", status=202)
     async def replay(id: str) -> None:
         """Apply it again, and then all behind it, in order."""
-        await parked.request(id, drop=False)
+        await operations.request_parked(id, drop=False)
 
     @router.delete("/events/dead/{id}", access="staff", status=202)
     async def drop(id: str) -> None:
         """Leave it out, and go on with all behind it."""
-        await parked.request(id, drop=True)
+        await operations.request_parked(id, drop=True)
 
     return router

@@ -16,6 +16,7 @@ import ctypes
 import os
 import pwd
 import signal
+import socket
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ import psutil
 
 _PR_SET_PDEATHSIG = 1
 _NOT_STARTED = 127
+#: The environment variable of systemd's protocol.
+NOTIFY = "NOTIFY_SOCKET"
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,39 @@ def _in_child(user: User | None, new_group: bool, death_signal: int) -> Callable
             os._exit(_NOT_STARTED)
 
     return prepare
+
+
+class Readiness:
+    """How a child tells us that it is ready: systemd's protocol (sd_notify), on a socket that is but a name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = f"marketplace/{os.getpid()}/{id(self)}/{name}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket.bind(f"\0{self._name}")
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {NOTIFY: f"@{self._name}"}
+
+    def told(self) -> bool:
+        """Whether it has said so since this was last asked."""
+        ready = False
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ready |= b"READY=1" in self._socket.recv(4096).split(b"\n")
+        return ready
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def notify_ready() -> None:
+    """Tell whoever started us that we do our work: our supervisor, or systemd."""
+    address = os.environ.get(NOTIFY, "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.sendto(b"READY=1", f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def memory(pid: int, *, tree: bool = False) -> int:

@@ -12,25 +12,33 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from marketplace_core._assembly import Assembly, Process
 from marketplace_core._migrate import MigrationError, Step, migrate_database, missing_steps
+from marketplace_core._operating import CORE, Operations, OwnOperations
 from marketplace_core._operations import operations_router
-from marketplace_core._resources import Resources
+from marketplace_core._process import notify_ready
+from marketplace_core._remote import RPC
+from marketplace_core._resources import Resources, pool_sizes
+from marketplace_core._rpc import InternalApplication
 from marketplace_core._runners import Runner
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
 from marketplace_core._supervisor.state import embedded_url, running
 from marketplace_core._worker import Worker
 from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.redis_rates import RedisRates
 from marketplace_core.adapters.redis_reads import EncodedReads
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.sellers import Sellers
-from marketplace_core.deployment import Deployment
-from marketplace_core.errors import Forbidden
-from marketplace_core.http.app import Application, build_app
+from marketplace_core.deployment import Deployment, Limits
+from marketplace_core.errors import Forbidden, NotFound
+from marketplace_core.http.addresses import Addresses
+from marketplace_core.http.app import Application, HttpOptions, build_app
 from marketplace_core.http.gate import SessionGate
+from marketplace_core.http.limits import RateLimiter
 from marketplace_core.http.logging import configure_logging
 from marketplace_core.values import AUDIENCES, Audience, SystemClock
 
@@ -38,17 +46,28 @@ __all__ = ["application", "migrate", "open_process", "opened", "serve", "serving
 
 TOKENS = "tokens"
 DRAIN_SECONDS = 10.0
+#: About what a request's header may have, and of what a body is read at once; the server answers 431 to more.
+HEADER_BYTES = 32 * 1024
+DEFAULT_LIMITS = Limits()
+#: Other processes close what is idle first, or a call now and then would find its connection being closed.
+INTERNAL_LIMITS = Limits(header_seconds=75)
 
 
 @contextlib.asynccontextmanager
 async def open_process(
-    assembly: Assembly, url: Callable[[str], str], secret: bytes, *, runner: Runner = "local", pool_size: int = 8
+    assembly: Assembly,
+    url: Callable[[str], str],
+    secret: bytes,
+    *,
+    runner: Runner = "local",
+    own: frozenset[str] | None = None,
 ) -> AsyncIterator[Process]:
-    """A process of a deployment. ``url`` gives the address of each of its resources by name."""
+    """A process of a deployment. ``url`` gives the address of each of its resources by name; ``own`` are the plugins whose
+    services live in it (None: every one)."""
     deployment = assembly.deployment
-    resources = Resources(url, pool_size=pool_size)
+    resources = Resources(url, pool_sizes(deployment))
     movable = RedisClock(resources.redis(deployment.on["clock"])) if deployment.clock == "movable" else None
-    process = Process(assembly, resources, movable or SystemClock(), secret=secret, runner=runner)
+    process = Process(assembly, resources, movable or SystemClock(), secret=secret, runner=runner, own=own)
     try:
         if movable is not None:
             await movable.refresh()
@@ -74,17 +93,39 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES) -> 
             raise Forbidden("sellers.suspended", "This shop is closed.")
         return membership.seller_id, membership.role
 
+    async def seller(seller_id: str) -> None:
+        try:
+            found = await sellers.get_shop(seller_id) if sellers is not None else None
+        except NotFound:
+            found = None
+        if found is None:
+            raise Forbidden("sellers.no_shop", "This API key is of no shop that there is.")
+        if found.status == "closed":
+            raise Forbidden("sellers.suspended", "This shop is closed.")
+
     gate = SessionGate(
-        process.key(TOKENS), process.clock, cache, process.port(Auth), shop if sellers else None, with_reads=True
+        process.key(TOKENS),
+        process.clock,
+        cache,
+        process.port(Auth),
+        shop if sellers else None,
+        seller=seller if sellers else None,
+        with_reads=True,
     )
+    deployment, limits = process.deployment, process.deployment.limits
     return build_app(
         routers,
         gate=gate,
         reads=EncodedReads(cache),
-        title=process.deployment.name,
+        title=deployment.name,
         version=metadata.version("marketplace-core"),
         ready=process.resources.ready,
         media=process.blobs,
+        options=HttpOptions(body_seconds=limits.body_seconds),
+        limits=(
+            RateLimiter(limits, process.clock, RedisRates(cache)),
+            Addresses(deployment.trusted_proxies, limits.exempt),
+        ),
     )
 
 
@@ -92,25 +133,50 @@ async def serve(deployment: Deployment, name: str, data: Path) -> None:
     """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished."""
     configure_logging()
     gateways = [gateway for gateway in deployment.gateways.values() if name in {gateway.name, gateway.service}]
-    async with opened(deployment, data) as process, contextlib.AsyncExitStack() as stack:
+    service = deployment.services.get(name)
+    own = frozenset(deployment.plugins_of(name)) if service is not None else frozenset()
+    async with opened(deployment, data, own) as process, contextlib.AsyncExitStack() as stack:
         await _check_migrated(process)
         following = asyncio.create_task(process.clock.follow()) if isinstance(process.clock, RedisClock) else None
         for gateway in gateways:
-            await stack.enter_async_context(serving(application(process, gateway.audiences), gateway.listen))
-        service = deployment.services.get(name)
+            app = application(process, gateway.audiences)
+            await stack.enter_async_context(serving(app, gateway.listen, deployment.limits))
         if service is not None and service.internal is not None:
-            await stack.enter_async_context(serving(application(process, ()), service.internal))
+            await stack.enter_async_context(serving(internal_application(process), service.internal, INTERNAL_LIMITS))
+        notify_ready()
         await _terminated()
         if following is not None:
             following.cancel()
 
 
+def internal_application(process: Process) -> InternalApplication:
+    """What a process answers to the others of its deployment."""
+    ports = {**process.internal_ports(), CORE: (Operations, OwnOperations(process))}
+    return InternalApplication(ports, process.key(RPC), process.resources.ready)
+
+
 @contextlib.asynccontextmanager
-async def serving(app: Application, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
+async def serving(
+    app: Application | InternalApplication, listen: str = "127.0.0.1:0", limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[str]:
     """Answer HTTP at ``host:port``; gives the address. In the end what is under way is finished."""
     host, _, port = listen.rpartition(":")
     number = int(port) or _free_port(host)
-    server = Server(app, address=host, port=number, interface=Interfaces.ASGINL, log_access=False, log_enabled=False)
+    server = Server(
+        app,
+        address=host,
+        port=number,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,  # proxies speak it to what is behind them; of HTTP/2 headers of 16 MiB would be taken
+        websockets=False,
+        # What it calls backpressure is how many connections are open: of 128, its default, as many idle ones would leave
+        # nobody else in. The header's time is the idle time too.
+        backlog=1024,
+        backpressure=limits.connections,
+        http1_settings=HTTP1Settings(header_read_timeout=limits.header_seconds * 1000, max_buffer_size=HEADER_BYTES),
+        log_access=False,
+        log_enabled=False,
+    )
     task = asyncio.create_task(server.serve())
     try:
         await _listening(task, host, number)
@@ -143,21 +209,36 @@ async def _listening(task: asyncio.Task[None], host: str, port: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def work(deployment: Deployment, name: str, worker: str, data: Path) -> None:
-    """A worker of a service, until SIGTERM. :raises WorkerTaskFailed: a part of it ended."""
+async def work(deployment: Deployment, name: str, worker: str, data: Path, listen: str | None = None) -> None:
+    """A worker of a service, until SIGTERM. ``listen``: where it answers ``/healthz`` and ``/readyz``.
+
+    :raises WorkerTaskFailed: a part of it ended.
+    """
     configure_logging()
-    service = deployment.services[name]
-    handlers = service.workers.get(worker, ["*"])
-    async with opened(deployment, data) as process:
+    async with (
+        opened(deployment, data, frozenset(deployment.plugins_of(name))) as process,
+        contextlib.AsyncExitStack() as stack,
+    ):
         await _check_migrated(process)
-        working = asyncio.create_task(Worker(process, service.plugins, handlers).run())
+        working = asyncio.create_task(Worker(process, name, worker).run())
+        if listen is not None:
+            app = InternalApplication({}, process.key(RPC), process.resources.ready)
+            await stack.enter_async_context(serving(app, listen, INTERNAL_LIMITS))
+        ready = asyncio.create_task(_tell_when_ready(process))
         ended = asyncio.create_task(_terminated())
         done, _ = await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (working, ended):
+        for task in (working, ended, ready):
             task.cancel()
-        await asyncio.gather(working, ended, return_exceptions=True)
+        await asyncio.gather(working, ended, ready, return_exceptions=True)
         if working in done:
             working.result()
+
+
+async def _tell_when_ready(process: Process) -> None:
+    """Once each of the servers that the worker uses answers."""
+    while any(state != "ok" for state in (await process.resources.ready()).values()):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    notify_ready()
 
 
 async def migrate(
@@ -169,7 +250,7 @@ async def migrate(
     """Bring every database up to date; gives per database the steps that ran, or would."""
     ran: dict[str, list[Step]] = {}
     async with opened(deployment, data) as process:
-        for name, plugins in process.assembly.databases().items():
+        for name, plugins in process.databases().items():
             database = process.resources.database(name)
             if dry_run:
                 ran[name] = await missing_steps(database, plugins)
@@ -179,12 +260,14 @@ async def migrate(
 
 
 @contextlib.asynccontextmanager
-async def opened(deployment: Deployment, data: Path) -> AsyncIterator[Process]:
-    """A process of a deployment whose embedded resources are in ``data``."""
-    simulators = _know_simulators(data)
+async def opened(deployment: Deployment, data: Path, own: frozenset[str] | None = None) -> AsyncIterator[Process]:
+    """A process of a deployment whose embedded resources are in ``data``, with the services of the plugins ``own``."""
+    simulators = _know_simulators(data) or {
+        name: f"http://{simulator.listen}" for name, simulator in deployment.simulators.items() if simulator.listen
+    }
     assembly = Assembly.of(deployment)
     secret = deployment_secret(deployment, data)
-    async with open_process(assembly, lambda name: embedded_url(deployment, data, name), secret) as process:
+    async with open_process(assembly, lambda name: embedded_url(deployment, data, name), secret, own=own) as process:
         process.simulators = simulators
         yield process
 
@@ -202,7 +285,7 @@ def _know_simulators(data: Path) -> dict[str, str]:
 
 async def _check_migrated(process: Process) -> None:
     """:raises MigrationError: a database is not up to date."""
-    for name, plugins in process.assembly.databases().items():
+    for name, plugins in process.databases().items():
         missing = await missing_steps(process.resources.database(name), plugins)
         if missing:
             first = f"{missing[0].plugin} {missing[0].number}"

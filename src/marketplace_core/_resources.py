@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,16 +12,27 @@ from redis.asyncio import Redis
 
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.redis import connect
+from marketplace_core.deployment import Deployment
 
-__all__ = ["Resources"]
+__all__ = ["Resources", "pool_sizes"]
+
+
+POOL_SIZE = 8
+
+
+def pool_sizes(deployment: Deployment) -> dict[str, int]:
+    """How many connections a process keeps to each database for which the file says it: ``pool``."""
+    return {
+        name: int(resource.settings["pool"]) for name, resource in deployment.resources.items() if "pool" in resource.settings
+    }
 
 
 class Resources:
-    """``url`` gives the address of a resource by its name in the deployment."""
+    """``url`` gives the address of a resource by its name in the deployment; ``pools`` the connections to some."""
 
-    def __init__(self, url: Callable[[str], str], *, pool_size: int = 8) -> None:
+    def __init__(self, url: Callable[[str], str], pools: Mapping[str, int] | None = None) -> None:
         self._url = url
-        self._pool_size = pool_size
+        self._pools = pools or {}
         self._databases: dict[str, Database] = {}
         self._redis: dict[str, Redis] = {}
 
@@ -30,7 +41,7 @@ class Resources:
 
     def database(self, name: str) -> Database:
         if name not in self._databases:
-            self._databases[name] = Database(self._url(name), size=self._pool_size, name=name)
+            self._databases[name] = Database(self._url(name), size=self._pools.get(name, POOL_SIZE), name=name)
         return self._databases[name]
 
     def redis(self, name: str) -> Redis:

@@ -6,16 +6,15 @@ what the port marks retriable is called twice: it keeps a far port honest before
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from marketplace_core import calls
-from marketplace_core.errors import Failure, MarketplaceError, error_from
-from marketplace_core.ports import PortMethod
+from marketplace_core._codec import MethodCodec, decode_failure, encode_failure, port_methods
+from marketplace_core.errors import MarketplaceError
 from marketplace_core.values import new_id
 
 __all__ = ["RepeatDiffers", "Runner", "run_port"]
@@ -34,34 +33,26 @@ def run_port(runner: Runner, capability: type[P], service: P) -> P:
 
 
 def _wired(capability: type[P], service: P) -> P:
-    methods: dict[str, Any] = {}
-    for name in sorted(getattr(capability, "__abstractmethods__", ())):
-        methods[name] = _wired_method(getattr(capability, name), getattr(service, name))
+    methods = {name: _wired_method(codec, getattr(service, name)) for name, codec in port_methods(capability).items()}
     made: P = type(f"Wired{capability.__name__}", (capability,), methods)()
     return made
 
 
-def _wired_method(declared: Callable[..., Any], method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    mark: PortMethod = declared.__port__  # type: ignore[attr-defined]
-    hints = get_type_hints(declared)
-    answer = hints.pop("return")
-    types = tuple[tuple(hints.values())] if hints else tuple[()]  # type: ignore[misc]
-    signature = inspect.signature(declared)
+def _wired_method(codec: MethodCodec, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    mark = codec.mark
 
     async def once(raw: bytes, call: calls.Call) -> tuple[bytes, calls.Outcome]:
-        arguments = msgspec.msgpack.decode(raw, type=types)
+        arguments = codec.decode_arguments(raw)
         carried = msgspec.msgpack.decode(msgspec.msgpack.encode(call), type=calls.Call)
         with calls.scope(carried) as outcome:
             try:
                 value = await method(*arguments)
             except MarketplaceError as error:
-                return b"\x00" + msgspec.msgpack.encode(Failure.of(error)), outcome
-            return b"\x01" + msgspec.msgpack.encode(value), outcome
+                return b"\x00" + encode_failure(error), outcome
+            return b"\x01" + codec.encode_answer(value), outcome
 
     async def send(self: object, *args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        raw = msgspec.msgpack.encode(list(bound.arguments.values())[1:])
+        raw = codec.encode_arguments(args, kwargs)
         call = calls.current()
         if mark.kind == "mutation" and mark.retriable and call.key is None:
             call = replace(call, key=new_id())
@@ -69,11 +60,11 @@ def _wired_method(declared: Callable[..., Any], method: Callable[..., Awaitable[
         if mark.retriable and encoded[:1] == b"\x01":
             again, _ = await once(raw, call)
             if mark.kind == "mutation" and again != encoded:
-                raise RepeatDiffers(f"{declared.__qualname__}: {encoded!r} and then {again!r}")
+                raise RepeatDiffers(f"{codec.qualname}: {encoded!r} and then {again!r}")
         if outcome.replayed:
             calls.mark_replayed()
         if encoded[:1] == b"\x00":
-            raise error_from(msgspec.msgpack.decode(encoded[1:], type=Failure))
-        return msgspec.msgpack.decode(encoded[1:], type=answer)
+            raise decode_failure(encoded[1:])
+        return codec.decode_answer(encoded[1:])
 
     return send

@@ -12,13 +12,14 @@ import msgspec
 import structlog
 
 from marketplace_core._assembly import Process
+from marketplace_core._deployment.workers import bus_groups, runs
 from marketplace_core.adapters.arq import ArqWorker
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
 from marketplace_core.adapters.schedules import PostgresSchedules
 from marketplace_core.hookspecs import Job
-from marketplace_core.outbox import Deliverer, Relay
+from marketplace_core.outbox import Deliverer, Relay, Subscription
 
 __all__ = ["Worker", "WorkerTaskFailed", "lease"]
 
@@ -60,11 +61,12 @@ async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[Non
 class Worker:
     """Runs plugins' relays, handlers, tasks, schedules and jobs on one process's resources."""
 
-    def __init__(self, process: Process, plugins: Sequence[str], handlers: Sequence[str] = ("*",)) -> None:
-        """``handlers``: which handlers of those plugins, by ``<plugin>.<method>``; ``*`` is all."""
+    def __init__(self, process: Process, service: str, worker: str) -> None:
+        """``worker``: one of the service's; what it runs is said by its patterns."""
         self._process = process
-        self._plugins = list(plugins)
-        self._handlers = None if "*" in handlers else frozenset(handlers)
+        self._plugins = process.plugins_of(service)
+        self._worker = worker
+        self._patterns = process.deployment.services[service].workers[worker]
 
     async def run(self) -> None:
         """For ever. :raises WorkerTaskFailed: one of its tasks ended."""
@@ -80,7 +82,7 @@ class Worker:
         loops: list[tuple[str, Loop]] = [("trim", self._trim)]
         if isinstance(process.clock, RedisClock):
             loops.append(("clock", process.clock.follow))
-        for name in self._databases():
+        for name in process.databases():
             outbox = PostgresOutbox(process.resources.database(name))
             relay = Relay(name, outbox, process.bus, process.queue, process.topics)
             loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, outbox))]
@@ -90,10 +92,6 @@ class Worker:
             loops.append((plugin, partial(self._exclusively, plugin, run) if exclusive else run))
         loops.append(("jobs", self._run_jobs))
         return loops
-
-    def _databases(self) -> list[str]:
-        """The databases in which the plugins of this worker keep their outbox."""
-        return [name for name, plugins in self._process.assembly.databases().items() if set(plugins) & set(self._plugins)]
 
     async def _exclusively(self, plugin: str, run: Loop) -> None:
         async with lease(self._process.context(plugin).database, plugin) as watch:
@@ -108,24 +106,17 @@ class Worker:
 
     async def _run_plugin(self, plugin: str) -> None:
         """The plugin's tasks first: its handlers may need them."""
-        service = self._process.service(plugin)
-        loops: list[tuple[str, Loop]] = [(task.name, partial(task.method, service)) for task in self._process.tasks(plugin)]
-        subscriptions = [
-            subscription
-            for subscription in self._process.subscriptions(plugin)
-            if self._handlers is None or subscription.name in self._handlers
+        process = self._process
+        service = process.service(plugin)
+        loops: list[tuple[str, Loop]] = [
+            (task.name, partial(task.method, service)) for task in process.tasks(plugin) if self._runs(task.name)
         ]
-        if subscriptions:
-            group = plugin if self._handlers is None else f"{plugin}:{'+'.join(sorted(s.name for s in subscriptions))}"
-            parking = PostgresParking(self._process.context(plugin).database)
-            deliverer = Deliverer(group, subscriptions, parking)
-            consumer = self._process.bus.consume(group, deliverer.topics)
-            loops += [
-                (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver)),
-                (f"{plugin}.parked", deliverer.release_parked),
-            ]
-        if schedules := self._process.schedules(plugin):
-            runner = PostgresSchedules(self._process.context(plugin).database, self._process.clock)
+        subscriptions = {subscription.name: subscription for subscription in process.subscriptions(plugin)}
+        for group, (worker, handlers) in bus_groups(process.deployment, plugin, list(subscriptions)).items():
+            if worker == self._worker:
+                loops += self._consumer(plugin, group, [subscriptions[name] for name in handlers])
+        if schedules := [schedule for schedule in process.schedules(plugin) if self._runs(schedule.name)]:
+            runner = PostgresSchedules(process.context(plugin).database, process.clock)
             loops.append((f"{plugin}.schedules", partial(runner.run, schedules, service)))
         if not loops:
             await asyncio.Event().wait()
@@ -133,12 +124,25 @@ class Worker:
             for name, loop in loops:
                 group_.create_task(_named(name, loop), name=name)
 
+    def _runs(self, name: str) -> bool:
+        return runs(self._patterns, name)
+
+    def _consumer(self, plugin: str, group: str, subscriptions: Sequence[Subscription]) -> list[tuple[str, Loop]]:
+        parking = PostgresParking(self._process.context(plugin).database)
+        deliverer = Deliverer(group, subscriptions, parking)
+        consumer = self._process.bus.consume(group, deliverer.topics)
+        return [
+            (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver)),
+            (f"{plugin}.parked", deliverer.release_parked),
+        ]
+
     async def _run_jobs(self) -> None:
         process = self._process
         jobs = {
             job.name: partial(_run_job, job, process.service(plugin))
             for plugin in self._plugins
             for job in process.jobs(plugin)
+            if self._runs(job.name)
         }
         if not jobs:
             await asyncio.Event().wait()

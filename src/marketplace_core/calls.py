@@ -24,6 +24,7 @@ class Call(Struct, frozen=True, omit_defaults=True):
 
     ``key`` is the idempotency key, or None. ``guest`` scopes the keys of a shopper without an account.
     ``trace`` is a W3C ``traceparent``. ``origin`` ends up in the envelopes of the events that the call emits.
+    ``deadline`` is when the caller gives up, by this process's ``time.monotonic()``.
     """
 
     caller: Caller = Caller()
@@ -32,6 +33,7 @@ class Call(Struct, frozen=True, omit_defaults=True):
     request_id: str = "-"
     trace: str = ""
     origin: str = "api"
+    deadline: float | None = None
 
     @property
     def scope(self) -> str:
@@ -96,5 +98,10 @@ def mark_replayed() -> None:
 
 
 def new_trace() -> str:
-    """A fresh ``traceparent`` (W3C Trace Context, version 00, sampled)."""
-    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+    """A fresh ``traceparent`` (W3C Trace Context, version 00) of what nobody records; see :mod:`marketplace_core.tracing`."""
+    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+
+
+def trace_id(trace: str) -> str | None:
+    """By which log lines and spans of a ``traceparent`` are found."""
+    return trace[3:35] or None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from marketplace_core._deployment.limits import Limits, Rate, unknown_rates
 from marketplace_core._deployment.meaning import check_file
 from marketplace_core._deployment.model import ROLES, Deployment, Gateway, PluginEntry, Resource, Service, Simulator
 from marketplace_core._deployment.problems import DeploymentErrors, DeploymentProblem, Problems
@@ -19,6 +20,7 @@ from marketplace_core._deployment.references import MissingReference
 from marketplace_core._deployment.settings import decode
 from marketplace_core._deployment.shape import parse, read
 from marketplace_core._deployment.wiring import deployed_plugins, wire
+from marketplace_core._deployment.workers import check_workers
 from marketplace_core._plugin_declarations import Declared
 from marketplace_core._plugins import Installed, Registry, installed_plugins, load_plugins
 
@@ -29,9 +31,11 @@ __all__ = [
     "DeploymentErrors",
     "DeploymentProblem",
     "Gateway",
+    "Limits",
     "Loaded",
     "MissingReference",
     "PluginEntry",
+    "Rate",
     "Resource",
     "Service",
     "Simulator",
@@ -76,8 +80,11 @@ def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Insta
         if decoded is not None:
             settings[name] = decoded
     declared = registry.declare(deployment, settings)
+    if not registry.problems:
+        unknown_rates(deployment.limits, (route for own in declared.values() for route in own.routes), problems)
     for problem in registry.problems:
         problems.add(f"plugins.{problem.plugin}", problem.cause, problem.remedy)
+    check_workers(deployment, declared, problems)
     problems.raise_any()
     return Loaded(deployment, registry, declared)
 

@@ -20,6 +20,7 @@ from marketplace_core.errors import MarketplaceError
 from marketplace_core.events import Envelope, Event
 
 __all__ = [
+    "IMPORT",
     "Blobs",
     "Bus",
     "Cache",
@@ -34,6 +35,7 @@ __all__ = [
     "handler_after",
     "mutation",
     "natural",
+    "patient",
     "query",
 ]
 
@@ -48,8 +50,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PortMethod(Struct, frozen=True):
+    """``seconds`` is what one try across processes may take."""
+
     kind: Literal["query", "mutation"]
     retriable: bool
+    seconds: float = 10.0
 
 
 def query(method: F) -> F:
@@ -72,6 +77,16 @@ def mutation(*, retriable: bool) -> Callable[[F], F]:
     return mark
 
 
+def patient(seconds: float) -> Callable[[F], F]:
+    """Above ``query`` or ``mutation``: a method that waits for something by itself may take so long."""
+
+    def mark(method: F) -> F:
+        method.__port__ = msgspec.structs.replace(method.__port__, seconds=seconds)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
 # ── the unit of work ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -84,8 +99,11 @@ class UnitOfWork(ABC):
         """The deployment's time at which the unit began; the same at each reading."""
 
     @abstractmethod
-    def emit(self, event: Event) -> None:
-        """Publish ``event`` once this unit has committed: at least once, in order per aggregate."""
+    def emit(self, event: Event, at: datetime | None = None) -> None:
+        """Publish ``event`` once this unit has committed: at least once, in order per aggregate.
+
+        ``at``: when it happened, where that was not now, as in an import of history.
+        """
 
     @abstractmethod
     def enqueue(self, job: str, args: Struct | None = None) -> None:
@@ -250,12 +268,18 @@ def digest(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
 E = TypeVar("E", bound=Event)
 
 
+IMPORT = "import"
+"""The origin of what a file brought in: history, which begins nothing."""
+
+
 def handler(
     *event_types: type[E],
+    imports: bool = True,
 ) -> Callable[[Callable[[S, UnitOfWork, E], Awaitable[None]]], Callable[[S, Envelope], Coroutine[Any, Any, bool]]]:
     """A service method that applies an event exactly once, in one unit of work.
 
     It is called with the envelope; the method sees the event. Its name in the inbox is ``<plugin>.<method>``.
+    ``imports=False``: not those of an import. For what acts (sagas, stock, money, mail), not for what only follows.
     """
 
     def decorate(
@@ -266,6 +290,8 @@ def handler(
 
         @functools.wraps(method)
         async def run(self: S, envelope: Envelope) -> bool:
+            if envelope.origin == IMPORT and not imports:
+                return False
             event: Any = envelope.decode()
             return await self.units.apply(name, envelope, lambda uow: method(self, uow, event))
 
@@ -276,12 +302,12 @@ def handler(
 
 
 def handler_after(
-    gather: Callable[[S, E], Awaitable[G]], *event_types: type[E]
+    gather: Callable[[S, E], Awaitable[G]], *event_types: type[E], imports: bool = True
 ) -> Callable[[Callable[[S, UnitOfWork, G, E], Awaitable[None]]], Callable[[S, Envelope], Coroutine[Any, Any, bool]]]:
     """A handler that first asks the world outside (a gateway, a carrier), in no transaction and under no lock.
 
     ``gather(self, event)`` is repeated whenever the event is, so what it asks for carries a key of its own. What it returns
-    is the method's second argument.
+    is the method's second argument. ``imports`` as for :func:`handler`.
     """
 
     def decorate(
@@ -291,6 +317,8 @@ def handler_after(
 
         @functools.wraps(method)
         async def run(self: S, envelope: Envelope) -> bool:
+            if envelope.origin == IMPORT and not imports:
+                return False
             event: Any = envelope.decode()
             with calls.scope(calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)):
                 found = await gather(self, event)

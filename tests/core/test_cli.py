@@ -336,7 +336,9 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(file: Pat
 def test_ctrl_c_during_start_leaves_nothing(file: Path, delay: float) -> None:
     with up(file) as run:
         time.sleep(delay)
-        assert run.end(signal.SIGINT)[0] == 0, run.errors.read_text()
+        code = run.end(signal.SIGINT)[0]
+        told = run.errors.read_text()
+        assert code == 0 or "KeyboardInterrupt" in told, told  # so early that the interpreter itself was still starting
         assert_nothing_left(run.data)
 
 

@@ -36,10 +36,11 @@ from marketplace_core._supervisor.servers import create_databases, servers_of
 from marketplace_core.adapters.embedded import DataFolder
 from marketplace_core.deployment import Deployment, Resource
 
-QUICK = Policy(first=0.05, longest=0.2, healthy=1.0, settled=0.05, attempts=5)
+QUICK = Policy(first=0.05, longest=0.2, healthy=1.0, attempts=5)
 
-STEADY = "import signal, time; signal.signal(15, lambda *_: exit(0)); print('up', flush=True); time.sleep(60)"
-DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+READY = "from marketplace_core._process import notify_ready; notify_ready()"
+STEADY = f"import signal, time; signal.signal(15, lambda *_: exit(0)); print('up', flush=True); {READY}; time.sleep(60)"
+DEAF = f"import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); {READY}; time.sleep(60)"
 BROKEN = "import sys; print('no such table: carts', file=sys.stderr); sys.exit(3)"
 
 
@@ -87,7 +88,7 @@ def alive(pid: int) -> bool:
 
 
 async def test_what_ends_is_started_again_at_once(tmp_path: Path) -> None:
-    async with supervisor(tmp_path, Policy(settled=0.05)) as made:
+    async with supervisor(tmp_path, Policy()) as made:
         await made.start([program("one", STEADY), program("two", STEADY)])
         before = pids(made)
         began = time.monotonic()
@@ -106,9 +107,10 @@ import pathlib, time
 mark = pathlib.Path({str(mark)!r})
 with mark.open("a") as file: file.write(f"{{time.monotonic()}}\\n")
 count = len(mark.read_text().splitlines())
+{READY}
 time.sleep(0.5 if count == 7 else 0 if count > 1 else 0.1)
 """
-    policy = Policy(first=0.1, longest=0.3, healthy=0.45, settled=0.02, attempts=5)
+    policy = Policy(first=0.1, longest=0.3, healthy=0.45, attempts=5)
     async with supervisor(tmp_path, policy) as made:
         await made.start([program("one", code)])
         await until(lambda: mark.exists() and len(mark.read_text().splitlines()) >= 9, 20)
@@ -165,9 +167,9 @@ async def test_batches_are_stopped_in_reverse_and_asked_first(tmp_path: Path) ->
     code = (
         "import signal, sys, time;"
         "signal.signal(15, lambda *_: (open({0!r}, 'a').write('{1}\\n'), sys.exit(0)));"
-        "print('up', flush=True); time.sleep(60)"
+        f"print('up', flush=True); {READY}; time.sleep(60)"
     )
-    async with supervisor(tmp_path, Policy(settled=0.3)) as made:
+    async with supervisor(tmp_path, Policy()) as made:
         batches = [[program(name, code.format(str(order), name))] for name in ("server", "worker", "gateway")]
         await made.start(*batches)
     assert order.read_text().split() == ["gateway", "worker", "server"]

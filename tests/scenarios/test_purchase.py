@@ -185,5 +185,5 @@ async def test_a_worker_stops_while_a_saga_waits_and_the_next_one_goes_on(shop: 
     async with asyncio.timeout(5):
         await shop.market.stop_worker()
     await shop.payments.challenge(waiting["payment"]["action"]["url"].rsplit("/", 1)[-1], "succeed")
-    shop.market.start_worker()
+    await shop.market.start_worker()
     assert (await shop.ended(buyer, placed["id"]))["status"] == "confirmed"

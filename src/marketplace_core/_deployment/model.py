@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from marketplace_core._deployment.limits import Limits
 from marketplace_core._deployment.references import masked, resolve
 from marketplace_core.values import Audience
 
@@ -74,6 +75,15 @@ class Service(Struct, frozen=True, kw_only=True):
     replicas: int = 1
     workers: dict[str, list[str]] = {}
 
+    @property
+    def reached_at(self) -> str:
+        """Where others call it. :raises LookupError: nobody can."""
+        if self.address is not None:
+            return self.address
+        if self.internal is None:
+            raise LookupError(f"the service {self.name!r} has no internal address")
+        return f"http://{reachable(self.internal)}"
+
 
 class Gateway(Struct, frozen=True, kw_only=True):
     """Where an audience is answered. ``service`` is the one in whose process it runs; None: in one of its own."""
@@ -114,6 +124,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     on: dict[str, str] = {}
     hook_seconds: float = 5.0
     trace_hooks: bool = False
+    limits: Limits = Limits()
     resources: dict[str, Resource] = {}
     plugins: dict[str, PluginEntry] = {}
     services: dict[str, Service] = {}
@@ -149,8 +160,17 @@ class Deployment(Struct, frozen=True, kw_only=True):
         """
         return resolve(value, self.file.parent)
 
-    def service_of(self, plugin: str) -> Service | None:
+    def service_naming(self, plugin: str) -> Service | None:
         return next((service for service in self.services.values() if plugin in service.plugins), None)
+
+    def service_of(self, plugin: str) -> Service:
+        """The service in which a plugin lives: that which names it. What none names, as what only extends others, lives in
+        the first."""
+        return self.service_naming(plugin) or next(iter(self.services.values()))
+
+    def plugins_of(self, service: str) -> tuple[str, ...]:
+        """Those that live in a service, in the deployment's order."""
+        return tuple(name for name in self.plugins if self.service_of(name).name == service)
 
 
 def split_address(text: str) -> tuple[str, int] | None:

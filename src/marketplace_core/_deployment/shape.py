@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from marketplace_core._deployment.limits import Limits, LimitsTable, read_limits
 from marketplace_core._deployment.model import Deployment, Gateway, PluginEntry, Resource, Service, Simulator
 from marketplace_core._deployment.problems import Problems, did_you_mean, listed
 from marketplace_core._deployment.references import MissingReference, is_url_reference, masked, resolve
@@ -71,6 +72,7 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         on=own.on,
         hook_seconds=own.hook_seconds,
         trace_hooks=own.trace_hooks,
+        limits=_limits(raw.get("limits", {}), own.profile, problems),
         resources={n: _resource(n, value, problems, secrets) for n, value in _entries(raw, "resources", problems)},
         plugins={n: _plugin(n, value, problems) for n, value in _entries(raw, "plugins", problems)},
         services={n: _service(n, value, problems) for n, value in _entries(raw, "services", problems)},
@@ -93,6 +95,10 @@ def _entries(raw: Raw, section: str, problems: Problems) -> Iterator[tuple[str, 
             remedy = "use small letters, digits, - and _, beginning with a letter"
             problems.add(f"{section}.{name}", "this cannot be a name", remedy)
         yield name, entry
+
+
+def _limits(value: Any, profile: str, problems: Problems) -> Limits:
+    return read_limits(_table(value, LimitsTable, "limits", problems), value, profile, problems)
 
 
 def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resource:

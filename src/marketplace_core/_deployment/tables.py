@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from marketplace_core._deployment.limits import LimitsTable
+
 __all__ = ["DeploymentTable", "GatewayTable", "PluginTable", "ServiceTable", "SimulatorTable"]
 
 NAME = r"^[a-z][a-z0-9_-]{0,39}$"
@@ -65,6 +67,7 @@ class ResourceTable(Struct):
 
 SECTIONS: dict[str, Any] = {
     "deployment": DeploymentTable,
+    "limits": LimitsTable,
     "resources": ResourceTable,
     "plugins": PluginTable,
     "services": ServiceTable,

@@ -194,9 +194,9 @@ def _reachable(wiring: _Wiring) -> None:
     deployment = wiring.deployment
     callers: dict[str, set[str]] = {}
     for name, info in wiring.infos.items():
-        own = deployment.service_of(name)
+        own = deployment.service_naming(name)
         for capability in info.requires:
-            provider = deployment.service_of(wiring.providers.get(capability, ""))
+            provider = deployment.service_naming(wiring.providers.get(capability, ""))
             if own is not None and provider is not None and own is not provider:
                 callers.setdefault(provider.name, set()).add(f"services.{own.name}")
     for gateway in deployment.gateways.values():

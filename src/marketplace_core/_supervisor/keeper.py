@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from marketplace_core._process import Child, spawn
+from marketplace_core._process import Child, Readiness, spawn
 from marketplace_core._supervisor.state import Kind, ProcessState
 from marketplace_core.adapters.embedded import EmbeddedError
 from marketplace_core.adapters.embedded._startup import last_lines, size
@@ -35,19 +35,20 @@ class CannotStart(Exception):
 class Policy(Struct, frozen=True):
     """Seconds. The first restart is at once; the pause before the second is ``first``, then it doubles up to ``longest``.
 
-    What has lived for ``healthy`` begins anew. ``attempts`` is how often a process may end before it was ever ready;
-    one that cannot be asked counts as ready when it has lived for ``settled``.
+    What has lived for ``healthy`` begins anew. ``attempts`` is how often a process may end before it was ever ready.
     """
 
     first: float = 0.5
     longest: float = 10.0
     healthy: float = 10.0
-    settled: float = 1.0
     attempts: int = 5
 
 
 class ProcessSpec(Struct, frozen=True, kw_only=True):
-    """A program to keep running. ``env`` is added to ours; ``ready`` is asked until it says yes; ``grace`` is in seconds."""
+    """A program to keep running. ``env`` is added to ours; ``grace`` is in seconds.
+
+    ``ready`` is asked until it says yes; None: the process tells by itself (:class:`~marketplace_core._process.Readiness`).
+    """
 
     name: str
     kind: Kind
@@ -69,8 +70,8 @@ class Runnable(ABC):
         """:raises OSError, EmbeddedError: it cannot be started."""
 
     @abstractmethod
-    async def ready(self) -> bool | None:
-        """Whether it does its work; None if it cannot be asked."""
+    async def ready(self) -> bool:
+        """Whether it does its work."""
 
     @abstractmethod
     async def stop(self) -> None:
@@ -88,19 +89,25 @@ class Program(Runnable):
         self.name, self.kind, self.log = spec.name, spec.kind, log_file
         self._spec = spec
         self._child: Child | None = None
+        self._readiness = Readiness(spec.name) if spec.ready is None else None
 
     async def start(self) -> Child:
         env = {**os.environ, **self._spec.env, "PYTHONUNBUFFERED": "1"}
+        if self._readiness is not None:
+            env |= self._readiness.env
         self._child = await spawn(self.name, self._spec.argv, env=env, log=self.log)
         return self._child
 
-    async def ready(self) -> bool | None:
-        return None if self._spec.ready is None else await self._spec.ready()
+    async def ready(self) -> bool:
+        told = self._readiness is not None and self._readiness.told()
+        return told or (self._spec.ready is not None and await self._spec.ready())
 
     async def stop(self) -> None:
         if self._child is not None and self._child.running:
             await self._child.stop(grace=self._spec.grace)
             end_group(self._child)
+        if self._readiness is not None:
+            self._readiness.close()
 
     def kill(self) -> None:
         if self._child is not None:
@@ -133,7 +140,7 @@ class _Keeper:
             began, offset = time.monotonic(), 0 if self.what.log is None else size(self.what.log)
             cause = await self._once()
             self._changed()
-            if time.monotonic() - began >= self._policy.healthy:
+            if self.started.done() and time.monotonic() - began >= self._policy.healthy:
                 failures, pause = 0, 0.0
             failures += 1
             if not self.started.done() and failures >= self._policy.attempts:
@@ -164,10 +171,7 @@ class _Keeper:
 
     async def _probe(self) -> None:
         while not self.started.done():
-            answer = await self.what.ready()
-            if answer is None:
-                await asyncio.sleep(self._policy.settled)
-            if answer in (True, None):
+            if await self.what.ready():
                 if not self.started.done():
                     self.started.set_result(None)
                 return

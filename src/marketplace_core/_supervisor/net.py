@@ -61,7 +61,7 @@ async def stays_in_use(listen: str, seconds: float = 1.0) -> bool:
     return False
 
 
-def free_port(wanted: int | None) -> int:
+def free_port(wanted: int | None = None) -> int:
     """``wanted`` if nobody listens there on the loopback address, else another."""
     if wanted and not in_use(f"127.0.0.1:{wanted}"):
         return wanted

@@ -35,7 +35,7 @@ def plan(deployment: Deployment, data: Path, simulators: dict[str, str]) -> Plan
     apis = [spec for name in deployment.services for spec in _api(deployment, name, data)]
     for gateway in deployment.gateways.values():
         if gateway.service is None:
-            apis.append(_served(deployment, gateway.name, gateway.listen, data))
+            apis.append(_served(deployment, gateway.name, gateway.name, data))
     return Plan([_simulator(deployment, name, address, data) for name, address in simulators.items()], workers, apis)
 
 
@@ -45,27 +45,33 @@ def command(verb: str, deployment: Deployment, *names: str, data: Path) -> tuple
 
 
 def _api(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
-    """The service's HTTP side, if it has one: for gateways inside it, for other processes, or both."""
-    inside = [gateway.listen for gateway in deployment.gateways.values() if gateway.service == service]
-    listen = deployment.services[service].internal or next(iter(inside), None)
-    return [] if listen is None else [_served(deployment, service, listen, data)]
+    """The service's HTTP side, if it has one: for gateways inside it, for other processes, or both.
+
+    Its replicas listen on the same addresses, and the kernel parts the connections among them.
+    """
+    inside = any(gateway.service == service for gateway in deployment.gateways.values())
+    found = deployment.services[service]
+    if found.internal is None and not inside:
+        return []
+    return [_served(deployment, service, name, data) for name in _replicas(service, found.replicas)]
 
 
-def _served(deployment: Deployment, name: str, listen: str, data: Path) -> ProcessSpec:
-    argv = command("serve", deployment, name, data=data)
-    return ProcessSpec(name=name, kind="api", argv=argv, ready=answers(listen, "/readyz"))
+def _served(deployment: Deployment, served: str, name: str, data: Path) -> ProcessSpec:
+    return ProcessSpec(name=name, kind="api", argv=command("serve", deployment, served, data=data))
 
 
 def _workers(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
     """Each worker as often as the service is replicated."""
     found = []
-    replicas = deployment.services[service].replicas
     for worker in deployment.services[service].workers:
         argv = command("work", deployment, service, "--worker", worker, data=data)
-        for number in range(1, replicas + 1):
-            name = f"{service}.{worker}" if replicas == 1 else f"{service}.{worker}.{number}"
+        for name in _replicas(f"{service}.{worker}", deployment.services[service].replicas):
             found.append(ProcessSpec(name=name, kind="worker", argv=argv))
     return found
+
+
+def _replicas(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}.{number}" for number in range(1, count + 1)]
 
 
 def audiences_of(deployment: Deployment) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +19,22 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import structlog
-from dbos import DBOS, DBOSClient, SetWorkflowID
-from dbos import error as dbos_error
 
 from marketplace_core import _failpoints
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import Failure, Unavailable
-from marketplace_core.sagas import Engine, Performer, Saga, SagaEnd, StepCall, StepResult, run_saga
+from marketplace_core.sagas import (
+    COMPENSATE,
+    OPERATOR,
+    Decision,
+    Engine,
+    Performer,
+    Saga,
+    SagaEnd,
+    StepCall,
+    StepResult,
+    run_saga,
+)
 from marketplace_core.values import Clock
 
 __all__ = ["DbosReader", "DbosSagas", "Waits", "engine_url"]
@@ -35,9 +45,18 @@ EXECUTOR = "marketplace"
 VERSION = "marketplace-1"
 WORKFLOW = "marketplace.saga"
 SCHEMA = "dbos"
-_OVER = "over:"
+#: Messages of ours among the events on a signal's topic, each about one wait.
+_OVER, _GIVEN_UP = "over:", "compensate:"
 AWAY_PAUSE = 0.5
 _FOREVER = 10 * 365 * 86400.0
+
+
+@functools.cache
+def _dbos() -> Any:
+    """The engine, imported by the process in which it runs: it is half a second and 60 MB that no other one needs."""
+    import dbos  # noqa: PLC0415
+
+    return dbos
 
 
 def engine_url(dsn: str) -> str:
@@ -60,6 +79,10 @@ class Waits(ABC):
 
 def _over(number: int) -> str:
     return f"{_OVER}{number}"
+
+
+def _given_up(number: int) -> str:
+    return f"{_GIVEN_UP}{number}"
 
 
 class DbosSagas:
@@ -88,8 +111,8 @@ class DbosSagas:
         """Begin, on the running event loop; sagas that a dead process left are taken up again."""
         # The engine builds indexes CONCURRENTLY, which waits for every transaction of the database to end: those of this
         # process must be able to.
-        await asyncio.to_thread(DBOS.migrate, self._url, schema=SCHEMA)
-        DBOS(
+        await asyncio.to_thread(_dbos().DBOS.migrate, self._url, schema=SCHEMA)
+        _dbos().DBOS(
             config={
                 "name": "marketplace",
                 "system_database_url": self._url,
@@ -105,34 +128,43 @@ class DbosSagas:
         )
 
         async def run(name: str, version: int, payload: str) -> str:
-            saga_id = DBOS.workflow_id
+            saga_id = _dbos().DBOS.workflow_id
             if saga_id is None:
                 raise RuntimeError("a saga runs only inside of its workflow")
             end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id))
             return msgspec.json.encode(end).decode()
 
-        self._workflow = DBOS.workflow(name=WORKFLOW)(run)
-        DBOS.launch()
+        self._workflow = _dbos().DBOS.workflow(name=WORKFLOW)(run)
+        _dbos().DBOS.launch()
 
     async def start(self, declared: Saga, saga_id: str, payload: str) -> None:
         """Begin a saga; one id begins once."""
-        with SetWorkflowID(saga_id):
-            await DBOS.start_workflow_async(self._workflow, declared.name, declared.version, payload)
+        with _dbos().SetWorkflowID(saga_id):
+            await _dbos().DBOS.start_workflow_async(self._workflow, declared.name, declared.version, payload)
 
     async def signal(self, saga_id: str, signal: str, payload: str, key: str) -> bool:
         """Send ``payload`` once per ``key``. False: there is no such saga."""
         try:
-            await DBOS.send_async(saga_id, payload, signal, idempotency_key=key)
-        except dbos_error.DBOSNonExistentWorkflowError:
+            await _dbos().DBOS.send_async(saga_id, payload, signal, idempotency_key=key)
+        except _dbos().error.DBOSNonExistentWorkflowError:
             return False
+        _failpoints.hit("saga.signalled")
         return True
 
     async def time_out(self, saga_id: str, signal: str, number: int) -> None:
         """The time of a wait is over. Again: nothing."""
         await self.signal(saga_id, signal, _over(number), f"{saga_id}/{signal}/{number}/over")
 
+    async def give_up(self, saga_id: str, signal: str, number: int) -> None:
+        """A person compensates a saga that waits for a signal; what came before that counts. Again: nothing."""
+        await self.signal(saga_id, signal, _given_up(number), f"{saga_id}/{signal}/{number}/compensate")
+
+    async def decide(self, saga_id: str, step: str, decision: Decision) -> None:
+        """What a person wants of a parked step. Only the first decision about a step counts."""
+        await self.signal(saga_id, OPERATOR, decision, f"{saga_id}/{step}/decision")
+
     async def close(self) -> None:
-        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        await asyncio.to_thread(_dbos().DBOS.destroy, destroy_registry=True)
         # It made its own threads the loop's, and has ended them: whoever uses the loop's afterwards gets new ones.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
@@ -160,7 +192,7 @@ class _DbosEngine(Engine):
             _failpoints.hit("saga.before_record")
             return msgspec.json.encode(result).decode()
 
-        raw = await DBOS.run_step_async({"name": call.step}, step)
+        raw = await _dbos().DBOS.run_step_async({"name": call.step}, step)
         _failpoints.hit("saga.after_record")
         return msgspec.json.decode(raw, type=StepResult)
 
@@ -176,32 +208,35 @@ class _DbosEngine(Engine):
         async def end() -> None:
             await _insist(lambda: self._sagas._waits.end(self._saga_id, signal, number))
 
-        await DBOS.run_step_async({"name": f"wait:{signal}:{number}"}, begin)
+        await _dbos().DBOS.run_step_async({"name": f"wait:{signal}:{number}"}, begin)
         while True:
             message = await self._next(signal)
             if message == _over(number):
                 return None
-            if not message.startswith(_OVER):  # else a deadline that an earlier wait did not need any more
-                await DBOS.run_step_async({"name": f"waited:{signal}:{number}"}, end)
+            if message == _given_up(number):
+                return COMPENSATE
+            if not message.startswith((_OVER, _GIVEN_UP)):  # else about an earlier wait, which a signal had ended
+                await _dbos().DBOS.run_step_async({"name": f"waited:{signal}:{number}"}, end)
                 return message
 
     async def _next(self, signal: str) -> str:
         while True:
-            message: str | None = await DBOS.recv_async(signal, timeout_seconds=_FOREVER)
+            message: str | None = await _dbos().DBOS.recv_async(signal, timeout_seconds=_FOREVER)
             if message is not None:
+                _failpoints.hit("saga.received")
                 return message
 
     async def now(self, step: str) -> datetime:
         async def read() -> str:
             return self._sagas._clock.now().isoformat()
 
-        return datetime.fromisoformat(await DBOS.run_step_async({"name": step}, read))
+        return datetime.fromisoformat(await _dbos().DBOS.run_step_async({"name": step}, read))
 
     async def park(self, step: str, failure: Failure) -> None:
         async def show() -> None:
             await _insist(lambda: self._sagas._park(self._saga_id, step, failure))
 
-        await DBOS.run_step_async({"name": f"park:{step}"}, show)
+        await _dbos().DBOS.run_step_async({"name": f"park:{step}"}, show)
 
 
 # ── what is read from outside of the worker ──────────────────────────────────────────────────────────────────
@@ -246,7 +281,7 @@ class DbosReader:
             return {}
         try:
             client = await asyncio.to_thread(
-                DBOSClient, system_database_url=engine_url(self._database.dsn), dbos_system_schema=SCHEMA
+                _dbos().DBOSClient, system_database_url=engine_url(self._database.dsn), dbos_system_schema=SCHEMA
             )
             try:
                 found = await client.list_workflows_async(workflow_ids=list(saga_ids), name=WORKFLOW)

@@ -155,33 +155,33 @@ async def _move_simulators(process: Process) -> None:
 
 @dead.command(name="list")
 def list_dead(file: OnFile = None, data: Data = DATA, json: Json = False) -> int:
-    """The first event of each key that waits, and how many wait behind it."""
-    from marketplace_core._parked import ParkedEvents  # noqa: PLC0415
+    """The first event of each key that waits, and how many wait behind it. ``again at``: by itself, if somebody was away."""
+    from marketplace_core._operating import AllOperations  # noqa: PLC0415
 
-    found = _on(file, data, lambda process: ParkedEvents(process).list())
+    found = _on(file, data, lambda process: AllOperations(process).list_parked())
     if json:
         print_json({"items": found})
     else:
-        columns = ("id", "handler", "key", "type", "waiting", "attempts", "error")
-        _table(columns, ((p.id, p.handler, p.key, p.type, p.waiting, p.attempts, p.error) for p in found))
+        columns = ("id", "handler", "key", "type", "waiting", "attempts", "again at", "error")
+        _table(columns, ((p.id, p.handler, p.key, p.type, p.waiting, p.attempts, p.retry_at, p.error) for p in found))
     return 0
 
 
 @dead.command()
 def replay(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
     """Apply it again, and then all behind it, in order. The worker does it."""
-    from marketplace_core._parked import ParkedEvents  # noqa: PLC0415
+    from marketplace_core._operating import AllOperations  # noqa: PLC0415
 
-    _on(file, data, lambda process: ParkedEvents(process).request(id, drop=False))
+    _on(file, data, lambda process: AllOperations(process).request_parked(id, drop=False))
     return 0
 
 
 @dead.command()
 def drop(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
     """Leave it out, and go on with all behind it. The worker does it."""
-    from marketplace_core._parked import ParkedEvents  # noqa: PLC0415
+    from marketplace_core._operating import AllOperations  # noqa: PLC0415
 
-    _on(file, data, lambda process: ParkedEvents(process).request(id, drop=True))
+    _on(file, data, lambda process: AllOperations(process).request_parked(id, drop=True))
     return 0
 
 
@@ -236,6 +236,15 @@ def retry(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None,
     from marketplace_core.capabilities.orchestrator import Orchestrator  # noqa: PLC0415
 
     _on(file, data, lambda process: process.port(Orchestrator).retry(id))
+    return 0
+
+
+@sagas.command()
+def compensate(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
+    """Give up a saga that waits, and undo it; one that is being undone leaves out the undo that was refused."""
+    from marketplace_core.capabilities.orchestrator import Orchestrator  # noqa: PLC0415
+
+    _on(file, data, lambda process: process.port(Orchestrator).compensate(id))
     return 0
 
 

@@ -45,6 +45,7 @@ def work(
     file: File,
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A service.")],
     worker: Annotated[str, typer.Option("--worker", metavar="NAME", help="One of its workers; the first, if not said.")] = "",
+    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where it answers /healthz and /readyz.")] = None,
     data: Data = _DATA,
 ) -> int:
     """Run one worker of a service, until SIGTERM or SIGINT."""
@@ -57,7 +58,7 @@ def work(
 
     from marketplace_core import _process_main  # noqa: PLC0415
 
-    uvloop.run(_process_main.work(deployment, service, worker or next(iter(workers)), data))
+    uvloop.run(_process_main.work(deployment, service, worker or next(iter(workers)), data, listen))
     return 0
 
 

@@ -18,7 +18,7 @@ from marketplace_core.http.routing import Router
 from marketplace_core.ports import Blobs
 from marketplace_core.values import AUDIENCES, Audience, etag
 
-__all__ = ["SILENT", "Direct", "direct_answers"]
+__all__ = ["SILENT", "Direct", "direct_answers", "readiness"]
 
 DirectAnswer = Callable[[str, Exchange], Awaitable[Reply]]
 Ready = Callable[[], Awaitable[dict[str, str]]]
@@ -77,12 +77,16 @@ async def _health(_: Exchange) -> Reply:
     return Reply(200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"ok"}')
 
 
+async def readiness(ready: Ready) -> tuple[int, bytes]:
+    """Status and body of ``/readyz``."""
+    resources = await ready()
+    return 200 if all(state == "ok" for state in resources.values()) else 503, msgspec.json.encode(resources)
+
+
 def _readiness(ready: Ready) -> Callable[[Exchange], Awaitable[Reply]]:
     async def run(_: Exchange) -> Reply:
-        resources = await ready()
-        status = 200 if all(state == "ok" for state in resources.values()) else 503
-        headers = [("content-type", "application/json"), ("cache-control", "no-store")]
-        return Reply(status, headers, msgspec.json.encode(resources))
+        status, body = await readiness(ready)
+        return Reply(status, [("content-type", "application/json"), ("cache-control", "no-store")], body)
 
     return run
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from marketplace_core.testing.transcript import Transcript
+
 __all__ = ["Answer", "Client", "Unexpected", "clients"]
 
 
@@ -27,9 +29,12 @@ class Unexpected(AssertionError):
 class Client:
     """``headers`` go with every request: ``Authorization`` after a login, ``X-Cart-Token`` of a guest."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, audience: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, prefix: str, audience: str, transcript: Transcript | None = None
+    ) -> None:
         self._session = session
-        self._url = url
+        self._prefix = prefix
+        self._transcript = transcript
         self.audience = audience
         self.headers: dict[str, str] = {}
 
@@ -37,7 +42,7 @@ class Client:
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, raw: bytes | None = None
     ) -> Answer:
         sent = {**self.headers, **(headers or {})}
-        url = f"{self._url}/{self.audience}/v1{path}"
+        url = self._prefix + path
         payload: dict[str, Any] = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
         async with self._session.request(method, url, headers=sent, allow_redirects=False, **payload) as answer:
             content = await answer.read()
@@ -57,22 +62,37 @@ class Client:
         return await self._expect("DELETE", path, None, status, headers)
 
     async def _expect(self, method: str, path: str, body: Any, status: int, headers: Mapping[str, str]) -> Any:
-        """The body of an answer with that status. Header names are given with ``_`` for ``-``."""
+        """The body of an answer with that status."""
+        return self._noted(method, path, body, await self._ask(method, path, body, status, headers))
+
+    async def _ask(self, method: str, path: str, body: Any, status: int, headers: Mapping[str, str]) -> Answer:
+        """Header names are given with ``_`` for ``-``."""
         answer = await self.send(method, path, body, headers={name.replace("_", "-"): v for name, v in headers.items()})
         if answer.status != status:
             raise Unexpected(f"{method} {self.audience} {path}: {answer.status} and not {status}: {answer.body}")
+        return answer
+
+    def _noted(self, method: str, path: str, sent: Any, answer: Answer) -> Any:
+        if self._transcript is not None:
+            self._transcript.add(self.audience, method, path, sent, answer.status, answer.headers, answer.body)
         return answer.body
 
     async def until(self, path: str, good: Callable[[Any], bool], seconds: float = 10.0, **headers: str) -> Any:
         """Read again until the answer is good. :raises Unexpected: it did not become so in time."""
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
-            body = await self._expect("GET", path, None, 200, headers)
-            if good(body):
-                return body
+            answer = await self._ask("GET", path, None, 200, headers)
+            if good(answer.body):
+                return await self._rested(path, headers) if self._transcript is not None else answer.body
             if asyncio.get_running_loop().time() > deadline:
-                raise Unexpected(f"{path} after {seconds} s: {body}")
+                raise Unexpected(f"{path} after {seconds} s: {answer.body}")
             await asyncio.sleep(0.02)
+
+    async def _rested(self, path: str, headers: Mapping[str, str]) -> Any:
+        """The answer once nothing is under way any more: before that it may be another in each run."""
+        if self._transcript is not None:
+            await self._transcript.rest()
+        return await self._expect("GET", path, None, 200, headers)
 
     async def register(self, email: str, password: str = "correct horse battery", name: str = "Ada") -> Any:  # noqa: S107
         """Register, and be logged in from now on."""
@@ -88,7 +108,16 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def clients(url: str) -> AsyncIterator[Callable[[str], Client]]:
-    """``make(audience)`` gives a client with nobody logged in; they share their connections."""
+async def clients(
+    where: str | Mapping[str, str], transcript: Transcript | None = None
+) -> AsyncIterator[Callable[[str], Client]]:
+    """``make(audience)`` gives a client with nobody logged in; they share their connections.
+
+    ``where``: the address of all audiences, or the prefix of each. ``transcript`` notes what each is answered.
+    """
+
+    def prefix(audience: str) -> str:
+        return f"{where}/{audience}/v1" if isinstance(where, str) else where[audience]
+
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        yield lambda audience: Client(session, url, audience)
+        yield lambda audience: Client(session, prefix(audience), audience, transcript)

@@ -30,7 +30,7 @@ def run_worker(file: str, urls: dict[str, str], secret: bytes, plan: tuple[int, 
             if plan is not None:
                 _failpoints.arm(*plan)
             service = next(iter(deployment.services.values()))
-            await Worker(process, service.plugins).run()
+            await Worker(process, service.name, next(iter(service.workers))).run()
 
     uvloop.run(main())
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
 
 from marketplace_core._assembly import Assembly, Process
+from marketplace_core._plugins import load_plugins
 from marketplace_core._process_main import application, open_process, serving
 from marketplace_core._quiesce import Pending, pending
-from marketplace_core._runners import Runner
+from marketplace_core._supervisor.plan import audiences_of
 from marketplace_core._worker import Worker
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.redis import connect
 from marketplace_core.deployment import load
+from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.testing.processes import Apart
+from marketplace_core.testing.topologies import split, together
+from marketplace_core.values import AUDIENCES, new_id, utc_text
 
 if TYPE_CHECKING:
     from marketplace_core.testing.servers import Servers
@@ -27,23 +35,8 @@ P = TypeVar("P")
 
 SECRET = b"the secret of a marketplace that lives as long as a test"
 
-_FILE = """
-[deployment]
-name = "test"
-profile = "test"
-currency = "EUR"
-clock = "movable"
-secret = "file:secret"
-on = {{ bus = "lasting", jobs = "lasting", clock = "lasting", cache = "cache", blobs = "files", sagas = "main" }}
-[resources]
-main = "{main}"
-lasting = "{lasting}"
-cache = {{ url = "{cache}", role = "cache" }}
-files = "folder:{files}"
-{plugins}
-[services.market]
-plugins = [{names}]
-"""
+#: How plugins reach each other: in one process, by the ports themselves or as if they were far; or in processes of their own.
+Topologies = Literal["local", "wire", "processes"]
 
 
 class NotSettled(AssertionError):
@@ -51,14 +44,19 @@ class NotSettled(AssertionError):
 
 
 class Marketplace:
-    """``urls`` are the addresses of its resources; ``file`` is its deployment file."""
+    """``urls`` are the addresses of its resources; ``file`` is its deployment file. ``audiences`` are the prefixes that clients
+    use, and ``url`` what they have in common where one process answers them all. ``apart`` are its processes, if it has any.
+    """
 
-    def __init__(self, process: Process, file: Path, urls: dict[str, str]) -> None:
+    def __init__(self, process: Process, file: Path, urls: dict[str, str], apart: Apart | None = None) -> None:
         self.process = process
         self.file = file
         self.urls = urls
         self.url = ""
+        self.audiences: dict[str, str] = audiences_of(process.deployment)
+        self.apart = apart
         self._worker: asyncio.Task[None] | None = None
+        self._sequences = itertools.count(1)
 
     def port(self, capability: type[P]) -> P:
         """A capability's port, as other plugins reach it."""
@@ -71,15 +69,44 @@ class Marketplace:
             raise TypeError("the clock of this marketplace cannot be moved")
         return clock
 
-    def start_worker(self) -> None:
+    def answered_at(self, url: str) -> None:
+        """One process answers every audience."""
+        self.url = url
+        self.audiences = {audience: f"{url}/{audience}/v1" for audience in AUDIENCES}
+
+    async def start_worker(self) -> None:
+        if self.apart is not None:
+            await self.apart.start_workers()
+            return
         service = next(iter(self.process.deployment.services.values()))
-        self._worker = asyncio.create_task(Worker(self.process, service.plugins).run(), name="worker")
+        worker = Worker(self.process, service.name, next(iter(service.workers)))
+        self._worker = asyncio.create_task(worker.run(), name="worker")
 
     async def stop_worker(self) -> None:
+        if self.apart is not None:
+            await self.apart.stop_workers()
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
             self._worker = None
+
+    async def deliver(self, capability: type, event: Event) -> None:
+        """Have a capability's provider apply an event of another, as its worker does; and once more, as a bus may."""
+        envelope = Envelope(
+            id=new_id(),
+            type=event.type,
+            version=event.version,
+            key=event.key,
+            occurred_at=utc_text(self.clock.now()),
+            data=msgspec.Raw(encode_data(event)),
+            sequence=next(self._sequences),
+        )
+        plugin = self.process.assembly.providers[capability.__module__.rsplit(".", 1)[-1]]
+        handlers = [each for each in self.process.subscriptions(plugin) if event.type in each.types]
+        if not handlers:
+            raise LookupError(f"{plugin!r} does not subscribe to {event.type!r}")
+        for subscription in handlers * 2:
+            await subscription.apply(envelope)
 
     async def settle(self, seconds: float = 30.0) -> None:
         """Wait until nothing is under way any more. :raises NotSettled: or what ended the worker."""
@@ -100,49 +127,75 @@ async def open_marketplace(
     servers: Servers,
     plugins: Sequence[str],
     *,
-    runner: Runner = "local",
+    runner: Topologies = "local",
     settings: Mapping[str, str] | None = None,
     worker: bool = True,
     http: bool = False,
     databases: Mapping[str, str] | None = None,
+    simulators: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Marketplace]:
-    """Installed plugins by name, in this order, on a database of their own.
+    """Installed plugins by name, in this order, on databases of their own.
 
+    :param runner: ``processes`` is the deployment of ``examples/split.toml``; HTTP is then always answered.
     :param settings: TOML lines for a plugin's table. :param http: whether all audiences are answered at ``url``.
-    :param databases: an existing database, to open again what an earlier marketplace left: ``urls`` of that one.
+    :param simulators: addresses of those that will run beside it, by name: they follow its clock.
+    :param databases: existing databases, to open again what an earlier marketplace left: ``urls`` of that one.
     """
-    with tempfile.TemporaryDirectory(prefix="mp-") as folder:
-        file = Path(folder, "test.toml")
-        Path(folder, "secret").write_bytes(SECRET)  # noqa: ASYNC240 - a test has nothing else to do
-        urls = dict(databases or {}) or {
-            "main": "postgres://localhost/to-be-made",
-            "lasting": servers.redis_url(servers.lasting),
-            "cache": servers.redis_url(servers.cache),
-            "files": str(Path(folder, "files")),
-        }
-        tables = "\n".join(f"[plugins.{name}]\n{(settings or {}).get(name, '')}" for name in plugins)
-        names = ", ".join(f'"{name}"' for name in plugins if not name.endswith("_simulator"))
-
-        def write() -> Assembly:
-            file.write_text(_FILE.format(plugins=tables, names=names, **urls))
-            return Assembly.of(load(file))
-
-        assembly = write()
-        if databases is None:
-            scripts = []
-            for plugin, migrations in next(iter(assembly.databases().values())).items():
-                scripts += [f'CREATE SCHEMA "{plugin}"', *(migration.script for migration in migrations)]
-            urls["main"] = await servers.create_database(scripts)
-            assembly = write()
-            for name in ("lasting", "cache"):  # before it is opened: it would take over the clock of an earlier test
-                async with connect(urls[name]) as client:
-                    await client.flushdb()
-        async with open_process(assembly, urls.__getitem__, SECRET, runner=runner) as process:
-            made = Marketplace(process, file, urls)
-            async with contextlib.AsyncExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="mp-") as name:
+        folder = Path(name)
+        (folder / "secret").write_bytes(SECRET)
+        assembly, urls = await _assembled(servers, folder, plugins, runner, settings or {}, databases, simulators or {})
+        file = folder / "test.toml"
+        async with contextlib.AsyncExitStack() as stack:
+            if runner != "processes":
+                process = await stack.enter_async_context(open_process(assembly, urls.__getitem__, SECRET, runner=runner))
+                made = Marketplace(process, file, urls)
                 if http:
-                    made.url = await stack.enter_async_context(serving(application(process)))
+                    made.answered_at(await stack.enter_async_context(serving(application(process))))
                 if worker:
-                    made.start_worker()
+                    await made.start_worker()
                 stack.push_async_callback(made.stop_worker)
-                yield made
+            else:
+                outside = open_process(assembly, urls.__getitem__, SECRET, own=frozenset())
+                process = await stack.enter_async_context(outside)
+                apart = Apart(assembly.deployment, folder)
+                stack.push_async_callback(apart.stop)
+                await apart.start(worker=worker)
+                made = Marketplace(process, file, urls, apart)
+            yield made
+
+
+async def _assembled(
+    servers: Servers,
+    folder: Path,
+    plugins: Sequence[str],
+    runner: Topologies,
+    settings: Mapping[str, str],
+    databases: Mapping[str, str] | None,
+    simulators: Mapping[str, str],
+) -> tuple[Assembly, dict[str, str]]:
+    """The deployment, written to ``test.toml``, with its databases made and migrated; and the address of each resource."""
+    tables = {name: settings.get(name, "") for name in plugins}
+    infos = load_plugins(tuple(plugins)).infos
+    stores = {name: "postgres" in info.stores for name, info in infos.items()}
+    topology = split(plugins, stores) if runner == "processes" else together(plugins)
+    urls = dict(databases or {}) or {
+        "lasting": servers.redis_url(servers.lasting),
+        "cache": servers.redis_url(servers.cache),
+        "files": str(folder / "files"),
+        **dict.fromkeys(topology.databases, "postgres://localhost/to-be-made"),
+    }
+
+    def write() -> Assembly:
+        (folder / "test.toml").write_text(topology.text(urls, tables, simulators))
+        return Assembly.of(load(folder / "test.toml"))
+
+    assembly = write()
+    if databases is not None:
+        return assembly, urls
+    for name, inside in assembly.databases().items():
+        urls[name] = await servers.create_migrated(inside)
+    for name in ("lasting", "cache"):  # before it is opened: it would take over the clock of an earlier test
+        async with connect(urls[name]) as client:
+            await client.flushdb()
+    return write(), urls

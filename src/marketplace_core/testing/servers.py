@@ -10,11 +10,13 @@ import queue
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from marketplace_core._migrate import as_scripts
 from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis, _query
 from marketplace_core.adapters.postgres_outbox import CORE_MIGRATIONS
+from marketplace_core.hookspecs import Migration
 
 __all__ = ["Servers"]
 
@@ -37,6 +39,7 @@ class Servers:
         self._templates: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._done: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stopped = False
         self._dropper = threading.Thread(target=self._drop_done, name="drop-databases")
 
     def start(self) -> None:
@@ -50,6 +53,7 @@ class Servers:
         async def all_of_them() -> None:
             await asyncio.gather(self.postgres.stop(), self.lasting.stop(), self.cache.stop())
 
+        self._stopped = True  # the rest goes with the folder
         self._done.put(None)
         self._dropper.join()
         self._loop.run_until_complete(all_of_them())
@@ -58,7 +62,18 @@ class Servers:
 
     async def create_database(self, migrations: Sequence[str] = ()) -> str:
         """The DSN of a new database with core's tables and ``migrations``; a clone, so it takes some 30 ms."""
-        template = await self._template(migrations)
+        return await self._clone(["CREATE SCHEMA marketplace;", *CORE_MIGRATIONS, *migrations])
+
+    async def create_migrated(self, plugins: Mapping[str, Sequence[Migration]]) -> str:
+        """Likewise, as ``marketplace migrate`` leaves it."""
+        return await self._clone(as_scripts(plugins))
+
+    def create_empty(self, name: str) -> None:
+        """A database without anything, for who migrates it."""
+        self._loop.run_until_complete(self._administer(f'CREATE DATABASE "{name}"'))
+
+    async def _clone(self, scripts: Sequence[str]) -> str:
+        template = await self._template(scripts)
         name = f"t{next(self._numbers)}"
         await self._administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.postgres.dsn(name)
@@ -71,8 +86,7 @@ class Servers:
         """One of the server's logical databases, in turn. It holds what an earlier test left."""
         return server.url.replace("db=0", f"db={next(self._numbers) % _REDIS_DATABASES}")
 
-    async def _template(self, migrations: Sequence[str]) -> str:
-        scripts = ["CREATE SCHEMA marketplace;", *CORE_MIGRATIONS, *migrations]
+    async def _template(self, scripts: Sequence[str]) -> str:
         digest = hashlib.blake2b("\0".join(scripts).encode(), digest_size=8).hexdigest()
         if digest not in self._templates:
             name = f"template_{digest}"
@@ -95,6 +109,6 @@ class Servers:
         await _query.run(self.postgres.socket, "postgres", "postgres", statement)
 
     def _drop_done(self) -> None:
-        while (name := self._done.get()) is not None:
+        while (name := self._done.get()) is not None and not self._stopped:
             with contextlib.suppress(OSError, _query.QueryError):  # the whole folder goes at the end anyway
                 asyncio.run(self._administer(f'DROP DATABASE "{name}" WITH (FORCE)'))

@@ -38,8 +38,8 @@ PATIENCE = 15.0
 #: seconds; small, so that a test of a fault is quick
 DELAYS = {"slow": 0.3, "timeout": 2.0, "late": 0.3}
 _HOOKS = {
-    "payments": "/buyer/v1/webhooks/payments/simulator",
-    "carriers": "/logistics/v1/webhooks/carriers/simulator",
+    "payments": ("buyer", "/webhooks/payments/simulator"),
+    "carriers": ("logistics", "/webhooks/carriers/simulator"),
 }
 
 
@@ -71,7 +71,8 @@ class Simulator:
 
     async def start_for(self, market: Marketplace) -> None:
         """Run it beside a marketplace that answers HTTP: it gets the webhooks and waits for them when it settles."""
-        await self.start(market.url + _HOOKS[self.program])
+        audience, path = _HOOKS[self.program]
+        await self.start(market.audiences[audience] + path)
         market.process.simulators[self.program] = self.url
 
     async def kill(self) -> None:

@@ -1,0 +1,49 @@
+"""A deployment of a test as real processes: each service, its workers and each gateway, kept by the supervisor of ``up``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from marketplace_core._deployment.model import Deployment
+from marketplace_core._supervisor.keeper import Supervisor
+from marketplace_core._supervisor.plan import plan
+
+__all__ = ["Apart"]
+
+
+class Apart:
+    """Workers are started and stopped by themselves; everything else runs from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, deployment: Deployment, folder: Path) -> None:
+        """``folder`` is for the logs."""
+        self._plan = plan(deployment, folder, {})
+        self._logs = folder / "logs"
+        self._apis = Supervisor(self._logs)
+        self._workers: Supervisor | None = None
+
+    async def start(self, *, worker: bool) -> None:
+        """:raises marketplace_core._supervisor.keeper.CannotStart: one ends again and again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._apis.start(self._plan.apis))
+            if worker:
+                group.create_task(self.start_workers())
+
+    async def start_workers(self) -> None:
+        self._workers = Supervisor(self._logs)
+        await self._workers.start(self._plan.workers)
+
+    async def stop_workers(self) -> None:
+        if self._workers is not None:
+            workers, self._workers = self._workers, None
+            await workers.stop()
+
+    async def stop(self) -> None:
+        await self.stop_workers()
+        await self._apis.stop()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of those that run, by name."""
+        running = [*self._apis.processes, *(self._workers.processes if self._workers is not None else ())]
+        return {process.name: process.pid for process in running if process.pid is not None}

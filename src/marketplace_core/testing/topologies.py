@@ -1,0 +1,83 @@
+"""Deployment files of a test: everything in one process, or apart as ``examples/split.toml`` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from marketplace_core._supervisor.net import free_port
+from marketplace_core.values import AUDIENCES
+
+__all__ = ["APART", "Topology", "split", "together"]
+
+#: The services of the split deployment with the plugins of each; those that are named in none are in ``market``.
+APART = {
+    "auth": ("auth",),
+    "catalog": ("catalog",),
+    "orders": ("orders",),
+    "payments": ("payments", "payments_simulator"),
+}
+REPLICAS = {"orders": 2}
+
+_HEAD = """
+[deployment]
+name = "test"
+profile = "test"
+currency = "EUR"
+clock = "movable"
+secret = "file:secret"
+on = {{ bus = "lasting", jobs = "lasting", clock = "lasting", cache = "cache", blobs = "files", sagas = "{sagas}" }}
+[resources]
+lasting = "{lasting}"
+cache = {{ url = "{cache}", role = "cache" }}
+files = "folder:{files}"
+"""
+
+
+class Topology:
+    """``databases`` are the names of its PostgreSQL resources; :meth:`text` is its file."""
+
+    def __init__(self, databases: Mapping[str, Sequence[str]], body: str) -> None:
+        """``databases``: each with the plugins whose tables are in it."""
+        self.databases = dict(databases)
+        self._body = body
+
+    def text(self, urls: Mapping[str, str], plugins: Mapping[str, str], simulators: Mapping[str, str]) -> str:
+        """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL."""
+        sagas = next((name for name, inside in self.databases.items() if "orchestrator" in inside), next(iter(self.databases)))
+        lines = [_HEAD.format(sagas=sagas, **{name: urls[name] for name in ("lasting", "cache", "files")})]
+        lines += [f'{name} = "{urls[name]}"' for name in self.databases]
+        home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
+        for plugin, settings in plugins.items():
+            on = f'on.postgres = "{home[plugin]}"\n' if plugin in home else ""
+            lines.append(f"[plugins.{plugin}]\n{on}{settings}")
+        lines += [f'[simulators.{name}]\nlisten = "{url.removeprefix("http://")}"' for name, url in simulators.items()]
+        return "\n".join(lines) + self._body
+
+
+def together(plugins: Sequence[str]) -> Topology:
+    """One service on one database, and no gateway: who opens it answers for all."""
+    named = [name for name in plugins if not name.endswith("_simulator")]
+    return Topology({"main": ()}, f"\n[services.market]\nplugins = {_array(named)}\n")
+
+
+def split(plugins: Sequence[str], stores: Mapping[str, bool]) -> Topology:
+    """A service, a database and a worker for each of :data:`APART`, one for all others, and a gateway for each audience.
+
+    ``stores``: whether a plugin has tables in PostgreSQL.
+    """
+    apart = {service: [name for name in inside if name in plugins] for service, inside in APART.items()}
+    apart = {service: inside for service, inside in apart.items() if inside}
+    placed = {name for inside in apart.values() for name in inside}
+    apart["market"] = [name for name in plugins if name not in placed]
+    body = ""
+    for service, inside in apart.items():
+        internal = f'internal = "127.0.0.1:{free_port()}"'
+        body += f"\n[services.{service}]\nplugins = {_array(inside)}\n{internal}\nreplicas = {REPLICAS.get(service, 1)}\n"
+    for audience in AUDIENCES:
+        body += f'\n[gateways.{audience}]\naudiences = ["{audience}"]\nlisten = "127.0.0.1:{free_port()}"\n'
+    databases = {service: [name for name in inside if stores[name]] for service, inside in apart.items()}
+    return Topology({f"{service}_db": inside for service, inside in databases.items() if inside}, body)
+
+
+def _array(names: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"

@@ -1,0 +1,73 @@
+"""Which worker of a service runs what, and in which groups it reads the bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from marketplace_core._deployment.problems import Problems
+from marketplace_core._deployment.workers import bus_groups, check_workers, workers_of
+from marketplace_core._plugin_declarations import Declared
+from marketplace_core.deployment import Deployment, DeploymentErrors, PluginEntry, Service
+from marketplace_core.hookspecs import PluginInfo
+
+HANDLERS = ["reviews.on_delivered", "reviews.store", "reviews.aggregate"]
+
+
+def deployed(workers: dict[str, list[str]]) -> Deployment:
+    return Deployment(
+        file=__file__,  # type: ignore[arg-type]
+        name="shop",
+        currency="EUR",
+        plugins={"reviews": PluginEntry(name="reviews")},
+        services={"reviews": Service(name="reviews", plugins=("reviews",), workers=workers)},
+    )
+
+
+def declared(**more: Any) -> dict[str, Declared]:
+    handlers = {name: ("orders.delivered",) for name in HANDLERS}
+    return {"reviews": Declared(info=PluginInfo(name="reviews", version="1"), subscriptions=handlers, **more)}
+
+
+def problems_of(workers: dict[str, list[str]], **more: Any) -> list[str]:
+    problems = Problems("shop.toml")
+    check_workers(deployed(workers), declared(**more), problems)
+    try:
+        problems.raise_any()
+    except DeploymentErrors as errors:
+        return [str(problem) for problem in errors.problems]
+    return []
+
+
+def test_one_worker_reads_in_the_plugins_own_group() -> None:
+    groups = bus_groups(deployed({"worker": ["*"]}), "reviews", HANDLERS)
+    assert groups == {"reviews": ("worker", HANDLERS)}
+
+
+def test_workers_that_share_a_plugin_read_each_in_a_group_of_their_own() -> None:
+    parted = deployed({"review": ["reviews.on_*", "reviews.store"], "rating": ["reviews.aggregate"]})
+    assert bus_groups(parted, "reviews", HANDLERS) == {
+        "reviews.review": ("review", ["reviews.on_delivered", "reviews.store"]),
+        "reviews.rating": ("rating", ["reviews.aggregate"]),
+    }
+    assert workers_of(parted, "reviews", "reviews.aggregate") == ["rating"]
+
+
+def test_what_each_worker_runs_may_be_said_by_pattern() -> None:
+    assert problems_of({"worker": ["*"]}, jobs=("reviews.mail",), schedules=("reviews.tidy",)) == []
+    assert problems_of({"a": ["reviews.[so]*"], "b": ["reviews.aggregate"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "more", "said"),
+    [
+        ({"a": ["reviews.store", "reviews.on_*"]}, {}, "none of them runs 'reviews.aggregate'"),
+        ({"a": ["*"], "b": ["reviews.store"]}, {}, "both run 'reviews.store'"),
+        ({"a": ["reviews.[soa]*"]}, {"schedules": ("reviews.tidy",)}, "none of them runs 'reviews.tidy'"),
+        ({"a": ["reviews.[soa]*", "reviews.m1"], "b": ["reviews.m2"]}, {"jobs": ("reviews.m1", "reviews.m2")}, "parted among"),
+    ],
+)
+def test_what_nobody_or_two_would_run_is_a_problem(workers: dict[str, list[str]], more: Any, said: str) -> None:
+    [problem] = problems_of(workers, **more)
+    assert problem.startswith("shop.toml: services.reviews.workers: ") and said in problem
