@@ -1,7 +1,7 @@
 # The two commands of a fresh clone. Everything is installed into .venv; see README.md.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := $(wildcard pyproject.toml plugins/*/pyproject.toml examples/simulators/pyproject.toml)
+SOURCES := $(wildcard pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml)
 
 .PHONY: up test install
 
@@ -19,5 +19,5 @@ install: .venv/.installed
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dbos,testing,dev]' \
-		-e examples/simulators $(foreach plugin,$(wildcard plugins/*/pyproject.toml),-e $(dir $(plugin))) >&2
+		$(foreach distribution,$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml),-e $(dir $(distribution))) >&2
 	@touch $@

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    sources = [ROOT / "src", ROOT / "examples" / "simulators" / "src", *sorted(ROOT.glob("plugins/*/src"))]
+    sources = [ROOT / "src", *sorted(ROOT.glob("examples/*/src")), *sorted(ROOT.glob("plugins/*/src"))]
     return subprocess.call([sys.executable, "-m", "mypy", *map(str, sources)], cwd=ROOT)
 
 

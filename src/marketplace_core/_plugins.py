@@ -36,11 +36,18 @@ __all__ = [
     "PluginProblem",
     "Registry",
     "check_extensions",
+    "idle_plugins",
     "installed_plugins",
     "load_plugins",
 ]
 
 GROUP = "marketplace.plugins"
+
+
+def idle_plugins(deployment: Deployment, infos: Mapping[str, PluginInfo]) -> frozenset[str]:
+    """Providers of what another plugin was picked for: their settings count and their tables stay, nothing of them runs."""
+    picked = {info.provides for name, info in infos.items() if info.provides and deployment.plugins[name].pick}
+    return frozenset(name for name, info in infos.items() if info.provides in picked and not deployment.plugins[name].pick)
 
 
 class Loadable(Protocol):
@@ -106,10 +113,13 @@ class Registry:
         """What each plugin declares; what is wrong with it is added to ``problems``."""
         found: dict[str, Declared] = {}
         sagas: list[Saga] = []
-        for name in self.infos:
+        idle = idle_plugins(deployment, self.infos)
+        for name in (name for name in self.infos if name not in idle):
             sagas += self._ask(name, "sagas")
         for name in self.infos:
-            if name in settings:
+            if name in idle:
+                found[name] = Declared(info=self.infos[name], migrations=tuple(self._ask(name, "migrations")))
+            elif name in settings:
                 found[name] = self._declared(name, deployment, settings[name], sagas)
                 self.problems += own_problems(name, found[name])
         self.problems += duplicates(found)

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "src" / "marketplace_core"
-PLUGINS = sorted(path for path in ROOT.glob("plugins/*/src/*") if path.is_dir() and path.name.startswith("marketplace_"))
+PLUGINS = sorted(plugin.parent for plugin in ROOT.glob("*/*/src/marketplace_*/plugin.py"))  # those of examples too
 PURE = ("marketplace_core.values", "marketplace_core.errors")
 
 

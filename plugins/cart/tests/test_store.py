@@ -191,6 +191,66 @@ async def test_bought_units_leave_once(store: CartStore, redis_lasting: Redis) -
     assert await redis_lasting.ttl("cart:bought:order") > 29 * 86400
 
 
+async def test_bought_units_come_back_once_and_where_they_stood(store: CartStore, redis_lasting: Redis) -> None:
+    for variant_id, quantity in (("a", 5), ("b", 2), ("c", 1)):
+        await _add(store, GUEST, variant_id, quantity, snapshot=variant_id.encode())
+    before = await store.read(GUEST)
+    assert isinstance(before, Contents)
+    await store.remove_bought("guest", "order", [LineRequest("a", 2), LineRequest("b", 9), LineRequest("a", 1)])
+    assert await _quantities(store, GUEST) == {"a": 2, "c": 1}
+    await asyncio.gather(*(store.put_back("guest", "order") for _ in range(5)))
+    after = await store.read(GUEST)
+    assert isinstance(after, Contents)
+    assert list(after.lines.items()) == list(before.lines.items())
+    assert after.version > before.version + 1, "it is another state of the cart than the one before it"
+    await store.remove_bought("guest", "order", [LineRequest("a", 2)])
+    assert await _quantities(store, GUEST) == {"a": 5, "b": 2, "c": 1}
+
+
+async def test_what_comes_back_to_an_empty_cart(store: CartStore, redis_lasting: Redis) -> None:
+    await _add(store, GUEST, "a", 5)
+    await store.remove_bought("guest", "order", [LineRequest("a", 5)])
+    await store.put_back("guest", "order")
+    assert await _quantities(store, GUEST) == {"a": 5}
+    assert 0 < await redis_lasting.ttl("cart:guest") <= LIFE
+    await _add(store, GUEST, "b")
+    assert list(await _quantities(store, GUEST)) == ["a", "b"]
+    for order in ("never bought", "of nothing"):
+        if order == "of nothing":
+            await store.remove_bought("guest", order, [LineRequest("z", 1)])
+        await store.put_back("guest", order)
+        assert await _quantities(store, GUEST) == {"a": 5, "b": 1}
+    await store.remove_bought("guest", "never bought", [LineRequest("a", 5)])
+    assert await _quantities(store, GUEST) == {"a": 5, "b": 1}, "it was given up before"
+    await store.put_back("nobody", "order")
+    assert await redis_lasting.exists("cart:nobody") == 0
+
+
+async def test_what_comes_back_keeps_to_the_limits(store: CartStore) -> None:
+    for variant_id in ("a", "b"):
+        await _add(store, GUEST, variant_id, 6)
+    await store.remove_bought("guest", "order", [LineRequest("a", 6), LineRequest("b", 6)])
+    await _add(store, GUEST, "b", 8)
+    await _add(store, GUEST, "c")
+    await _add(store, GUEST, "d")
+    await store.put_back("guest", "order")
+    assert await _quantities(store, GUEST) == {"b": 10, "c": 1, "d": 1}
+    await store.remove_bought("guest", "order-2", [LineRequest(id_, 10) for id_ in "bcd"])
+    await _add(store, GUEST, "u", currency="USD")
+    await store.put_back("guest", "order-2")
+    assert await _quantities(store, GUEST) == {"u": 1}
+
+
+async def test_what_a_guest_bought_comes_back_to_the_account(store: CartStore) -> None:
+    await _add(store, GUEST, "a", 2)
+    await store.remove_bought("guest", "order", [LineRequest("a", 2)])
+    await _add(store, GUEST, "b")
+    await store.merge("guest", "account")
+    await store.put_back("guest", "order")
+    assert await _quantities(store, ACCOUNT) == {"a": 2, "b": 1}
+    assert await _quantities(store, GUEST) == {}
+
+
 async def test_a_server_that_lost_its_scripts_is_given_them_again(store: CartStore, redis_lasting: Redis) -> None:
     await _add(store, GUEST, "a")
     await redis_lasting.script_flush()

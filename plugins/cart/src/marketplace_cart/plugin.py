@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from marketplace_cart import router
 from marketplace_cart.config import CartConfig
 from marketplace_cart.service import CartService
 from marketplace_cart.stores.redis import RedisCartStore
@@ -12,6 +11,7 @@ from marketplace_core.capabilities.cart import Cart
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import PluginInfo, hookimpl
+from marketplace_core.http.cart import cart_routers
 from marketplace_core.http.routing import Router
 
 STORES = {"redis": lambda context: RedisCartStore(context.redis(), context.config(CartConfig))}
@@ -40,4 +40,4 @@ def provide_cart(context: PluginContext) -> Cart:
 
 @hookimpl
 def routers(context: PluginContext) -> Sequence[Router]:
-    return router.routers(context.port(Cart))
+    return cart_routers(context.port(Cart))

@@ -63,6 +63,9 @@ class CartService(Cart):
     async def remove_bought(self, cart_id: str, order_id: str, lines: list[LineRequest]) -> None:
         await self._store.remove_bought(cart_id, order_id, lines)
 
+    async def put_back(self, cart_id: str, order_id: str, lines: list[LineRequest]) -> None:
+        await self._store.put_back(cart_id, order_id)
+
     # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _change(

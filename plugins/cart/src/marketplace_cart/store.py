@@ -126,3 +126,10 @@ class CartStore(ABC):
     @abstractmethod
     async def remove_bought(self, cart_id: str, order_id: str, lines: Sequence[LineRequest]) -> None:
         """Take these units out, once per order, also of a cart that has gone into an account's meanwhile."""
+
+    @abstractmethod
+    async def put_back(self, cart_id: str, order_id: str) -> None:
+        """Put what was taken out for the order back, once, as far as currency and limits allow, and where it stood.
+
+        From now on nothing is taken out for it.
+        """

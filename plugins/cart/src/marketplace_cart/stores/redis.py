@@ -34,7 +34,7 @@ class RedisCartStore(CartStore):
         common = lua.joinpath("common.lua").read_text()
         self._scripts = {
             name: redis.register_script(common + lua.joinpath(f"{name}.lua").read_text())
-            for name in ("read", "change", "remember", "merge", "remove_bought")
+            for name in ("read", "change", "remember", "merge", "remove_bought", "put_back")
         }
 
     async def _run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
@@ -84,6 +84,10 @@ class RedisCartStore(CartStore):
         for line in lines:
             args += (line.variant_id, line.quantity)
         await self._run("remove_bought", args)
+
+    async def put_back(self, cart_id: str, order_id: str) -> None:
+        limits = (self._config.line_limit, self._config.quantity_limit)
+        await self._run("put_back", (cart_id, order_id, BOUGHT_SECONDS, *limits))
 
 
 def _claim_name(claim: Claim) -> str:

@@ -1,6 +1,7 @@
 -- A cart is the hash cart:{id}. It has a field per variant, "<quantity> <sequence> <snapshot>", and two more: @currency, and
 -- @version, which counts changes and numbers new lines. It is there while it has lines.
--- cart:moved:{id} names the account whose cart took a guest's. cart:claim:{key} and cart:bought:{order} are what was done.
+-- cart:moved:{id} names the account whose cart took a guest's. cart:claim:{key} and cart:bought:{order} are what was done:
+-- of an order, what was taken out of which kind of cart, for as long as that may have to be put back.
 -- Names are made here of ids, so all of them have to be on one server.
 local META = 2
 

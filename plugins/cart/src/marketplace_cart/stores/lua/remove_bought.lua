@@ -1,17 +1,20 @@
 local id, order, kept = unpack(ARGV, 1, 3)
 
-if not redis.call('SET', 'cart:bought:' .. order, '1', 'NX', 'EX', kept) then
+local claim = 'cart:bought:' .. order
+if not redis.call('SET', claim, '', 'NX', 'EX', kept) then
   return
 end
 local cart = name(redis.call('GET', 'cart:moved:' .. id) or id)
 if redis.call('EXISTS', cart) == 0 then
   return
 end
+local taken = {redis.call('HGET', cart, '@currency'), redis.call('TTL', cart)}
 redis.call('HINCRBY', cart, '@version', 1)
 for i = 4, #ARGV, 2 do
   local quantity, sequence, shown = line(cart, ARGV[i])
   if quantity then
     local left = quantity - tonumber(ARGV[i + 1])
+    taken[#taken + 1] = {ARGV[i], quantity - math.max(left, 0), sequence, shown}
     if left > 0 then
       put(cart, ARGV[i], left, sequence, shown)
     else
@@ -19,3 +22,4 @@ for i = 4, #ARGV, 2 do
     end
   end
 end
+redis.call('SET', claim, cmsgpack.pack(taken), 'KEEPTTL')

@@ -1,4 +1,4 @@
-"""The routes of the cart."""
+"""The routes of the cart, whoever provides it: a plugin of the capability returns these from its ``routers`` hook."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from marketplace_core.capabilities.cart import AddItem, Cart, CartOwner, CartView, SetQuantity
 from marketplace_core.http.routing import Request, Router
 
-__all__ = ["routers"]
+__all__ = ["cart_routers"]
 
 
-def routers(cart: Cart) -> Sequence[Router]:
-    return (buyer(cart),)
+def cart_routers(cart: Cart) -> Sequence[Router]:
+    return (_buyer(cart),)
 
 
 def _owner(request: Request) -> CartOwner:
@@ -19,7 +19,7 @@ def _owner(request: Request) -> CartOwner:
     return CartOwner(account_id, None if account_id else request.headers.get("x-cart-token"))
 
 
-def buyer(cart: Cart) -> Router:
+def _buyer(cart: Cart) -> Router:
     router = Router("buyer", "cart")
 
     @router.get("/cart", access="guest")
