@@ -22,7 +22,7 @@ from marketplace_core.adapters.postgres import Database, PostgresUnits
 from marketplace_core.adapters.redis import connect
 from marketplace_core.errors import Failure, PreconditionFailed, Unavailable
 from marketplace_core.ports import UnitOfWork, Units, command
-from marketplace_core.sagas import OPERATOR, Performer, Saga, StepCall
+from marketplace_core.sagas import COMPENSATE, RETRY, Decision, Performer, Saga, StepCall
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.contracts.sagas import SAGAS, Acts, ActsProbe, Answered, Began, SagaRunner, crashing
 from marketplace_core.values import Clock
@@ -155,9 +155,20 @@ class DbosRunner(SagaRunner):
         return await self._engine.signal(event.id, event.type, msgspec.json.encode(event).decode(), f"{event.id}/{key}")
 
     async def retry(self, saga_id: str) -> bool:
+        return await self._decide(saga_id, RETRY)
+
+    async def compensate(self, saga_id: str) -> bool:
+        if await self._decide(saga_id, COMPENSATE):
+            return True
+        rows = await self._database.fetch("DELETE FROM public.waits WHERE saga = $1 RETURNING signal, number", saga_id)
+        for row in rows:
+            await self._engine.give_up(saga_id, row["signal"], row["number"])
+        return bool(rows)
+
+    async def _decide(self, saga_id: str, decision: Decision) -> bool:
         rows = await self._database.fetch("DELETE FROM public.parked WHERE saga = $1 RETURNING step", saga_id)
         for row in rows:
-            await self._engine.signal(saga_id, OPERATOR, "retry", f"{saga_id}/{row['step']}/retry")
+            await self._engine.decide(saga_id, row["step"], decision)
         return bool(rows)
 
     async def status(self, saga_id: str) -> str:

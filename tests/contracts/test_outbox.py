@@ -13,11 +13,11 @@ from marketplace_core.adapters.postgres import Database, PostgresUnits
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
 from marketplace_core.adapters.redis import RedisBus
 from marketplace_core.outbox import Outbox
-from marketplace_core.ports import Units
-from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.ports import KeyParked, Units
+from marketplace_core.testing.contracts import assert_contract_fails, eventually
 from marketplace_core.testing.contracts.outbox import OutboxContract, Unit, commit_all, consecutive
-from marketplace_core.testing.contracts.parking import ParkingContract
-from marketplace_core.testing.contracts.units import Probe
+from marketplace_core.testing.contracts.parking import NAME, Handler, ParkingContract
+from marketplace_core.testing.contracts.units import Probe, happened
 from tests.contracts import wrong_outbox as wrong
 
 
@@ -111,6 +111,11 @@ async def test_the_suite_notices_outboxes(
         (wrong.QueuesAlways, "test_nothing_is_queued_behind_a_free_key"),
         (wrong.ParksOnlyKnownKeys, "test_the_first_event_of_a_key_can_be_parked"),
         (wrong.BlamesTheEvent, "test_a_store_that_is_away_parks_nothing_again"),
+        (wrong.AsksAPerson, "test_who_is_away_holds_up_one_key_only"),
+        (wrong.NeverTriesAgain, "test_what_was_put_aside_goes_on_by_itself"),
+        (wrong.WaitsForEverybody, "test_who_is_still_away_holds_up_nobody"),
+        (wrong.ForgetsWhoStandsBehind, "test_what_stands_behind_goes_on_by_itself_too"),
+        (wrong.CountsWhoStandsBehind, "test_what_is_put_aside_behind_a_failed_event_waits_with_it"),
         (wrong.ShowsEverybodys, "test_others_are_not_shown_or_released"),
     ],
 )
@@ -122,5 +127,35 @@ async def test_the_suite_notices_parkings(
     probe: Probe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    more: dict[str, Any] = {"monkeypatch": monkeypatch} if "failing_key" in test else {}
-    await assert_contract_fails(ParkingContract, test, parking=mistake(database), units=units, probe=probe, **more)
+    more: dict[str, Any] = {"monkeypatch": monkeypatch} if "failing_key" in test or "one_key_only" in test else {}
+    await assert_contract_fails(
+        ParkingContract, test, patience=2.0, parking=mistake(database), units=units, probe=probe, **more
+    )
+
+
+async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
+    database: Database, units: Units, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parking, handler = PostgresParking(database), Handler(units, probe)
+    await parking.defer(NAME, happened("a", 1), "Unavailable")
+
+    async def die(*_: Any) -> bool:
+        raise RuntimeError("the process dies here")
+
+    async def died() -> bool:
+        try:
+            await parking.release(handler.subscriptions)
+        except RuntimeError:
+            return True
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresParking, "_unpark", die)
+        await eventually(died)
+    with pytest.raises(KeyParked):
+        await handler(happened("a", 2))
+    assert await parking.append(NAME, happened("a", 2))
+    assert await parking.backlog([NAME]) == 1
+    assert await parking.release(handler.subscriptions) == 1
+    assert await probe.written() == ["a1", "a2"]
+    assert await handler(happened("a", 3))

@@ -200,6 +200,41 @@ class BlamesTheEvent(PostgresParking):
         return await super().release({name: blaming(each) for name, each in handlers.items()})
 
 
+class AsksAPerson(PostgresParking):
+    """Of an event for which somebody is away too."""
+
+    async def defer(self, handler: str, envelope: Envelope, error: str) -> None:
+        await self.park(handler, envelope, error, 1)
+
+
+class NeverTriesAgain(PostgresParking):
+    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+        await self._database.execute("UPDATE marketplace.parked SET retry_at = retry_at + interval '1 hour'")
+        return await super().release(handlers)
+
+
+class WaitsForEverybody(PostgresParking):
+    """Stops at the first key for which somebody is away."""
+
+    async def _try_key(self, subscription: Subscription, key: str) -> int:
+        return await self._release_key(subscription, key)
+
+
+class ForgetsWhoStandsBehind(PostgresParking):
+    """What stood behind an event waits for a person, once that has gone on."""
+
+    async def _try_key(self, subscription: Subscription, key: str) -> int:
+        released = await super()._try_key(subscription, key)
+        await self._database.execute("UPDATE marketplace.parked SET retry_at = NULL")
+        return released
+
+
+class CountsWhoStandsBehind(PostgresParking):
+    async def backlog(self, handlers: Sequence[str]) -> int:
+        count: int = await self._database.value("SELECT count(*) FROM marketplace.parked WHERE retry_at IS NOT NULL")
+        return count
+
+
 class ShowsEverybodys(PostgresParking):
     async def list(self, handlers: Sequence[str]) -> list[Parked]:
         rows = await self._database.fetch("SELECT DISTINCT handler FROM marketplace.parked")

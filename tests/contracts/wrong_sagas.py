@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -128,6 +129,72 @@ def gives_up_undoing(patch: pytest.MonkeyPatch) -> None:
                 continue
 
     patch.setattr(RunningSaga, "undo_all", undo_all)
+
+
+def forgets_at_the_pivot(patch: pytest.MonkeyPatch) -> None:
+    async def pivot(self: RunningSaga) -> None:
+        self._pivoted = True
+        self._undos.clear()
+
+    patch.setattr(RunningSaga, "pivot", pivot)
+
+
+def forgets_after_the_pivot(patch: pytest.MonkeyPatch) -> None:
+    call = RunningSaga.call
+
+    async def forgetful(self: RunningSaga, method: Any, *args: Any, undo: Any = None) -> Any:
+        return await call(self, method, *args, undo=None if self._pivoted else undo)
+
+    patch.setattr(RunningSaga, "call", forgetful)
+
+
+def ends_where_it_refuses(patch: pytest.MonkeyPatch) -> None:
+    """A saga that refuses after the pivot asks nobody."""
+
+    async def accept(self: RunningSaga, refused: SagaRefused) -> Failure:
+        return refused.failure
+
+    patch.setattr(RunningSaga, "accept", accept)
+
+
+def tells_a_decision_twice(patch: pytest.MonkeyPatch) -> None:
+    decide, signal = DbosSagas.decide, DbosSagas.signal
+
+    async def unkeyed(self: DbosSagas, saga_id: str, name: str, payload: str, key: str) -> bool:
+        return await signal(self, saga_id, name, payload, new_id())
+
+    async def twice(self: DbosSagas, saga_id: str, step: str, decision: Any) -> None:
+        await decide(self, saga_id, step, decision)
+        await decide(self, saga_id, step, decision)
+
+    patch.setattr(DbosSagas, "signal", unkeyed)
+    patch.setattr(DbosSagas, "decide", twice)
+
+
+def stops_where_an_undo_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    async def undo_all(self: RunningSaga, failure: Failure) -> None:
+        self._pivoted = True
+        with contextlib.suppress(SagaRefused):
+            for method, args in [*reversed(self._undos), *((m, (*a, failure)) for m, a in self._at_refusal)]:
+                await self.call(method, *args)
+
+    patch.setattr(RunningSaga, "undo_all", undo_all)
+
+
+def takes_giving_up_for_a_deadline(patch: pytest.MonkeyPatch) -> None:
+    async def give_up(self: DbosSagas, saga_id: str, signal: str, number: int) -> None:
+        await self.time_out(saga_id, signal, number)
+
+    patch.setattr(DbosSagas, "give_up", give_up)
+
+
+def compensates_anybody(patch: pytest.MonkeyPatch) -> None:
+    from tests.contracts.dbos_runner import DbosRunner  # noqa: PLC0415 - which imports this module when it is a program
+
+    async def always(self: DbosRunner, saga_id: str) -> bool:
+        return True
+
+    patch.setattr(DbosRunner, "compensate", always)
 
 
 def is_deaf(patch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from marketplace_auth.allow_list import AllowList
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.passwords import Passwords
 from marketplace_auth.service import AuthService
+from marketplace_auth.stores.api_keys import PostgresApiKeyStore
 from marketplace_auth.stores.postgres import PostgresAuthStore
 from redis.asyncio import Redis
 
@@ -24,6 +25,7 @@ from marketplace_core.http.gate import SessionGate
 
 ACCESS_KEY = b"access".ljust(32)
 REFRESH_KEY = b"refresh".ljust(32)
+API_KEY_KEY = b"api keys".ljust(32)
 PASSWORD = "a fine password"
 QUICK = AuthConfig(hash_time=1, hash_memory=1)
 
@@ -60,8 +62,10 @@ class Bench:
             passwords or self.passwords,
             self.clock,
             QUICK,
+            keys=PostgresApiKeyStore(self.database),
             access_key=ACCESS_KEY,
             refresh_key=REFRESH_KEY,
+            api_key_key=API_KEY_KEY,
         )
 
     def gate(self, redis: Redis | None = None) -> SessionGate:

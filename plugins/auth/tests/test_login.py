@@ -10,7 +10,7 @@ from marketplace_auth.config import AuthConfig
 from marketplace_auth.passwords import Passwords
 
 from marketplace_core.capabilities.auth import Client, Credentials, Registration
-from marketplace_core.errors import Conflict, Forbidden, MarketplaceError, Refused, Unauthorized
+from marketplace_core.errors import Conflict, MarketplaceError, Refused, Unauthorized
 
 
 async def test_a_registered_person_is_logged_in(bench: Any) -> None:
@@ -33,19 +33,6 @@ async def test_of_several_with_one_email_one_is_registered(bench: Any) -> None:
     assert await bench.database.value("SELECT count(*) FROM auth.accounts") == 1
     assert await bench.database.value("SELECT count(*) FROM auth.sessions") == 1
     assert len(await bench.events()) == 1
-
-
-@pytest.mark.parametrize("password", ["short", "password123", "ADA@example.org"])
-async def test_a_weak_password_is_refused(bench: Any, password: str) -> None:
-    with pytest.raises(Refused) as refused:
-        await bench.register(password=password)
-    assert (refused.value.code, refused.value.status) == ("auth.weak_password", 422)
-    assert [problem.pointer for problem in refused.value.errors] == ["/password"]
-
-
-async def test_nobody_registers_on_a_closed_audience(bench: Any) -> None:
-    with pytest.raises(Forbidden):
-        await bench.auth.register(Registration("ada@example.org", "a fine password", "Ada"), Client("admin"))
 
 
 @pytest.mark.behaviour("auth-1")
@@ -130,22 +117,6 @@ async def _digest(bench: Any) -> bytes:
     return digest
 
 
-async def test_closed_audiences_need_a_role_and_say_so_only_to_its_owner(bench: Any) -> None:
-    await bench.register()
-    for audience in ("logistics", "admin"):
-        with pytest.raises(Unauthorized) as unknown:
-            await bench.log_in(password="a wrong password", audience=audience)
-        assert unknown.value.code == "auth.bad_credentials"
-        with pytest.raises(Forbidden) as refused:
-            await bench.log_in(audience=audience)
-        assert refused.value.code == "auth.forbidden"
-    registration = Registration("ada@example.org", "not looked at", "Ada")
-    await bench.auth.ensure_account(registration, ("courier:c1", "admin"))
-    for audience in ("buyer", "seller", "logistics", "admin"):
-        signed = await bench.log_in(audience=audience)
-        assert await bench.passes(signed.session.access_token, audience) == signed.user.id
-
-
 async def test_a_login_that_meets_a_new_password_opens_nothing(bench: Any) -> None:
     signed = await bench.register()
     account, seen = await bench.auth._prove("ada@example.org", "a fine password")
@@ -175,19 +146,6 @@ async def test_a_login_is_three_statements(bench: Any, statements: list[str]) ->
     statements.clear()
     await bench.log_in()
     assert len(statements) == 3
-
-
-async def test_an_operators_account_is_made_once_and_gains_roles(bench: Any) -> None:
-    registration = Registration("Root@example.org", "a fine password", "Root")
-    made = await bench.auth.ensure_account(registration, ("moderator",))
-    again = await bench.auth.ensure_account(Registration("root@example.org", "short", "Other"), ("admin", "moderator"))
-    assert (made.roles, again.roles) == (("moderator",), ("admin", "moderator"))
-    assert (again.id, again.name, again.email) == (made.id, "Root", "Root@example.org")
-    assert [type_ for type_, _ in await bench.events()] == ["auth.registered"]
-    await bench.log_in("root@example.org", audience="admin")
-    with pytest.raises(Refused) as refused:
-        await bench.auth.ensure_account(Registration("new@example.org", "short", "New"), ())
-    assert refused.value.code == "auth.weak_password"
 
 
 async def test_of_several_operators_accounts_with_one_email_one_is_made(bench: Any) -> None:

@@ -10,14 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from marketplace_auth.domain import new_refresh_token
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.redis import connect
 from marketplace_core.capabilities.auth import Client, SessionState
 from marketplace_core.errors import Forbidden, NotFound, Refused, Unauthorized, Unavailable
 from marketplace_core.ports import UnitOfWork
-from marketplace_core.values import PageQuery
 
 BUYER = Client("buyer")
 
@@ -78,21 +76,6 @@ async def test_of_equal_refreshes_at_once_one_wins(bench: Any) -> None:
     assert [type_ for type_, _ in await bench.events()].count("auth.refresh_reused") == 1
 
 
-async def test_an_invented_refresh_token_ends_nothing(bench: Any) -> None:
-    signed = await bench.register()
-    token = signed.session.refresh_token
-    session_id = token.split(".")[0]
-    for invented in ("", "x", session_id, f"{session_id}.", new_refresh_token(b"x" * 32, session_id), token[:-1]):
-        assert await _refused(bench.auth.refresh(invented, BUYER)) == "auth.token_invalid"
-    await bench.auth.refresh(token, BUYER)
-
-
-async def test_a_refresh_token_is_good_on_its_audience_only(bench: Any) -> None:
-    signed = await bench.register()
-    assert await _refused(bench.auth.refresh(signed.session.refresh_token, Client("seller"))) == "auth.wrong_audience"
-    await bench.auth.refresh(signed.session.refresh_token, BUYER)
-
-
 async def test_a_refresh_asks_for_the_role_again(bench: Any) -> None:
     await bench.register()
     await bench.database.execute("UPDATE auth.accounts SET roles = '{admin}'")
@@ -143,25 +126,6 @@ async def test_a_session_ends_before_logout_answers(bench: Any) -> None:
     await bench.auth.log_out(session_id)
     await bench.auth.log_out("no such session")
     assert await bench.passes(other.session.access_token) == signed.user.id
-
-
-async def test_sessions_are_listed_and_ended_one_by_one(bench: Any) -> None:
-    signed = await bench.register()
-    others = [await bench.log_in(audience="seller") for _ in range(2)]
-    current, *rest = (each.session.refresh_token.split(".")[0] for each in (signed, *others))
-    first = await bench.auth.list_sessions(signed.user.id, current, PageQuery(limit=2))
-    second = await bench.auth.list_sessions(signed.user.id, current, PageQuery(limit=2, cursor=first.next))
-    assert [view.id for view in first.items] == rest[::-1]
-    assert [(view.id, view.current, view.user_agent) for view in second.items] == [(current, True, "tests")]
-    assert second.next is None
-    eve = await bench.register("eve@example.org")
-    with pytest.raises(NotFound):
-        await bench.auth.end_session(eve.user.id, rest[0])
-    for _ in range(2):
-        await bench.auth.end_session(signed.user.id, rest[0])
-    assert await bench.auth.session_state(rest[0]) is None
-    left = await bench.auth.list_sessions(signed.user.id, current, PageQuery())
-    assert [view.id for view in left.items] == [rest[1], current]
 
 
 @pytest.mark.behaviour("auth-2")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
 
 from marketplace_core.capabilities.catalog import Catalog
-from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts import assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.catalog import CatalogContract
 from plugins.catalog.tests.wrong_catalog import MISTAKES
 
@@ -41,14 +40,12 @@ async def test_the_suite_notices(name: str, make_bench: Any, monkeypatch: pytest
         await bench.database.execute(statement)
     mistake.make(monkeypatch)
     fixtures = {"catalog": bench.catalog, "later": bench.later, "deliver": bench.deliver, **mistake.arguments}
-    wanted = inspect.signature(getattr(CatalogContract, mistake.test)).parameters
-    await assert_contract_fails(CatalogContract, mistake.test, **{name: fixtures[name] for name in wanted if name != "self"})
+    await assert_contract_fails(CatalogContract, mistake.test, **fixtures_of(CatalogContract, mistake.test, fixtures))
     assert mistake.edited == set(mistake.edits), "the edit changed no statement"
 
 
 def test_every_rule_is_broken_once() -> None:
-    rules = {name for name in dir(CatalogContract) if name.startswith("test_")}
-    assert rules - {mistake.test for mistake in MISTAKES.values()} == {
+    assert rules(CatalogContract) - {mistake.test for mistake in MISTAKES.values()} == {
         "test_a_cursor_of_another_list_is_refused",  # core's own
         "test_a_category_goes_or_gets_a_product_and_not_both",  # a race, which a mistake need not lose
     }

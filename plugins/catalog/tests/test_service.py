@@ -27,11 +27,11 @@ from marketplace_core.capabilities.catalog import (
 )
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.errors import BadCursor, MarketplaceError, Unavailable
+from marketplace_core.testing.contracts import refused
 from marketplace_core.testing.contracts.catalog_shelves import (
     is_seen,
     lines,
     open_seller,
-    refused,
     shelve,
     shipped,
     stock,

@@ -10,7 +10,7 @@ import pytest
 from marketplace_catalog.domain import CategoryNode, StockLine
 from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord, Short, StockStore, VariantRecord
 
-from marketplace_core.capabilities.catalog import ProductQuery, SellerRef
+from marketplace_core.capabilities.catalog import ProductQuery, SellerRef, SellerState
 from marketplace_core.errors import Conflict, Invalid
 from marketplace_core.values import new_id
 
@@ -65,7 +65,7 @@ async def _saved(bench: Any, store: CatalogStore, *on_hand: int, **changes: Any)
     record = _product(bench.clock.now(), *on_hand, **changes)
 
     async def save(uow: Any) -> None:
-        await store.save_seller(uow, SELLER, active=True, version=1)
+        await store.save_sellers(uow, [SellerState(SELLER, True, 1)])
         await store.save_products(uow, [record])
 
     await bench.units.run(save)

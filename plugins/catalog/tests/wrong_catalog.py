@@ -19,7 +19,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from marketplace_core.adapters.postgres import Connection
-from marketplace_core.capabilities.catalog import LineRequest, Reservation, RowResults, StockRow
+from marketplace_core.capabilities.catalog import LineRequest, Reservation, RowResults, SellerState, StockRow
 from marketplace_core.errors import Conflict
 from marketplace_core.ports import UnitOfWork, command, natural
 from marketplace_core.values import new_id
@@ -90,7 +90,7 @@ class PricesAnew(CatalogService):
 class EndsNothing(PostgresStockStore):
     """The units move, the reservation stays what it was."""
 
-    async def _set_status(self, connection: Connection, key: str, status: str) -> None:
+    async def _set_status(self, connection: Connection, key: str, status: str, now: datetime) -> None:
         await connection.execute("UPDATE catalog.variants SET on_hand = on_hand + 3, reserved = reserved + 3")
 
 
@@ -128,7 +128,7 @@ class SellsWithoutTaking(PostgresStockStore):
     async def commit(self, uow: UnitOfWork, key: str) -> Any:
         row = await self._lock_reservation(self._database.on(uow), key)
         if row.get("status") == "expired":
-            await self._set_status(self._database.on(uow), key, "committed")
+            await self._set_status(self._database.on(uow), key, "committed", uow.now)
             return []
         return await super().commit(uow, key)
 
@@ -182,7 +182,7 @@ class LeavesWhatIsBelow(PostgresCatalogStore):
 class SuspendsLater(CatalogService):
     @natural
     async def set_seller(self, uow: UnitOfWork, seller: Any, active: bool, version: int) -> None:
-        await self._store.save_seller(uow, seller, active=True, version=version)
+        await self._store.save_sellers(uow, [SellerState(seller, True, version)])
 
 
 def _set_prices_alone(variant: VariantRecord, price: Any, compare_at: Any, _: str) -> list[Any]:

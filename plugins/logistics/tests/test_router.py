@@ -97,10 +97,28 @@ async def test_a_label_is_for_a_shop(desk: Desk) -> None:
     await somebody.get(f"/shipments/{event.shipment_id}/label", 403)
 
 
-@pytest.mark.parametrize("audience", ["buyer", "seller", "logistics"])
+async def test_an_operator_has_the_carrier_asked_again(desk: Desk) -> None:
+    await desk.bench.market.port(Auth).ensure_account(Registration("root@example.org", PASSWORD, "Root"), ("admin",))
+    admin = desk.client("admin")
+    await admin.get("/shipments/unknown", 401)
+    await admin.log_in("root@example.org", PASSWORD)
+    await desk.bench.carrier.fault("create", "decline")
+    event = await desk.bench.ship()
+    path = f"/shipments/{event.shipment_id}"
+    seen = await admin.get(path)
+    assert set(seen) == SHIPMENT | {"order_id", "seller_id", "refusal"}
+    assert seen["status"] == "exception" and "declined" in seen["refusal"]
+    answer = await admin.post(f"{path}/retry", None, 202)
+    assert (answer["status"], answer["refusal"]) == ("pending", None)
+    await admin.until(path, lambda one: one["status"] == "label_created")
+    for wrong in ("/shipments/unknown", "/shipments/unknown/retry"):
+        await (admin.post(wrong, None, 404) if wrong.endswith("retry") else admin.get(wrong, 404))
+
+
+@pytest.mark.parametrize("audience", ["buyer", "seller", "logistics", "admin"])
 async def test_the_routes_are_described(desk: Desk, audience: str) -> None:
     document = await desk.client(audience).get("/openapi.json")
     described = {
         path for path, methods in document["paths"].items() for told in methods.values() if "logistics" in told["tags"]
     }
-    assert len(described) == {"buyer": 1, "seller": 1, "logistics": 5}[audience]
+    assert len(described) == {"buyer": 1, "seller": 1, "logistics": 5, "admin": 2}[audience]

@@ -11,6 +11,8 @@ import pytest
 from marketplace_core.capabilities.logistics import Logistics, ShipmentRequested
 from marketplace_core.errors import Conflict, NotFound
 from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.testing.contracts import eventually
+from marketplace_core.testing.marketplace import NotSettled
 from marketplace_core.values import new_id
 
 
@@ -52,16 +54,6 @@ async def test_a_package_gets_a_number_and_a_label(make_bench: Any, runner: str)
         await bench.logistics.get_carrier_label("another", event.shipment_id)
 
 
-@pytest.mark.behaviour("logistics-1")
-async def test_a_package_split_into_parcels(make_bench: Any) -> None:
-    bench = await make_bench()
-    order = {"order_id": new_id(), "package_id": new_id()}
-    first, second = await bench.ship(settle=False, **order), await bench.ship(**order)
-    numbers = {(await bench.shipment(event.shipment_id)).tracking_number for event in (first, second)}
-    assert len(numbers) == 2
-    assert len(await bench.at_carrier(first.shipment_id)) == len(await bench.at_carrier(second.shipment_id)) == 1
-
-
 @pytest.mark.parametrize("fault", ["slow", "timeout_after_success", "down"])
 async def test_a_carrier_in_trouble_only_delays(make_bench: Any, fault: str) -> None:
     bench = await make_bench(patience=0.5)
@@ -82,6 +74,30 @@ async def test_a_carrier_that_is_away_is_asked_until_it_is_back(make_bench: Any)
     await bench.carrier.start()
     await bench.market.settle()
     assert (await bench.shipment(event.shipment_id)).status == "label_created"
+
+
+async def test_a_carrier_that_is_away_holds_up_no_other_parcel(make_bench: Any) -> None:
+    """There are more of them than the bus has partitions."""
+    bench = await make_bench(started=False, patience=0.2)
+    stuck = [await bench.ship(settle=False) for _ in range(20)]
+    own = [await bench.ship(settle=False, carrier="own") for _ in range(20)]
+
+    async def told_of_all() -> bool:
+        return all([await bench.changes(event.shipment_id) for event in own])
+
+    await eventually(told_of_all, within=20)
+
+    async def all_wait() -> bool:
+        kept = "SELECT count(*) FROM marketplace.parked WHERE handler = 'logistics.on_shipment_requested' AND retry_at > at"
+        return bool(await bench.database.value(kept) == len(stuck))
+
+    await eventually(all_wait, within=60)
+    with pytest.raises(NotSettled):
+        await bench.market.settle(0.5)
+    await bench.carrier.start()
+    await bench.market.settle(60)
+    assert {(await bench.shipment(event.shipment_id)).status for event in stuck} == {"label_created"}
+    assert await bench.database.value("SELECT count(*) FROM marketplace.parked") == 0
 
 
 async def _until_known(bench: Any, shipment_id: str) -> None:
@@ -107,6 +123,37 @@ async def test_a_refusal_is_an_exception_that_a_person_sees(make_bench: Any, cha
     with pytest.raises(Conflict, match="carrier_refused") as refused:
         await bench.logistics.get_label("seller", event.shipment_id)
     assert words in refused.value.detail
+
+
+async def test_a_person_has_the_carrier_asked_again(make_bench: Any, runner: str) -> None:
+    bench = await make_bench(runner=runner)
+    await bench.carrier.fault("create", "decline", 2)
+    event = await bench.ship()
+    for tried in range(2):
+        found = await bench.logistics.find_shipment(event.shipment_id)
+        assert (found.status, found.order_id, found.seller_id) == ("exception", event.order_id, "seller")
+        assert "declined" in found.refusal
+        again = await bench.logistics.retry_shipment(event.shipment_id)
+        assert (again.status, again.refusal) == ("pending", None)
+        await bench.market.settle()
+        assert len(await bench.at_carrier(event.shipment_id)) == tried
+    statuses = [change.shipment.status for change in await bench.changes(event.shipment_id)]
+    assert statuses == ["exception", "pending", "exception", "pending", "label_created"]
+    await bench.logistics.retry_shipment(event.shipment_id)  # it has been taken: nothing comes of it
+    await bench.market.settle()
+    assert (await bench.logistics.find_shipment(event.shipment_id)).status == "label_created"
+    assert len(await bench.at_carrier(event.shipment_id)) == 1
+    assert len(await bench.changes(event.shipment_id)) == 5
+
+
+async def test_of_what_the_seller_delivers_no_carrier_is_asked(make_bench: Any) -> None:
+    bench = await make_bench(started=False)
+    event = await bench.ship(carrier="own")
+    with pytest.raises(Conflict, match="wrong_state"):
+        await bench.logistics.retry_shipment(event.shipment_id)
+    for ask in (bench.logistics.find_shipment, bench.logistics.retry_shipment):
+        with pytest.raises(NotFound):
+            await ask(new_id())
 
 
 @pytest.mark.parametrize("changes", [{"carrier": "own"}, {"tracking_number": "MINE-1"}])

@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from marketplace_core import calls
 from marketplace_core.capabilities.logistics import NewTrackingEvent
 from marketplace_core.errors import NotFound
 from marketplace_core.testing.simulators import SECRET
@@ -88,17 +87,6 @@ async def test_webhooks_by_hand(make_bench: Any, session: aiohttp.ClientSession)
     assert await bench.database.value(f"{kept} WHERE state = 'accepted'") == 0
 
 
-async def test_a_sellers_word_is_not_the_carriers_number(make_bench: Any, session: aiohttp.ClientSession) -> None:
-    bench = await make_bench(http=True)
-    real = await bench.ship()
-    number = (await bench.shipment(real.shipment_id)).tracking_number
-    claimed = await bench.ship(tracking_number=number, seller_id="other")
-    assert await Sender(session, bench.market.url).send(_told(number, "delivered")) == (200, "accepted")
-    await bench.market.settle()
-    assert (await bench.shipment(real.shipment_id)).status == "delivered"
-    assert (await bench.shipment(claimed.shipment_id)).status == "label_created"
-
-
 async def test_two_secrets_are_good_while_one_is_changed(make_bench: Any, session: aiohttp.ClientSession) -> None:
     other = bytes(range(1, 33))
     bench = await make_bench(http=True, started=False, secrets=[SECRET, f"whsec_{base64.b64encode(other).decode()}"])
@@ -160,7 +148,7 @@ async def test_asking_goes_round_and_ends(make_bench: Any) -> None:
     """Those first that were asked after longest ago; a carrier in trouble is left until the next minute."""
     bench = await make_bench(settings="poll_batch = 2", worker=False)
     service = bench.market.process.service("logistics")
-    bench.market.start_worker()
+    await bench.market.start_worker()
     events = [await bench.ship(settle=False) for _ in range(3)]
     await bench.market.settle()
     await bench.market.stop_worker()
@@ -201,13 +189,3 @@ async def test_what_the_carriers_people_say(make_bench: Any, runner: str) -> Non
         await port.add_event("another", event.shipment_id, NewTrackingEvent(code="returned"))
     with pytest.raises(NotFound):
         await port.add_event("simulator", new_id(), NewTrackingEvent(code="returned"))
-
-
-async def test_a_repeat_by_its_key_adds_nothing(make_bench: Any) -> None:
-    bench = await make_bench()
-    event = await bench.ship()
-    with calls.scope(calls.Call(key="k")):
-        first = await bench.logistics.add_event("simulator", event.shipment_id, NewTrackingEvent(code="in_transit"))
-        again = await bench.logistics.add_event("simulator", event.shipment_id, NewTrackingEvent(code="in_transit"))
-    assert first == again
-    assert len(first.events) == 1

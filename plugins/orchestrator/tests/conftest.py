@@ -1,11 +1,9 @@
-"""The service on a database of the test's own, with sagas and a port that only rehearse."""
+"""The service on a database of the test's own, with sagas that only rehearse."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,52 +18,11 @@ from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
 from marketplace_core.adapters.postgres import Database, PostgresUnits
 from marketplace_core.capabilities.orchestrator import SagaView
-from marketplace_core.errors import Conflict, Unavailable
-from marketplace_core.events import Envelope, Event, event
-from marketplace_core.ports import mutation
+from marketplace_core.events import Envelope, Event
 from marketplace_core.sagas import Performer, Saga, SagaContext, saga
 from marketplace_core.testing.contracts import eventually
+from marketplace_core.testing.contracts.orchestrator import Acts, Answered, Begun, Rehearsal
 from marketplace_core.values import new_id, utc_text
-
-
-@event("rehearsal.begun", key="thing")
-class Begun(Event, frozen=True, kw_only=True):
-    thing: str
-
-
-@event("rehearsal.answered", key="thing")
-class Answered(Event, frozen=True, kw_only=True):
-    thing: str
-    word: str = "yes"
-
-
-class Rehearsal(ABC):
-    """What the sagas call. The capability is called as this module is."""
-
-    @abstractmethod
-    @mutation(retriable=True)
-    async def act(self, thing: str, name: str) -> None: ...
-
-
-class Acts(Rehearsal):
-    """Notes what was done; ``refuse`` and ``lose``: how often an act is refused, or has no known outcome."""
-
-    def __init__(self) -> None:
-        self.done: list[tuple[str, str]] = []
-        self.refuse: Counter[str] = Counter()
-        self.lose: Counter[str] = Counter()
-        self.held: dict[str, asyncio.Event] = {}
-
-    async def act(self, thing: str, name: str) -> None:
-        if name in self.held:
-            await self.held[name].wait()
-        if self.lose[name] > 0:
-            self.lose[name] -= 1
-            raise Unavailable("Nobody answers.")
-        if self.refuse[name] > 0:
-            self.refuse[name] -= 1
-            raise Conflict("orchestrator.wrong_state", "It is not possible now.")
-        self.done.append((thing, name))
 
 
 @saga("rehearsal.steps", version=1, start=Begun)

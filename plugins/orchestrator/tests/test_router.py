@@ -49,7 +49,7 @@ async def test_a_saga_that_waits_is_shown_and_goes_on(desk: Desk) -> None:
     await database.execute("CREATE TABLE public.away AS SELECT * FROM orders.orders WHERE id = $1", bad)
     await database.execute("DELETE FROM orders.packages WHERE order_id = $1", bad)
     await database.execute("DELETE FROM orders.orders WHERE id = $1", bad)
-    desk.market.start_worker()
+    await desk.market.start_worker()
     await desk.market.settle()  # a saga that waits for a person is no reason to wait for it
 
     [waiting] = (await desk.admin.get("/sagas?status=waiting"))["items"]

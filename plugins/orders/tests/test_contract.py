@@ -13,7 +13,7 @@ from marketplace_core import calls
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.orders import CancelItem, Orders, ShipRequest
 from marketplace_core.errors import Conflict, MarketplaceError, NotFound
-from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts import Method, Wrong, assert_contract_fails, fixtures_of
 from marketplace_core.testing.contracts.orders import OrdersContract
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money, Page, new_id
@@ -40,19 +40,8 @@ class TestOrders(OrdersContract):
 
 # ── mistakes, one each ───────────────────────────────────────────────────────────────────────────────────────
 
-Method = Callable[..., Awaitable[Any]]
 Mistake = Callable[[Any, Any], Mapping[str, Method]]
 """From the right service and its catalogue to the methods that are wrong."""
-
-
-class Wrong:
-    """The right service, but for some methods."""
-
-    def __init__(self, right: Any, methods: Mapping[str, Method]) -> None:
-        self._right, self._methods = right, methods
-
-    def __getattr__(self, name: str) -> Any:
-        return self._methods.get(name) or getattr(self._right, name)
 
 
 def shows_todays_catalogue(right: Any, catalog: Any) -> Mapping[str, Method]:
@@ -333,5 +322,4 @@ async def test_the_suite_notices(mistake: Mistake, test: str, marketplace: Calla
     market = await marketplace(["catalog", "orders", "orchestrator"], worker=False)
     right, catalog = market.port(Orders), market.port(Catalog)
     given = {"orders": Wrong(right, mistake(right, catalog)), "catalog": catalog}
-    names = getattr(OrdersContract, test).__annotations__
-    await assert_contract_fails(OrdersContract, test, **{name: one for name, one in given.items() if name in names})
+    await assert_contract_fails(OrdersContract, test, **fixtures_of(OrdersContract, test, given))

@@ -189,7 +189,7 @@ async def test_stock_that_is_gone_fails_the_order_and_nothing_is_held(bench: Any
     await bench.market.process.service("catalog").expire_reservations()
     views = await bench.catalog.get_variants(variants[:1])
     await bench.catalog.set_stock(bench.seller.id, [StockRow(views[0].sku, quantity=2)])
-    bench.market.start_worker()
+    await bench.market.start_worker()
     await bench.market.settle()
     order = await bench.now(placed)
     assert (order.status, order.number) == ("failed", None)
@@ -207,7 +207,7 @@ async def test_a_hold_that_ran_out_is_taken_anew(bench: Any) -> None:
     placed = await bench.place(variants, units=5)
     await bench.market.clock.advance(3600)
     await bench.market.process.service("catalog").expire_reservations()
-    bench.market.start_worker()
+    await bench.market.start_worker()
     await bench.market.settle()
     assert (await bench.now(placed)).status == "confirmed"
     assert await bench.available(variants) == [15]

@@ -10,7 +10,7 @@ from marketplace_payments.stores.postgres import PostgresPaymentStore
 from msgspec.structs import replace
 
 from marketplace_core.capabilities.orders import PaymentMethod
-from marketplace_core.errors import Conflict, Refused, Unavailable
+from marketplace_core.errors import Refused, Unavailable
 from marketplace_core.values import Money, new_id
 
 
@@ -63,21 +63,6 @@ async def test_an_action_ends_with_the_order(desk: Any) -> None:
     sooner = replace(request, expires_at=desk.market.clock.now())
     view = await desk.payments.authorize(sooner)
     assert view.action.expires_at == sooner.expires_at
-
-
-async def test_another_amount_under_the_same_order(desk: Any) -> None:
-    order = new_id()
-    await desk.authorize(order)
-    for amount in (Money(999, "EUR"), Money(1000, "USD")):
-        with pytest.raises(Conflict) as conflict:
-            await desk.payments.authorize(replace(desk.request(order), amount=amount))
-        assert conflict.value.code == "payments.wrong_state"
-
-
-async def test_no_gateway_takes_the_method(desk: Any) -> None:
-    with pytest.raises(Refused) as refused:
-        await desk.payments.authorize(replace(desk.request(new_id()), method=PaymentMethod("cowries", "x")))
-    assert refused.value.code == "payments.declined"
 
 
 async def test_the_gateway_does_not_understand_us(desk: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.payments import OperationRequested
-from marketplace_core.errors import Unavailable
+from marketplace_core.errors import Conflict, NotFound, Unavailable
 from marketplace_core.values import Address, Money, new_id
 
 #: Events are not calls: there is nothing that another runner would do otherwise.
@@ -139,6 +139,39 @@ async def test_a_refused_capture_is_kept_and_its_money_with_it(desk: Any) -> Non
     assert await desk.really(order) == [("authorize", 1000)]
 
 
+async def test_a_person_has_a_refused_capture_tried_again(desk: Any) -> None:
+    order = await _authorized(desk)
+    await desk.gateway.fault("capture", "decline", 2)
+    await happened(desk, shipped(order, 600, 400))
+    await happened(desk, cancelled(order, 400, 0))
+    await work(desk, order)
+    operation = (await desk.payment(order)).operations[1]
+    assert (operation.kind, operation.status, operation.failure) == ("capture", "failed", "payments.declined")
+    for status in ("failed", "done"):
+        for _ in range(2):
+            again = await desk.payments.retry_operation(order, operation.id)
+            assert [x.status for x in again.operations] == ["done", "pending", "pending"]
+        assert len(await desk.events("payments.requested", order)) == (4 if status == "failed" else 6)
+        await work(desk, order)
+        assert [x.status for x in (await desk.payment(order)).operations] == ["done", status, status]
+    assert await desk.really(order) == [("authorize", 1000), ("capture", 600), ("void", 400)]
+    assert len(await desk.events("payments.captured", order)) == 1
+    assert [x.failure for x in (await desk.payment(order)).operations] == [None] * 3
+    done = await desk.payments.retry_operation(order, operation.id)
+    assert [x.status for x in done.operations] == ["done"] * 3
+    assert len(await desk.events("payments.requested", order)) == 6
+
+
+async def test_what_no_gateway_was_asked_for_is_not_tried_again(desk: Any) -> None:
+    order = await _authorized(desk)
+    await happened(desk, shipped(order, 1001, 0))
+    with pytest.raises(Conflict, match="wrong_state"):
+        await desk.payments.retry_operation(order, (await desk.payment(order)).operations[1].id)
+    for payment, operation in ((order, new_id()), (new_id(), new_id())):
+        with pytest.raises(NotFound):
+            await desk.payments.retry_operation(payment, operation)
+
+
 @pytest.mark.behaviour("orders-3")
 async def test_what_is_cancelled_is_released(desk: Any) -> None:
     order = await _authorized(desk)
@@ -159,10 +192,3 @@ async def test_a_whole_order_is_cancelled(desk: Any) -> None:
     await work(desk, order)
     assert await desk.really(order) == [("authorize", 1000), ("void", 1000)]
     assert (await desk.payment(order)).status == "voided"
-
-
-async def test_orders_without_a_payment_are_none_of_our_business(desk: Any) -> None:
-    order = new_id()
-    await happened(desk, shipped(order, 10, 0))
-    await happened(desk, cancelled(order, 10, 0))
-    assert await desk.events("payments.requested", order) == []

@@ -140,9 +140,18 @@ async def test_over_http(purchase: Any) -> None:
         payment = await admin.get(f"/payments/{order.payment.id}")
         assert await admin.get(f"/payments/{id_}") == payment
         await admin.get("/payments/nothing", 404)
+        await admin.post(f"/payments/{id_}/operations/nothing/retry", None, 404)
+        await purchase.gateway.fault("capture", "decline")
+        await purchase.ship(order)
+        await purchase.market.settle()
+        refused = (await admin.get(f"/payments/{id_}"))["operations"][1]
+        assert (refused["kind"], refused["status"], refused["failure"]) == ("capture", "failed", "payments.declined")
+        again = await admin.post(f"/payments/{id_}/operations/{refused['id']}/retry", None, 202)
+        assert again["operations"][1]["id"] == refused["id"]
+        await admin.until(f"/payments/{id_}", lambda found: found["status"] == "captured")
     [operation] = payment.pop("operations")
     assert (operation["kind"], operation["status"], operation["amount"]) == ("authorize", "done", payment["authorized"])
-    assert operation.keys() == {"id", "kind", "amount", "status", "gateway_id", "at"}
+    assert operation.keys() == {"id", "kind", "amount", "status", "gateway_id", "at", "failure"}
     assert payment == {
         "id": order.payment.id,
         "gateway": "simulator",

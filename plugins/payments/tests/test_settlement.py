@@ -91,28 +91,6 @@ async def test_the_gateway_lets_it_expire_by_itself(desk: Any) -> None:
     assert await _settled(desk, order) == ["payments.action_expired"]
 
 
-async def test_the_holder_was_there_at_the_last_moment(desk: Any) -> None:
-    order = new_id()
-    await desk.authorize(order, "tok_3ds")
-    await desk.gateway.challenge(await desk.gateway_id(order), "succeed")
-    assert (await desk.payments.expire_action(order)).status == "authorized"
-    assert await desk.really(order) == [("authorize", 1000)]
-
-
-@pytest.mark.behaviour("payments-1")
-async def test_voiding(desk: Any) -> None:
-    order = new_id()
-    await desk.authorize(order)
-    await asyncio.gather(*(desk.payments.void(order) for _ in range(5)))
-    await desk.payments.void(order)
-    assert await desk.really(order) == [("authorize", 1000), ("void", 1000)]
-    payment = await desk.payment(order)
-    assert (payment.status, [x.kind for x in payment.operations]) == ("voided", ["authorize", "void"])
-    with pytest.raises(Conflict) as conflict:
-        await desk.payments.authorize(desk.request(order))
-    assert conflict.value.code == "payments.wrong_state"
-
-
 async def test_voiding_where_the_gateway_misbehaves(desk: Any) -> None:
     for kind in ("timeout_after_success", "down", "slow", "decline"):
         order = new_id()
@@ -132,27 +110,6 @@ async def test_a_gateway_that_keeps_refusing_needs_a_person(desk: Any) -> None:
     assert refused.value.code == "payments.wrong_state"
     await desk.payments.void(order)
     assert await desk.really(order) == [("authorize", 1000), ("void", 1000)]
-
-
-async def test_an_order_that_never_was_is_remembered_as_voided(desk: Any) -> None:
-    order = new_id()
-    await desk.payments.void(order)
-    await desk.payments.void(order)
-    with pytest.raises(Conflict) as conflict:
-        await desk.payments.authorize(desk.request(order))
-    assert conflict.value.code == "payments.wrong_state"
-    assert await desk.gateway.items(f"/payments?reference={order}") == []
-
-
-async def test_voiding_what_nobody_knows_the_outcome_of(desk: Any) -> None:
-    order = new_id()
-    await desk.gateway.fault("authorize", "timeout_after_success")
-    with pytest.raises(Unavailable):
-        await desk.payments.authorize(desk.request(order))
-    await desk.payments.void(order)
-    assert await desk.really(order) == [("authorize", 1000), ("void", 1000)]
-    with pytest.raises(Conflict):
-        await desk.payments.authorize(desk.request(order))
 
 
 async def test_what_is_given_up_is_not_authorized_any_more(desk: Any) -> None:

@@ -77,15 +77,6 @@ async def test_late_repeated_and_reordered_ones_change_nothing(desk: Any) -> Non
     assert {state for state, _ in await _stored(desk)} == {"applied"}
 
 
-async def test_one_that_lies_about_the_outcome_is_not_believed(desk: Any) -> None:
-    order = new_id()
-    await desk.authorize(order, "tok_3ds")
-    payment = await desk.gateway_id(order)
-    await desk.payments.receive_webhook(signed(desk, payment))
-    await _apply(desk, payment)
-    assert (await desk.payment(order)).status == "requires_action"
-
-
 @pytest.mark.behaviour("payments-2")
 async def test_a_wrong_amount_is_flagged(desk: Any) -> None:
     order = new_id()

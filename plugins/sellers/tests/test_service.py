@@ -9,16 +9,14 @@ import pytest
 
 from marketplace_core import calls
 from marketplace_core.adapters.postgres import Connection
-from marketplace_core.capabilities.catalog import LineRequest, ProductQuery
 from marketplace_core.capabilities.sellers import (
     ApplicationDraft,
-    ApplicationQuery,
     RequirementValue,
     SellerQuery,
     Sellers,
     ShopPatch,
 )
-from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound, PreconditionFailed, Unavailable
+from marketplace_core.errors import Conflict, Invalid, NotFound, PreconditionFailed, Unavailable
 from marketplace_core.values import etag
 
 DRAFT = ApplicationDraft(name="Kettle & Sons", legal_name="K", country="DE", contact_email="k@example.org")
@@ -72,27 +70,6 @@ async def test_from_an_application_to_a_shop(trade: Any) -> None:
     assert (await trade.publish(membership.seller_id)).status == "published"
 
 
-async def test_one_open_application_or_one_shop_per_person(trade: Any) -> None:
-    first = await trade.apply()
-    with pytest.raises(Conflict):
-        await trade.apply()
-    assert (await trade.sellers.reject(first, "not yet")).reason == "not yet"
-    second = await trade.apply(name="Another")
-    assert (await trade.sellers.get_application("ada")).id == second
-    await trade.sellers.accept(second)
-    with pytest.raises(Conflict, match="a shop already"):
-        await trade.apply(name="A third")
-    with pytest.raises(Conflict):
-        await trade.sellers.accept(first)
-    with pytest.raises(Conflict):
-        await trade.sellers.reject(second, "")
-
-
-async def test_two_parallel_applications_of_a_person_are_one(trade: Any) -> None:
-    answers = await asyncio.gather(*(trade.sellers.apply("ada", DRAFT) for _ in range(4)), return_exceptions=True)
-    assert sorted(type(answer).__name__ for answer in answers) == ["Application", "Conflict", "Conflict", "Conflict"]
-
-
 async def test_a_name_belongs_to_one_shop(trade: Any) -> None:
     waiting = await trade.apply("bob", "KETTLE & SONS")
     await trade.open_shop("ada", "Kettle & Sons")
@@ -106,44 +83,10 @@ async def test_a_name_belongs_to_one_shop(trade: Any) -> None:
         await trade.apply("eve", "  ")
 
 
-@pytest.mark.behaviour("sellers-1")
-async def test_an_operator_decides_each_requirement(trade: Any) -> None:
-    sellers, id_ = trade.sellers, await trade.apply()
-    rejected = await sellers.decide_requirement(id_, "identity", "reject", "blurred")
-    assert (rejected.status, rejected.requirements[2].status, rejected.requirements[2].detail) == (
-        "draft",
-        "rejected",
-        "blurred",
-    )
-    with pytest.raises(Conflict, match="identity"):
-        await sellers.accept(id_)
-    waived = await sellers.decide_requirement(id_, "identity", "waive", "seen in person")
-    assert (waived.status, waived.requirements[2].status) == ("submitted", "waived")
-    assert (await sellers.accept(id_)).status == "active"
-    with pytest.raises(NotFound):
-        await sellers.decide_requirement(id_, "hat", "waive", "")
-    with pytest.raises(NotFound):
-        await sellers.decide_requirement("nothing", "identity", "waive", "")
-    with pytest.raises(NotFound):
-        await sellers.submit_requirement("nobody", "terms", RequirementValue("accepted"))
-
-
-async def test_operators_see_what_they_decide_by(trade: Any) -> None:
-    ids = [await trade.apply(f"a{n}", f"Shop {n}") for n in range(3)]
-    await trade.sellers.accept(ids[1])
-    page = await trade.sellers.list_applications(ApplicationQuery(status="submitted", limit=1))
-    [newest] = page.items
-    assert (newest.id, newest.account_id, newest.legal_name, newest.country) == (ids[2], "a2", "Kettle Ltd", "DE")
-    assert (newest.contact_email, newest.submitted) == (
-        "k@example.org",
-        {"terms": "accepted", "identity": "passport 1"},
-    )
-    rest = await trade.sellers.list_applications(ApplicationQuery(status="submitted", limit=1, cursor=page.next))
-    assert ([each.id for each in rest.items], rest.next) == ([ids[0]], None)
-
-
 async def test_requirements_are_a_setting(marketplace: Any) -> None:
-    settings = {"sellers": 'requirements = [{ key = "vat_id", kind = "verified" }]\ncommission_rate = "0.055"'}
+    settings = {
+        "sellers": 'requirements = [{ key = "vat_id", kind = "verified" }]\ncommission_rate = "0.055"\nimport_country = "FR"'
+    }
     market = await marketplace(["catalog", "sellers"], settings=settings, worker=False)
     sellers = market.port(Sellers)
     application = await sellers.apply("ada", DRAFT)
@@ -152,6 +95,8 @@ async def test_requirements_are_a_setting(marketplace: Any) -> None:
     await sellers.accept(application.id)
     membership = await sellers.get_membership("ada")
     assert (await sellers.get_terms([membership.seller_id]))[0].commission_rate == "0.0550"
+    [imported] = await sellers.ensure_sellers(["Pots"], None)
+    assert [each.country for each in await sellers.get_terms([imported.id])] == ["FR"]
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,52 +143,7 @@ async def test_accepting_is_repeated_until_the_catalogue_knows(trade: Any) -> No
     assert (await trade.publish(membership.seller_id)).status == "published"
 
 
-async def test_a_late_repeat_does_not_undo_what_came_after(trade: Any) -> None:
-    id_ = await trade.apply()
-    accept, suspend = calls.Call(key="accept"), calls.Call(key="suspend")
-    with calls.scope(accept):
-        await trade.sellers.accept(id_)
-    seller_id = (await trade.sellers.get_membership("ada")).seller_id
-    product = await trade.publish(seller_id)
-    with calls.scope(suspend):
-        await trade.sellers.set_suspended(seller_id, True, "")
-    with calls.scope(accept):
-        await trade.sellers.accept(id_)
-    with pytest.raises(NotFound):
-        await trade.catalog.get_product(product.id)
-    await trade.sellers.set_suspended(seller_id, False, "")
-    with calls.scope(suspend):
-        await trade.sellers.set_suspended(seller_id, True, "")
-    assert (await trade.catalog.get_product(product.id)).page is not None
-
-
 # ── suspension ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.behaviour("sellers-2", "catalog-2")
-async def test_nothing_of_a_suspended_seller_can_be_bought(trade: Any) -> None:
-    seller_id, other = await trade.open_shop(), await trade.open_shop("bob", "Other")
-    product, others = await trade.publish(seller_id), await trade.publish(other)
-    lines = [LineRequest(product.variants[0].id, 1)]
-    await trade.catalog.reserve("before", lines, 600)
-    suspended = await trade.sellers.set_suspended(seller_id, True, "fraud")
-    assert (suspended.status, suspended.reason) == ("suspended", "fraud")
-    assert await trade.sellers.set_suspended(seller_id, True, "again") == suspended
-    with pytest.raises(Conflict) as refused:
-        await trade.catalog.reserve("during", lines, 600)
-    assert refused.value.code == "orders.out_of_stock"
-    await trade.catalog.commit("before")
-    assert [card.id for card in (await trade.catalog.list_products(ProductQuery())).items] == [others.id]
-    assert [view.buyable for view in await trade.catalog.get_variants([product.variants[0].id])] == [False]
-    with pytest.raises(NotFound):
-        await trade.sellers.get_seller_page(seller_id)
-    # Its people still reach their orders.
-    assert (await trade.sellers.get_membership("ada")).status == "suspended"
-    reinstated = await trade.sellers.set_suspended(seller_id, False, "")
-    assert (reinstated.status, reinstated.reason) == ("active", None)
-    await trade.catalog.reserve("after", lines, 600)
-    assert (await trade.sellers.get_seller_page(seller_id)).id == seller_id
-    assert [status for _, status, _ in await trade.events()] == ["active", "active", "suspended", "active"]
 
 
 async def test_a_closed_shop_stays_closed(trade: Any) -> None:
@@ -256,15 +156,6 @@ async def test_a_closed_shop_stays_closed(trade: Any) -> None:
         await trade.sellers.get_seller_page(seller_id)
     with pytest.raises(NotFound):
         await trade.sellers.set_suspended("nobody", True, "")
-
-
-async def test_shops_are_listed_by_pages(trade: Any) -> None:
-    ids = [await trade.open_shop(f"a{n}", f"Shop {n}") for n in range(3)]
-    await trade.sellers.set_suspended(ids[1], True, "")
-    query = SellerQuery(status="active", limit=1)
-    first = await trade.sellers.list_sellers(query)
-    second = await trade.sellers.list_sellers(SellerQuery(status="active", limit=1, cursor=first.next))
-    assert ([first.items[0].id, second.items[0].id], second.next) == ([ids[2], ids[0]], None)
 
 
 # ── the shop ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -290,7 +181,7 @@ async def test_a_shop_is_changed_as_it_was_read(trade: Any) -> None:
     assert await trade.sellers.update_shop(seller_id, ShopPatch(name="Pots"), None) == changed
     assert await trade.events() == [("Kettle & Sons", "active", 1), ("Other", "active", 1), ("Pots", "active", 2)]
     product = await trade.publish(seller_id)
-    trade.market.start_worker()
+    await trade.market.start_worker()
     await trade.market.settle()
     assert (await trade.catalog.get_product(product.id)).page.seller.name == "Pots"
 
@@ -334,7 +225,7 @@ async def test_terms_are_the_most_specific_that_are_valid(trade: Any) -> None:
 async def test_a_page_counts_what_is_published(trade: Any) -> None:
     seller_id = await trade.open_shop()
     products = [await trade.publish(seller_id, f"pot-{n}") for n in range(3)]
-    trade.market.start_worker()
+    await trade.market.start_worker()
 
     async def count() -> int:
         await trade.market.settle()
@@ -357,37 +248,6 @@ async def test_a_page_counts_what_is_published(trade: Any) -> None:
 
 
 # ── imports ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_sellers_of_an_import(trade: Any) -> None:
-    known = await trade.open_shop("bob", "Other")
-    found = await trade.sellers.ensure_sellers(["Pots", "OTHER", known, "pots", "Pans"], "ada")
-    assert [seller.name for seller in found] == ["Pots", "Other", "Other", "Pots", "Pans"]
-    assert [seller.made for seller in found] == [True, False, False, False, True]
-    assert (found[0].id, found[1].id, found[2].id) == (found[3].id, known, known)
-    membership = await trade.sellers.get_membership("ada")
-    assert (membership.seller_id, membership.role) == (found[0].id, "owner")
-    assert (await trade.publish(found[4].id)).status == "published"
-    again = await trade.sellers.ensure_sellers(["Pans", "Pots"], "ada")
-    assert [(seller.id, seller.made) for seller in again] == [(found[4].id, False), (found[0].id, False)]
-    assert (await trade.sellers.get_terms([found[0].id]))[0].country == "XX"
-    assert await trade.sellers.ensure_sellers([], None) == []
-    with pytest.raises(Invalid) as refused:
-        await trade.sellers.ensure_sellers(["Good", " "], None)
-    assert [each.pointer for each in refused.value.errors] == ["/names/1"]
-
-
-async def test_an_owner_keeps_the_shop_they_have(trade: Any) -> None:
-    own = await trade.open_shop("ada", "Own")
-    await trade.sellers.ensure_sellers(["Pots"], "ada")
-    assert (await trade.sellers.get_membership("ada")).seller_id == own
-
-
-async def test_an_import_does_not_reinstate(trade: Any) -> None:
-    seller_id = await trade.open_shop()
-    await trade.sellers.set_suspended(seller_id, True, "fraud")
-    assert [each.id for each in await trade.sellers.ensure_sellers(["Kettle & Sons"], None)] == [seller_id]
-    assert (await trade.sellers.get_membership("ada")).status == "suspended"
 
 
 async def test_equal_imports_in_parallel_make_one_shop_each(trade: Any) -> None:
@@ -423,12 +283,3 @@ async def test_one_statement_says_for_whom_a_person_acts(trade: Any, monkeypatch
     monkeypatch.setattr(Connection, "fetch", fetch)
     assert await trade.market.process.service("sellers").get_membership("ada")
     assert len(seen) == 1
-
-
-async def test_a_key_is_of_one_decision(trade: Any) -> None:
-    one, two = await trade.apply(), await trade.apply("bob", "Other")
-    with calls.scope(calls.Call(key="k")):
-        await trade.sellers.accept(one)
-        with pytest.raises(MarketplaceError) as reused:
-            await trade.sellers.accept(two)
-    assert reused.value.code == "idempotency_key_reused"

@@ -28,14 +28,13 @@ from marketplace_core.capabilities.catalog import (
     VariantDraft,
 )
 from marketplace_core.errors import NotFound
+from marketplace_core.testing.contracts import refused, together
 from marketplace_core.testing.contracts.catalog_shelves import (
     is_seen,
     lines,
     open_seller,
-    refused,
     shelve,
     stock,
-    together,
 )
 from marketplace_core.values import Money, new_id
 

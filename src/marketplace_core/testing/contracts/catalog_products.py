@@ -22,11 +22,11 @@ from marketplace_core.capabilities.catalog import (
     VariantPatch,
 )
 from marketplace_core.errors import BadCursor, NotFound, PreconditionFailed
+from marketplace_core.testing.contracts import refused
 from marketplace_core.testing.contracts.catalog_shelves import (
     is_seen,
     lines,
     open_seller,
-    refused,
     shelve,
     variants,
 )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
-
-import pytest
+from typing import NamedTuple
 
 from marketplace_core.capabilities.catalog import (
     Catalog,
@@ -18,7 +15,7 @@ from marketplace_core.capabilities.catalog import (
     VariantDraft,
 )
 from marketplace_core.capabilities.orders import EventLine, ItemsCancelled, PackageShipped
-from marketplace_core.errors import MarketplaceError, NotFound
+from marketplace_core.errors import NotFound
 from marketplace_core.events import Event
 from marketplace_core.values import Address, Money, new_id
 
@@ -30,15 +27,11 @@ __all__ = [
     "is_seen",
     "lines",
     "open_seller",
-    "refused",
     "shelve",
     "shipped",
     "stock",
-    "together",
     "variants",
 ]
-
-T = TypeVar("T")
 
 Later = Callable[[float], Awaitable[None]]
 Deliver = Callable[[Event], Awaitable[None]]
@@ -103,22 +96,6 @@ async def stock(catalog: Catalog, shelf: Shelf) -> list[tuple[int, int, int]]:
 def lines(shelf: Shelf, *quantities: int) -> list[LineRequest]:
     """So many of each variant, none of those where it is 0."""
     return [LineRequest(id_, count) for id_, count in zip(shelf.ids, quantities, strict=False) if count]
-
-
-async def together(*acts: Awaitable[T]) -> list[T]:
-    """What they give, all at once. All have ended before the first error of one is raised."""
-    answers = await asyncio.gather(*acts, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return [answer for answer in answers if not isinstance(answer, BaseException)]
-
-
-async def refused(code: str, call: Awaitable[object]) -> MarketplaceError:
-    with pytest.raises(MarketplaceError) as caught:
-        await call
-    assert caught.value.code == code, caught.value
-    return caught.value
 
 
 async def is_seen(catalog: Catalog, shelf: Shelf) -> bool:

@@ -18,17 +18,16 @@ from marketplace_core.capabilities.catalog import (
     StockRow,
 )
 from marketplace_core.errors import Conflict
+from marketplace_core.testing.contracts import refused, together
 from marketplace_core.testing.contracts.catalog_shelves import (
     Deliver,
     Later,
     cancelled,
     lines,
     open_seller,
-    refused,
     shelve,
     shipped,
     stock,
-    together,
 )
 from marketplace_core.values import Money, new_id
 

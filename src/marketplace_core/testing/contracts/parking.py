@@ -13,7 +13,7 @@ from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope
 from marketplace_core.outbox import Deliverer, Parked, Parking, Subscription
 from marketplace_core.ports import Delivery, KeyParked, Message, UnitOfWork, Units
-from marketplace_core.testing.contracts import Happened
+from marketplace_core.testing.contracts import Happened, eventually
 from marketplace_core.testing.contracts.units import Probe, happened
 
 __all__ = ["NAME", "ParkingContract"]
@@ -22,18 +22,21 @@ NAME = "contract.on_happened"
 
 
 class Handler:
-    """Writes ``<thing><sequence>`` of each event; fails on what stands in ``bad``."""
+    """Writes ``<thing><sequence>`` of each event; fails on what stands in ``bad``, finds somebody away for ``away_for``."""
 
     def __init__(self, units: Units, probe: Probe, *bad: str) -> None:
         self._units, self._probe, self.bad = units, probe, set(bad)
         self.away = False
+        self.away_for: set[str] = set()
+        self.tried: list[str] = []
 
     async def __call__(self, envelope: Envelope) -> bool:
         name = f"{envelope.key}{envelope.sequence}"
+        self.tried.append(name)
 
         async def work(uow: UnitOfWork) -> None:
             await self._probe.write(uow, name)
-            if self.away:
+            if self.away or name in self.away_for:
                 raise Unavailable()
             if name in self.bad:
                 raise ValueError(f"bad event {name}")
@@ -138,6 +141,73 @@ class ParkingContract:
         assert await parking.release(handler.subscriptions) == 2
         assert await probe.written() == ["a1", "a2", "a3"]
 
+    async def test_who_is_away_holds_up_one_key_only(
+        self, parking: Parking, units: Units, probe: Probe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "AWAY_PAUSE", 0.001)
+        handler = Handler(units, probe)
+        handler.away_for = {"a1"}
+        deliverer = Deliverer("contract", list(handler.subscriptions.values()), parking)
+        for thing, sequence in [("a", 1), ("a", 2), ("b", 1)]:
+            await deliverer.deliver(_delivery(happened(thing, sequence)))
+        assert await probe.written() == ["b1"]
+        assert "a2" not in handler.tried, "what is asked of the world outside stays in order too"
+        (waits,) = await parking.list([NAME])
+        assert (waits.sequence, waits.waiting) == (1, 1) and waits.error.startswith("Unavailable: ")
+        assert waits.retry_at is not None and waits.retry_at > waits.at
+        assert await parking.backlog([NAME]) == 1
+        assert await parking.backlog(["other.handler"]) == 0
+
+    async def test_what_was_put_aside_goes_on_by_itself(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler = Handler(units, probe)
+        await parking.defer(NAME, happened("a", 1), "Unavailable")
+        assert await _delivered(parking, handler, happened("a", 2))
+        await _all_released(parking, handler)
+        assert await probe.written() == ["a1", "a2"]
+        assert await handler(happened("a", 3))
+        assert await parking.list([NAME]) == []
+
+    async def test_who_is_still_away_holds_up_nobody(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler = Handler(units, probe)
+        handler.away_for = {"a1"}
+        for thing in ("a", "b"):
+            await parking.defer(NAME, happened(thing, 1), "Unavailable")
+        before = {parked.key: parked.retry_at for parked in await parking.list([NAME])}
+
+        async def other_went_on() -> bool:
+            await parking.release(handler.subscriptions)
+            return await probe.written() == ["b1"] and "a1" in handler.tried
+
+        await eventually(other_went_on)
+        (waits,) = await parking.list([NAME])
+        earlier = before[waits.key]
+        assert waits.attempts >= 2 and waits.retry_at is not None and earlier is not None and waits.retry_at > earlier
+        handler.away_for.clear()
+        await _all_released(parking, handler)
+        assert await probe.written() == ["b1", "a1"]
+
+    async def test_what_stands_behind_goes_on_by_itself_too(self, parking: Parking, units: Units, probe: Probe) -> None:
+        """Also behind what a person had replayed, if somebody is away in the midst of it."""
+        handler, head = await _parked(parking, units, probe, 3)
+        handler.bad.clear()
+        handler.away_for = {"a3"}
+        await parking.request(head.id, drop=False)
+        await parking.release(handler.subscriptions)
+        assert await probe.written() == ["a1", "a2"]
+        assert await parking.backlog([NAME]) == 1
+        handler.away_for.clear()
+        await _all_released(parking, handler)
+        assert await probe.written() == ["a1", "a2", "a3", "a4"]
+
+    async def test_what_is_put_aside_behind_a_failed_event_waits_with_it(
+        self, parking: Parking, units: Units, probe: Probe
+    ) -> None:
+        _, head = await _parked(parking, units, probe, 1)
+        await parking.defer(NAME, _known("a", 3), "Unavailable")
+        (parked,) = await parking.list([NAME])
+        assert (parked.id, parked.waiting, parked.retry_at) == (head.id, 1, None)
+        assert await parking.backlog([NAME]) == 0
+
     async def test_others_are_not_shown_or_released(self, parking: Parking, units: Units, probe: Probe) -> None:
         handler, head = await _parked(parking, units, probe, 1)
         await parking.park("other.handler", happened("a", 1), "ValueError: other", 5)
@@ -147,6 +217,14 @@ class ParkingContract:
         assert await parking.release(handler.subscriptions) == 0
         assert await parking.list(["other.handler", NAME]) == sorted([head, other], key=lambda parked: parked.handler)
         assert not await parking.request("nothing", drop=True)
+
+
+async def _all_released(parking: Parking, handler: Handler) -> None:
+    async def none_is_left() -> bool:
+        await parking.release(handler.subscriptions)
+        return await parking.backlog([NAME]) == 0
+
+    await eventually(none_is_left)
 
 
 async def _parked(parking: Parking, units: Units, probe: Probe, count: int) -> tuple[Handler, Parked]:

@@ -11,7 +11,7 @@ from marketplace_core.errors import Failure
 from marketplace_core.events import Event, event
 from marketplace_core.ports import mutation
 from marketplace_core.sagas import Saga, SagaContext, saga
-from marketplace_core.testing.contracts import eventually
+from marketplace_core.testing.contracts import eventually, together
 from marketplace_core.testing.contracts.bus import ConsumerProcess
 from marketplace_core.testing.contracts.clock import MovableClock
 
@@ -88,9 +88,16 @@ class SagaRunner(ABC):
         """Let a parked saga try again. False: it is not parked."""
 
     @abstractmethod
+    async def compensate(self, saga_id: str) -> bool:
+        """Give up a saga that is parked or waits for a signal. False: it does neither."""
+
+    @abstractmethod
     async def status(self, saga_id: str) -> str:
         """running, waiting (for a person), done, refused or failed."""
 
+
+#: What a compensated saga does at last.
+GIVEN_UP = "give_up contract.cancelled_by_operator"
 
 #: A process with a runner of its own, which takes the saga ``crashing`` of an id and stays.
 StartRunner = Callable[[str], AbstractAsyncContextManager[ConsumerProcess]]
@@ -160,7 +167,17 @@ async def new(ctx: SagaContext, began: Began) -> None:
     await ctx.call(Acts.do, ctx.id, "new")
 
 
-SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new)
+@saga("contract.regretted", version=1, start=Began, signals=(Answered,))
+async def regretted(ctx: SagaContext, began: Began) -> None:
+    ctx.on_refusal(Acts.give_up, ctx.id)
+    await ctx.call(Acts.do, ctx.id, "a", undo=Acts.undo)
+    await ctx.wait(Answered, until=began.until)
+    await ctx.pivot()
+    await ctx.call(Acts.do, ctx.id, "b", undo=Acts.undo)
+    raise ctx.refuse("http.precondition_failed", "it thought better of it too late")
+
+
+SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new, regretted)
 
 
 class SagaContract:
@@ -244,6 +261,82 @@ class SagaContract:
         assert await runner.retry("s1")
         await _ends(runner, "s1", "refused")
         assert (await acts.done("s1"))[4:] == ["undo c", "undo b", "undo a", "give_up http.precondition_failed"]
+
+    async def test_a_person_may_compensate_after_the_pivot(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        await acts.fail("s1", "do e", "refuse", 2)
+        await acts.fail("s1", "undo b", "lose", 1)
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "waiting")
+        assert await runner.retry("s1")
+        await eventually(lambda: _tried(acts, "s1", "do e", 2))
+        await _ends(runner, "s1", "waiting")
+        assert await runner.compensate("s1")
+        await _ends(runner, "s1", "refused")
+        assert (await acts.done("s1"))[4:] == ["do d", "undo d", "undo c", "undo b", "undo a", GIVEN_UP]
+
+    async def test_what_is_done_after_the_pivot_is_compensated_too(
+        self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock
+    ) -> None:
+        await runner.start(regretted, Began(id="s1", until=clock.after(-1)))
+        await _ends(runner, "s1", "waiting")
+        assert await runner.compensate("s1")
+        await _ends(runner, "s1", "refused")
+        assert await acts.done("s1") == ["do a", "do b", "undo b", "undo a", GIVEN_UP]
+
+    async def test_what_a_saga_refuses_after_the_pivot_waits_for_a_person(
+        self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock
+    ) -> None:
+        """Nothing can be tried again: it stays so until that one compensates."""
+        await runner.start(regretted, Began(id="s1", until=clock.after(-1)))
+        for _ in range(2):
+            await _ends(runner, "s1", "waiting")
+            assert await acts.done("s1") == ["do a", "do b"]
+            assert await runner.retry("s1")
+        await eventually(lambda: runner.compensate("s1"))
+        await _ends(runner, "s1", "refused")
+
+    async def test_who_compensates_twice_compensates_once(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        """The second is no word about an undo that is refused because of the first."""
+        await acts.fail("s1", "do e", "refuse")
+        await acts.fail("s1", "undo c", "refuse")
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "waiting")
+        await together(runner.compensate("s1"), runner.compensate("s1"))
+        await eventually(lambda: _tried(acts, "s1", "undo c", 1))
+        await _ends(runner, "s1", "waiting")
+        assert (await acts.done("s1"))[4:] == ["do d", "undo d"]
+        assert await runner.retry("s1")
+        await _ends(runner, "s1", "refused")
+        assert (await acts.done("s1"))[6:] == ["undo c", "undo b", "undo a", GIVEN_UP]
+
+    async def test_a_person_may_leave_an_undo_out(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        """And an act at the refusal. Why everything is undone stays what it was."""
+        await acts.fail("s1", "do d", "refuse")
+        await acts.fail("s1", "undo c", "refuse", 2)
+        await runner.start(undone, Began(id="s1"))
+        await _ends(runner, "s1", "waiting")
+        assert await runner.retry("s1")
+        await eventually(lambda: _tried(acts, "s1", "undo c", 2))
+        await _ends(runner, "s1", "waiting")
+        assert await runner.compensate("s1")
+        await _ends(runner, "s1", "refused")
+        assert (await acts.done("s1"))[4:] == ["undo b", "undo a", "give_up http.precondition_failed"]
+
+    async def test_a_saga_that_waits_for_a_signal_may_be_compensated(
+        self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock
+    ) -> None:
+        await runner.start(regretted, Began(id="s1", until=clock.after(3600)))
+        await eventually(lambda: runner.compensate("s1"))
+        await _ends(runner, "s1", "refused")
+        assert await acts.done("s1") == ["do a", "undo a", GIVEN_UP]
+        assert not await runner.compensate("s1")
+
+    async def test_who_does_not_wait_cannot_be_compensated(self, runner: SagaRunner, acts: ActsProbe) -> None:
+        assert not await runner.compensate("nobody")
+        await runner.start(straight, Began(id="s1"))
+        await _ends(runner, "s1", "done")
+        assert not await runner.compensate("s1")
+        assert await acts.done("s1") == ["do first", "do first!", "do "]
 
     async def test_a_signal_ends_a_wait(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
         await runner.start(waiting, Began(id="s1", until=clock.after(3600)))

@@ -1,0 +1,38 @@
+"""Webhooks are kept for so many days, and longer while they wait to be applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from marketplace_logistics import service
+
+DAY = 86_400
+
+
+async def _came(bench: Any, id_: str, state: str) -> None:
+    await bench.database.execute(
+        "INSERT INTO logistics.webhooks (carrier, id, state, body, received_at) VALUES ('simulator', $1, $2, '', $3)",
+        id_,
+        state,
+        bench.market.clock.now(),
+    )
+
+
+async def _kept(bench: Any) -> list[str]:
+    await bench.market.process.service("logistics").purge_webhooks()
+    return [row["id"] for row in await bench.database.fetch("SELECT id FROM logistics.webhooks ORDER BY id")]
+
+
+async def test_old_webhooks_are_deleted(make_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PURGE_BATCH", 2)
+    bench = await make_bench(started=False, worker=False, settings="webhook_days = 7")
+    for id_, state in (("1", "applied"), ("2", "ignored"), ("3", "applied"), ("4", "accepted")):
+        await _came(bench, id_, state)
+    await bench.market.clock.advance(4 * DAY)
+    await _came(bench, "5", "ignored")
+    assert await _kept(bench) == ["1", "2", "3", "4", "5"]
+    await bench.market.clock.advance(3 * DAY + 1)
+    assert await _kept(bench) == ["4", "5"]
+    await bench.market.clock.advance(4 * DAY)
+    assert await _kept(bench) == ["4"]
