@@ -49,7 +49,8 @@ def event(type_: str, *, key: str, version: int = 1) -> Callable[[E], E]:
 class Envelope(Struct, frozen=True, kw_only=True):
     """An event on its way. ``sequence`` counts the events of one aggregate in its topic, from 1 and without gaps.
 
-    ``occurred_at`` is the deployment's time, RFC 3339; ``data`` is the event as JSON, not yet decoded.
+    ``occurred_at`` is the deployment's time, RFC 3339, or that of an import's history; ``data`` is the event as JSON,
+    not yet decoded.
     """
 
     id: str

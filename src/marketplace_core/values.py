@@ -28,10 +28,12 @@ __all__ = [
     "Clock",
     "Currency",
     "Id",
+    "Imported",
     "Money",
     "Page",
     "PageQuery",
     "SystemClock",
+    "derived_id",
     "etag",
     "minor_units",
     "new_id",
@@ -143,8 +145,21 @@ def new_id() -> str:
         stamp = (time.time_ns() // 1_000_000) << 12
         _last_id = max(stamp, _last_id + 1)
         value = _last_id
-    high = ((value >> 12) << 16) | 0x7000 | (value & 0xFFF)
-    low = (int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000
+    return _uuid7(value >> 12, value, int.from_bytes(os.urandom(8), "big"))
+
+
+def derived_id(name: str) -> str:
+    """The same UUIDv7 for the same ``name``, at time 0: for what is known by a key of another system.
+
+    An import that is repeated finds by it what it made before, and knows it before it is made.
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=10).digest()
+    return _uuid7(0, int.from_bytes(digest[:2], "big"), int.from_bytes(digest[2:], "big"))
+
+
+def _uuid7(milliseconds: int, twelve: int, sixty_two: int) -> str:
+    high = (milliseconds << 16) | 0x7000 | (twelve & 0xFFF)
+    low = (sixty_two & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000
     text = f"{high:016x}{low:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -170,6 +185,14 @@ class SystemClock(Clock):
         return datetime.now(UTC)
 
 
+class Imported(Struct, frozen=True):
+    """What became of one item of an import; ``code`` and ``detail`` say why it was rejected."""
+
+    status: Literal["written", "unchanged", "rejected"]
+    code: str | None = None
+    detail: str | None = None
+
+
 # ── who calls ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -177,6 +200,7 @@ class Caller(Struct, frozen=True, omit_defaults=True):
     """Who makes a call. An anonymous shopper has an audience and nothing else.
 
     ``account_id`` is the person; ``seller_id`` and ``carrier`` are what the person acts for on those audiences.
+    ``api_key`` is the id of the key by which the person's program calls, which may do what is in ``scopes`` only.
     """
 
     audience: Audience | None = None
@@ -185,6 +209,8 @@ class Caller(Struct, frozen=True, omit_defaults=True):
     roles: tuple[str, ...] = ()
     seller_id: str | None = None
     carrier: str | None = None
+    api_key: str | None = None
+    scopes: tuple[str, ...] = ()
 
     @property
     def principal(self) -> str:

@@ -15,6 +15,7 @@ from marketplace_core.testing.shop import Shop
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "online_retail" / "online_retail.csv.xz"
+RECORDED = False
 
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not here: the data is not part of the project")

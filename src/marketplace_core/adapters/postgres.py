@@ -250,14 +250,14 @@ class PostgresUnit(UnitOfWork):
     def now(self) -> datetime:
         return self._now
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Event, at: datetime | None = None) -> None:
         call = calls.current()
         envelope = Envelope(
             id=new_id(),
             type=event.type,
             version=event.version,
             key=event.key,
-            occurred_at=utc_text(self._now),
+            occurred_at=utc_text(at or self._now),
             trace=call.trace,
             actor=self._actor,
             origin=call.origin,

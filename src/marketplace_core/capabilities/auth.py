@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
-from marketplace_core.ports import mutation, query
-from marketplace_core.values import Audience, Page, PageQuery
+from marketplace_core.ports import mutation, patient, query
+from marketplace_core.scopes import declare_scopes
+from marketplace_core.values import Audience, Imported, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
@@ -71,6 +73,65 @@ class SessionState(Struct, frozen=True):
     roles: tuple[str, ...] = ()
 
 
+KEY_PREFIX = "mk_"
+"""How an API key begins: it is told by that from an access token, and found where it should not lie about."""
+
+KeyAudience = Literal["seller", "logistics", "admin"]
+KeyName = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+def key_digest(key: str) -> str:
+    """By which an API key is known. A key holds 256 random bits, so that a plain hash tells nothing of it, and looking a hash
+    up takes as long for a good guess as for a bad one."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """``scopes``: those of the audience that are wanted; None or none for all that there are now."""
+
+    name: KeyName
+    scopes: list[str] | None = None
+
+
+class KeyOwner(Struct, frozen=True):
+    """Whose API keys are meant: a shop's or a carrier's. With neither everybody's, which only an admin may say."""
+
+    seller_id: str | None = None
+    carrier: str | None = None
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """An API key without the key. ``last4`` are its last characters. It is good as long as the account that made it is."""
+
+    id: str
+    audience: KeyAudience
+    name: str
+    scopes: tuple[str, ...]
+    seller_id: str | None
+    carrier: str | None
+    account_id: str
+    last4: str
+    created_at: datetime
+
+
+class IssuedApiKey(ApiKey, frozen=True, kw_only=True):
+    """The one time that the ``key`` itself is shown."""
+
+    key: str
+
+
+class ApiKeyState(Struct, frozen=True, kw_only=True):
+    """What a gateway needs to know of a live API key."""
+
+    id: str
+    account_id: str
+    audience: KeyAudience
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    seller_id: str | None = None
+    carrier: str | None = None
+
+
 class SessionView(Struct, frozen=True):
     id: str
     created_at: datetime
@@ -86,6 +147,15 @@ class Account(Struct, frozen=True):
     email_verified: bool
     roles: tuple[str, ...]
     disabled: bool
+    created_at: datetime
+
+
+class ImportAccount(Struct, frozen=True, kw_only=True):
+    """A person whom another system knows. Without a password: nobody logs in as them."""
+
+    id: str
+    email: Email
+    name: PersonName
     created_at: datetime
 
 
@@ -139,6 +209,7 @@ declare_codes(
 declare_codes(403, "auth.forbidden", "auth.disabled")
 declare_codes(409, "auth.email_taken")
 declare_codes(422, "auth.token_used", "auth.weak_password")
+declare_scopes("admin", "accounts", "operations")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,6 +277,37 @@ class Auth(ABC):
     @mutation(retriable=True)
     async def ensure_account(self, registration: Registration, roles: tuple[str, ...]) -> Account:
         """An account by that e-mail with at least these roles; made if absent. For operators only."""
+
+    @abstractmethod
+    @patient(seconds=60.0)
+    @mutation(retriable=True)
+    async def import_accounts(self, accounts: list[ImportAccount]) -> list[Imported]:
+        """Make those whose ids are not known, in the same order; ``auth.email_taken`` where the e-mail is another's."""
+
+    # API keys
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def create_api_key(self, account_id: str, audience: KeyAudience, owner: KeyOwner, wanted: KeyRequest) -> IssuedApiKey:
+        """A key of that shop or carrier, or (admin) of the account itself.
+
+        :raises Invalid: the audience does not have such a scope. :raises Forbidden: ``auth.forbidden``: not by this account.
+        """
+
+    @abstractmethod
+    @query
+    async def list_api_keys(self, owner: KeyOwner, page: PageQuery) -> Page[ApiKey]:
+        """Those that are not revoked, the newest first."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def revoke_api_key(self, owner: KeyOwner, key_id: str) -> None:
+        """It is out on every gateway before this returns. :raises NotFound: it is not a key of this owner."""
+
+    @abstractmethod
+    @query
+    async def api_key_state(self, digest: str) -> ApiKeyState | None:
+        """The truth about an API key by its :func:`key_digest`, or None where it may not be used, or not any more."""
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -128,6 +128,14 @@ class Cart(ABC):
     async def remove_bought(self, cart_id: str, order_id: str, lines: list[LineRequest]) -> None:
         """Take bought units out of the cart, once per order; what was added since stays."""
 
+    @abstractmethod
+    @mutation(retriable=True)
+    async def put_back(self, cart_id: str, order_id: str, lines: list[LineRequest]) -> None:
+        """Undo :meth:`remove_bought`, whose arguments these are: what it took out is in the cart again, once.
+
+        It adds up with what was added since, within the limits; nothing of another currency is put in.
+        """
+
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
-from marketplace_core.ports import mutation, query
+from marketplace_core.ports import mutation, patient, query
+from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import Currency, Money, Page, PageQuery
 
 if TYPE_CHECKING:
@@ -271,6 +272,14 @@ class Reservation(Struct, frozen=True):
     expires_at: datetime
 
 
+class SellerState(Struct, frozen=True):
+    """What the catalogue knows of a seller; ``version`` counts the seller's changes."""
+
+    seller: SellerRef
+    active: bool
+    version: int
+
+
 class StockRow(Struct, frozen=True, forbid_unknown_fields=True):
     """``quantity``: the new count on hand; ``delta``: change it by so much. Exactly one of them."""
 
@@ -303,6 +312,7 @@ class ImportVariant(Struct, frozen=True, kw_only=True):
     price: Money | None
     stock: int
     options: Options = {}
+    id: str | None = None
 
 
 class ImportImage(Struct, frozen=True):
@@ -314,7 +324,10 @@ class ImportImage(Struct, frozen=True):
 
 
 class ImportProduct(Struct, frozen=True, kw_only=True):
-    """One product of an import file; ``key`` is the seller's own, unique per seller."""
+    """One product of an import file; ``key`` is the seller's own, unique per seller.
+
+    Where it has an ``id`` (and its variants theirs), it is found by that, and may have gone to another seller.
+    """
 
     key: str
     seller_id: str
@@ -324,6 +337,7 @@ class ImportProduct(Struct, frozen=True, kw_only=True):
     attributes: Attributes
     image: ImportImage | None
     variants: tuple[ImportVariant, ...]
+    id: str | None = None
 
 
 class ImportResult(Struct, frozen=True):
@@ -359,6 +373,8 @@ class StockChanged(Event, frozen=True, kw_only=True):
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 declare_codes(409, "orders.out_of_stock", "catalog.sku_taken", "catalog.wrong_state", "catalog.category_in_use")
+declare_scopes("seller", "products")
+declare_scopes("admin", "categories")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -471,6 +487,7 @@ class Catalog(ABC):
         """Each row for itself; one that would give a product two currencies is rejected."""
 
     @abstractmethod
+    @patient(seconds=60.0)
     @mutation(retriable=True)
     async def import_products(self, products: list[ImportProduct]) -> list[ImportResult]:
         """Write a batch of an import file, published; an equal product is unchanged.
@@ -501,6 +518,11 @@ class Catalog(ABC):
 
         ``version`` counts the seller's changes: an earlier one that comes late changes nothing.
         """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_sellers(self, states: list[SellerState]) -> None:
+        """:meth:`set_seller` for many at once."""
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
+from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import Address, Money, Page, PageQuery
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ class CarrierShipment(Struct, frozen=True, kw_only=True):
     from_: Place = field(name="from")
     to: Address
     weight_g: int
+
+
+class AdminShipment(CarrierShipment, frozen=True, kw_only=True):
+    """A shipment as operators see it; ``refusal`` is why no carrier takes it."""
+
+    order_id: str
+    seller_id: str
+    refusal: str | None
 
 
 class NewTrackingEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -198,7 +207,9 @@ class CarrierWebhookReceived(Event, frozen=True, kw_only=True):
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-declare_codes(409, "logistics.label_pending", "logistics.carrier_refused")
+declare_codes(409, "logistics.label_pending", "logistics.carrier_refused", "logistics.wrong_state")
+declare_scopes("logistics", "shipments")
+declare_scopes("admin", "shipments")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,6 +261,21 @@ class Logistics(ABC):
     @mutation(retriable=True)
     async def receive_webhook(self, webhook: RawWebhook) -> WebhookAnswer:
         """Store it, durably; it is applied afterwards. :raises NotFound: no such carrier. :raises Unauthorized:"""
+
+    # for operators
+
+    @abstractmethod
+    @query
+    async def find_shipment(self, shipment_id: str) -> AdminShipment:
+        """Whosever it is. :raises NotFound:"""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def retry_shipment(self, shipment_id: str) -> AdminShipment:
+        """Have the carrier asked again that refused it; of one that it is asked for, or has taken: nothing.
+
+        :raises NotFound: :raises Conflict: ``logistics.wrong_state``: the seller delivers it, and no carrier was asked.
+        """
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

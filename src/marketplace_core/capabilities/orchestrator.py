@@ -11,6 +11,7 @@ from msgspec import Struct
 from marketplace_core.errors import declare_codes
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
+from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import Page, PageQuery
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class SagaQuery(PageQuery, frozen=True, kw_only=True):
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 declare_codes(409, "orchestrator.wrong_state")
+declare_scopes("admin", "sagas")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -64,7 +66,22 @@ class Orchestrator(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def retry(self, saga_id: str) -> None:
-        """Try the step again that waits for a person. :raises Conflict: ``orchestrator.wrong_state``."""
+        """Try the step again that waits for a person.
+
+        :raises Conflict: ``orchestrator.wrong_state``: none does, or the saga is to be compensated.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def compensate(self, saga_id: str) -> None:
+        """Give up a saga that waits for a person or for a signal. Again: nothing.
+
+        Its undos run in reverse, then what it does at a refusal, with the failure ``<plugin>.cancelled_by_operator`` of the
+        plugin that declares it; it ends ``refused``. A signal that came before it goes on with. Of a saga that is being
+        undone already, the undo that was refused and waits for a person is left out, and the rest is undone.
+
+        :raises Conflict: ``orchestrator.wrong_state``: it does not wait, or is to be retried.
+        """
 
     @abstractmethod
     @query

@@ -13,8 +13,9 @@ from marketplace_core.capabilities.catalog import LineRequest, Options, SellerRe
 from marketplace_core.errors import Failure, declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
-from marketplace_core.ports import mutation, query
-from marketplace_core.values import Address, Money, Page, PageQuery
+from marketplace_core.ports import mutation, patient, query
+from marketplace_core.scopes import declare_scopes
+from marketplace_core.values import Address, Imported, Money, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
@@ -264,6 +265,43 @@ class CancelItem(Struct, frozen=True, forbid_unknown_fields=True):
     quantity: Annotated[int, Meta(ge=1)]
 
 
+class ImportLine(Struct, frozen=True, kw_only=True):
+    """One bought variant of an order of another system. ``shipping`` is its part, ``country`` where its parcel came from."""
+
+    id: str
+    variant_id: str
+    product_id: str
+    seller: SellerRef
+    country: str
+    sku: str
+    title: str
+    quantity: int
+    unit_price: Money
+    shipping: Money
+
+
+class ImportOrder(Struct, frozen=True, kw_only=True):
+    """An order of another system: history. What it was paid by is told to payments, too; ``payment`` is how it looks there.
+
+    Times are None where it did not come so far, or where nobody knows.
+    """
+
+    id: str
+    number: str
+    status: Literal["pending", "confirmed", "shipped", "delivered", "cancelled"]
+    account_id: str | None
+    email: str
+    address: Address
+    currency: str
+    lines: tuple[ImportLine, ...]
+    payment: PaymentView | None
+    placed_at: datetime
+    confirmed_at: datetime | None = None
+    shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
+    estimated_delivery: str | None = None
+
+
 class OrderQuery(PageQuery, frozen=True, kw_only=True):
     status: OrderStatus | None = None
 
@@ -400,6 +438,8 @@ declare_codes(
     "orders.wrong_state",
     "shipping.option_expired",
 )
+declare_scopes("seller", "orders")
+declare_scopes("admin", "orders")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -443,6 +483,7 @@ class Orders(ABC):
         """A buyer's own order, or a guest's by its token. :raises NotFound: also for another's."""
 
     @abstractmethod
+    @patient(seconds=60.0)
     @query
     async def wait_for_change(self, order_id: str, account_id: str | None, token: str | None, after: int, wait: float) -> Order:
         """The order once its timeline is longer than ``after``, at the latest after ``wait`` seconds."""
@@ -492,6 +533,15 @@ class Orders(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def cancel_by_operator(self, order_id: str, items: list[CancelItem] | None, reason: str) -> Order: ...
+
+    @abstractmethod
+    @patient(seconds=60.0)
+    @mutation(retriable=True)
+    async def import_orders(self, orders: list[ImportOrder]) -> list[Imported]:
+        """Write those whose ids are not known, in the same order; ``duplicate`` where the number is another's.
+
+        Their events carry the origin ``import``. They are history: nothing ships, cancels or completes them any more.
+        """
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

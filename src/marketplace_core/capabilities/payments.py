@@ -13,8 +13,9 @@ from marketplace_core.capabilities.orders import PaymentAction, PaymentMethod, P
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
-from marketplace_core.ports import mutation, query
-from marketplace_core.values import Money
+from marketplace_core.ports import mutation, patient, query
+from marketplace_core.scopes import declare_scopes
+from marketplace_core.values import Imported, Money
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
@@ -37,7 +38,7 @@ class PaymentMethods(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One thing that a gateway was asked to do."""
+    """One thing that a gateway was asked to do; ``failure`` is the code of its last refusal, None where it did it."""
 
     id: str
     kind: OperationKind
@@ -45,6 +46,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     status: OperationStatus
     gateway_id: str | None
     at: datetime
+    failure: str | None = None
 
 
 class AdminPayment(Struct, frozen=True, kw_only=True):
@@ -69,6 +71,33 @@ class Authorize(Struct, frozen=True, kw_only=True):
     amount: Money
     method: PaymentMethod
     expires_at: datetime
+
+
+class ImportPart(Struct, frozen=True):
+    """One thing that was paid by; ``reference`` names it in the other system."""
+
+    reference: str
+    amount: Money
+
+
+class ImportPayment(Struct, frozen=True, kw_only=True):
+    """What was paid for an order in another system, which ``gateway`` names: no gateway of ours is asked about it."""
+
+    id: str
+    order_id: str
+    account_id: str | None
+    gateway: str
+    reference: str
+    currency: str
+    parts: tuple[ImportPart, ...]
+    at: datetime
+
+    def view(self) -> PaymentView:
+        """How it looks on its order."""
+        paid = Money.sum((part.amount for part in self.parts), self.currency)
+        status: PaymentStatus = "captured" if paid.amount else "voided"
+        zero = Money.zero(self.currency)
+        return PaymentView(id=self.id, gateway=self.gateway, status=status, authorized=paid, captured=paid, refunded=zero)
 
 
 class Balance(Struct, frozen=True):
@@ -216,6 +245,8 @@ class WebhookReceived(Event, frozen=True, kw_only=True):
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 declare_codes(401, "webhooks.bad_signature", "webhooks.stale")
+declare_scopes("seller", "payments")
+declare_scopes("admin", "payments")
 declare_codes(
     409,
     "payments.declined",
@@ -266,12 +297,31 @@ class Payments(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
+    async def retry_operation(self, payment_id: str, operation_id: str) -> AdminPayment:
+        """Have the gateway asked again for what it refused for good; of one that is under way or done: nothing.
+
+        With a capture, the releases go on that waited for it. The answer is the payment before the gateway was asked.
+
+        :raises NotFound: :raises Conflict: ``payments.wrong_state``: the gateway was never asked for it.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
     async def receive_webhook(self, webhook: RawWebhook) -> WebhookAnswer:
         """Store it, durably; it is applied afterwards. :raises NotFound: no such gateway. :raises Unauthorized:"""
 
     @abstractmethod
     @query
     async def get_balances(self, seller_id: str) -> Balances: ...
+
+    @abstractmethod
+    @patient(seconds=60.0)
+    @mutation(retriable=True)
+    async def import_payments(self, payments: list[ImportPayment]) -> list[Imported]:
+        """Write those of orders that have none, in the same order; ``duplicate`` where the order has another.
+
+        They are history: no gateway and no ledger hears of them, since their money never came through here.
+        """
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,8 +12,9 @@ from marketplace_core.capabilities.catalog import Rating
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
-from marketplace_core.ports import mutation, query
-from marketplace_core.values import Page, PageQuery
+from marketplace_core.ports import mutation, patient, query
+from marketplace_core.scopes import declare_scopes
+from marketplace_core.values import Imported, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
@@ -132,6 +133,14 @@ class EnsuredSeller(Struct, frozen=True):
     made: bool
 
 
+class ImportSeller(Struct, frozen=True, kw_only=True):
+    """A shop that another system knows, and that nobody here is a member of."""
+
+    id: str
+    name: ShopName
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+
+
 class SellerQuery(PageQuery, frozen=True, kw_only=True):
     status: ShopStatus | None = None
 
@@ -166,6 +175,8 @@ class SellerChanged(Event, frozen=True, kw_only=True):
 
 declare_codes(403, "sellers.no_shop", "sellers.suspended")
 declare_codes(409, "sellers.wrong_state")
+declare_scopes("seller", "shop")
+declare_scopes("admin", "sellers")
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,6 +259,15 @@ class Sellers(ABC):
     @mutation(retriable=True)
     async def ensure_sellers(self, names: list[str], owner_id: str | None) -> list[EnsuredSeller]:
         """Active shops by these names (or ids), made if absent; in the same order. ``owner_id`` owns what is made."""
+
+    @abstractmethod
+    @patient(seconds=60.0)
+    @mutation(retriable=True)
+    async def import_sellers(self, sellers: list[ImportSeller]) -> list[Imported]:
+        """Make those whose ids are not known, active, in the same order; ``duplicate`` where the name is another's.
+
+        The catalogue knows them once this has returned. :raises Unavailable: it could not be told.
+        """
 
 
 # ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────

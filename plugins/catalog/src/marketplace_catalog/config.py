@@ -10,6 +10,13 @@ __all__ = ["CatalogConfig"]
 
 
 class CatalogConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """``slug_length``: characters of a title that its address keeps."""
+    """What of a title is kept in an address, and for how long reservations are remembered that have ended.
+
+    ``slug_length``: characters. ``reservation_days``: after the end of one that was given back or expired; until then a call
+    that comes late finds it. ``committed_days``: of one that was committed, which a checkout that waits for a person may have
+    to give back.
+    """
 
     slug_length: Annotated[int, Meta(ge=10, le=200)] = 80
+    reservation_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    committed_days: Annotated[int, Meta(ge=30, le=36500)] = 365

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from marketplace_catalog.drafts import inconsistent, oversized
 from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord, VariantRecord
@@ -28,14 +29,17 @@ async def read_batch(
 ) -> tuple[list[ImportResult], list[ProductRecord]]:
     """What differs from what the last import of the same product wrote, as records to save."""
     keys = [(product.seller_id, product.key) for product in products]
-    known = {(record.seller_id, record.import_key or ""): record for record in await store.lock_imported(uow, keys)}
+    ids = [product.id for product in products if product.id is not None]
+    locked = await store.lock_imported(uow, keys, ids)
+    known = {(record.seller_id, record.import_key or ""): record for record in locked}
+    by_id = {record.id: record for record in locked}
     taken = await store.taken_skus(uow, [(p.seller_id, v.sku) for p in products for v in p.variants])
     categories = await store.ensure_categories(uow, sorted({p.category for p in products if p.category}))
     sellers = {id_ for id_, _ in await store.frames(uow, {(product.seller_id, None) for product in products})}
     results: list[ImportResult] = []
     records: dict[Key, ProductRecord] = {}
     for product, key in zip(products, keys, strict=True):
-        old = known.get(key)
+        old = known.get(key) or by_id.get(product.id or "")
         digest = _digest(product)
         if old is not None and old.digest == digest and key not in records:
             results.append(_result(product, "unchanged"))
@@ -58,7 +62,10 @@ def _result(product: ImportProduct, status: Status, problem: Problem | None = No
 
 
 def _digest(product: ImportProduct) -> str:
-    return hashlib.blake2b(msgspec.json.encode(product, order="deterministic"), digest_size=16).hexdigest()
+    """Of what the file says of it: an id is made from its key."""
+    variants = tuple(replace(variant, id=None) for variant in product.variants)
+    raw = msgspec.json.encode(replace(product, id=None, variants=variants), order="deterministic")
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────
@@ -99,7 +106,7 @@ def _record(
     slug: Callable[[str, str], str],
     now: datetime,
 ) -> ProductRecord:
-    id_ = old.id if old else new_id()
+    id_ = old.id if old else product.id or new_id()
     variants = _variants(product.variants, old.variants if old else [])
     return ProductRecord(
         id=id_,
@@ -132,7 +139,7 @@ def _variants(given: Sequence[ImportVariant], old: Sequence[VariantRecord]) -> l
 
 def _variant(given: ImportVariant, old: VariantRecord | None) -> VariantRecord:
     return VariantRecord(
-        id=old.id if old else new_id(),
+        id=old.id if old else given.id or new_id(),
         sku=given.sku,
         title=" / ".join(given.options.values()),
         options=given.options,

@@ -65,7 +65,7 @@ def buyer(catalog: Catalog) -> Router:
 
 
 def seller(catalog: Catalog) -> Router:
-    router = Router("seller", "catalog")
+    router = Router("seller", "catalog", scope="products")
 
     @router.get("/categories")
     async def get_categories() -> CategoryTree:
@@ -122,7 +122,7 @@ def seller(catalog: Catalog) -> Router:
 
 
 def admin(catalog: Catalog) -> Router:
-    router = Router("admin", "catalog")
+    router = Router("admin", "catalog", scope="categories")
 
     @router.get("/categories", access="staff")
     async def get_categories() -> CategoryTree:

@@ -46,6 +46,7 @@ from marketplace_core.capabilities.catalog import (
     SellerProduct,
     SellerProductQuery,
     SellerRef,
+    SellerState,
     StockChanged,
     StockRow,
     VariantView,
@@ -59,6 +60,7 @@ from marketplace_core.values import Page, etag, new_id, require
 __all__ = ["CatalogService"]
 
 EXPIRY_BATCH = 200
+FORGET_BATCH = 1000
 
 
 class CatalogService(Catalog):
@@ -150,6 +152,18 @@ class CatalogService(Catalog):
         changes = await self._stock.expire(uow, EXPIRY_BATCH)
         self._stock_changed(uow, changes)
         return bool(changes)
+
+    async def forget_reservations(self) -> None:
+        """A schedule: deletes those that ended long ago."""
+        for committed in (False, True):
+            while await self._forget_some(committed):
+                pass
+
+    @natural
+    async def _forget_some(self, uow: UnitOfWork, committed: bool) -> bool:
+        days = self._config.committed_days if committed else self._config.reservation_days
+        forgotten = await self._stock.forget(uow, uow.now - timedelta(days=days), FORGET_BATCH, committed=committed)
+        return forgotten >= FORGET_BATCH
 
     # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -290,7 +304,12 @@ class CatalogService(Catalog):
 
     @natural
     async def set_seller(self, uow: UnitOfWork, seller: SellerRef, active: bool, version: int) -> None:
-        await self._store.save_seller(uow, seller, active=active, version=version)
+        await self._store.save_sellers(uow, [SellerState(seller, active, version)])
+        uow.after_commit(self._cache.drop_all)
+
+    @natural
+    async def set_sellers(self, uow: UnitOfWork, states: list[SellerState]) -> None:
+        await self._store.save_sellers(uow, states)
         uow.after_commit(self._cache.drop_all)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,15 +323,15 @@ class CatalogService(Catalog):
     async def on_seller_changed(self, uow: UnitOfWork, event: SellerChanged) -> None:
         """What ``set_seller`` was told by the command, which may have died before."""
         seller = SellerRef(event.seller_id, event.name)
-        await self._store.save_seller(uow, seller, active=event.status == "active", version=event.version_number)
+        await self._store.save_sellers(uow, [SellerState(seller, event.status == "active", event.version_number)])
         uow.after_commit(self._cache.drop_all)
 
-    @handler(PackageShipped)
+    @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
         lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
         self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=True))
 
-    @handler(ItemsCancelled)
+    @handler(ItemsCancelled, imports=False)
     async def on_items_cancelled(self, uow: UnitOfWork, event: ItemsCancelled) -> None:
         lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
         self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=False))

@@ -19,6 +19,7 @@ from marketplace_core.capabilities.catalog import (
     ReservedLine,
     SellerProductQuery,
     SellerRef,
+    SellerState,
     VariantView,
 )
 from marketplace_core.ports import UnitOfWork
@@ -197,8 +198,10 @@ class CatalogStore(ABC):
     async def delete_product(self, uow: UnitOfWork, product_id: str) -> None: ...
 
     @abstractmethod
-    async def lock_imported(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> list[ProductRecord]:
-        """Products by ``(seller id, import key)``, held until the unit ends; one import at a time."""
+    async def lock_imported(
+        self, uow: UnitOfWork, keys: Sequence[tuple[str, str]], ids: Sequence[str] = ()
+    ) -> list[ProductRecord]:
+        """Products by ``(seller id, import key)`` or by id, held until the unit ends; one import at a time."""
 
     @abstractmethod
     async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -227,8 +230,8 @@ class CatalogStore(ABC):
         """False: something is in it."""
 
     @abstractmethod
-    async def save_seller(self, uow: UnitOfWork, seller: SellerRef, *, active: bool, version: int) -> None:
-        """Unless a later version is known."""
+    async def save_sellers(self, uow: UnitOfWork, states: Sequence[SellerState]) -> None:
+        """Each unless a later version of it is known."""
 
 
 class StockStore(ABC):
@@ -269,6 +272,10 @@ class StockStore(ABC):
     @abstractmethod
     async def expire(self, uow: UnitOfWork, limit: int) -> list[StockChange]:
         """Give back what was held longer than agreed; at most ``limit`` reservations."""
+
+    @abstractmethod
+    async def forget(self, uow: UnitOfWork, before: datetime, limit: int, *, committed: bool) -> int:
+        """Delete reservations whose end is before that: committed ones, or those given back or expired. Gives how many."""
 
     @abstractmethod
     async def deallocate(self, uow: UnitOfWork, lines: Sequence[StockLine], *, shipped: bool) -> list[StockChange]:

@@ -16,4 +16,7 @@ SUBSCRIPTIONS = (
     CatalogService.on_items_cancelled,
 )
 
-SCHEDULES = (Schedule("catalog.expire_reservations", CatalogService.expire_reservations, timedelta(seconds=5)),)
+SCHEDULES = (
+    Schedule("catalog.expire_reservations", CatalogService.expire_reservations, timedelta(seconds=5)),
+    Schedule("catalog.forget_reservations", CatalogService.forget_reservations, timedelta(hours=1)),
+)

@@ -135,6 +135,8 @@ class Package:
 
 @dataclass
 class Order:
+    """``imported``: it comes from another system, and is over here."""
+
     id: str
     account_id: str | None
     email: str
@@ -159,6 +161,7 @@ class Order:
     created_at: datetime
     updated_at: datetime
     complete_at: datetime | None = None
+    imported: bool = False
 
     def package(self, package_id: str) -> Package | None:
         return next((package for package in self.packages if package.id == package_id), None)

@@ -173,7 +173,7 @@ def buyer(orders: Orders) -> Router:
 
 
 def seller(orders: Orders) -> Router:
-    router = Router("seller", "orders")
+    router = Router("seller", "orders", scope="orders")
 
     @router.get("/orders", access="shop")
     async def list_packages(request: Request, query: PackageQuery) -> Page[SellerPackage]:
@@ -206,7 +206,7 @@ def seller(orders: Orders) -> Router:
 
 
 def admin(orders: Orders) -> Router:
-    router = Router("admin", "orders")
+    router = Router("admin", "orders", scope="orders")
 
     @router.get("/orders", access="staff")
     async def search(query: AdminOrderQuery) -> Page[Order]:

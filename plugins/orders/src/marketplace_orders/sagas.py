@@ -1,4 +1,9 @@
-"""Checkout, as the act it is: money, stock, number."""
+"""Checkout, as the act it is: money, stock, number.
+
+After the pivot nothing of it is refused for a reason of business. If a step is all the same, an operator may compensate: the
+cart has again what left it, the money is released, the stock is free, and the order fails with
+``orders.cancelled_by_operator``. No step follows the confirmation, so an order that has a number is never undone here.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +42,7 @@ async def checkout(ctx: SagaContext, order: OrderPlaced) -> None:
     await ctx.pivot()
     if order.cart_id is not None:
         bought = [LineRequest(line.variant_id, line.quantity) for line in order.lines]
-        await ctx.call(Cart.remove_bought, order.cart_id, order.order_id, bought)
+        await ctx.call(Cart.remove_bought, order.cart_id, order.order_id, bought, undo=Cart.put_back)
     await ctx.call(Orders.confirm, order.order_id)
 
 

@@ -18,6 +18,7 @@ from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
     CancelItem,
     EventLine,
+    ImportOrder,
     ItemsCancelled,
     Order,
     OrderCompleted,
@@ -36,8 +37,8 @@ from marketplace_core.capabilities.orders import (
 from marketplace_core.capabilities.payments import PaymentChanged
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, digest, handler, natural
-from marketplace_core.values import Clock, Money, Page, new_id
-from marketplace_orders import domain, happenings, quotes, views
+from marketplace_core.values import Clock, Imported, Money, Page, new_id
+from marketplace_orders import domain, happenings, imports, quotes, views
 from marketplace_orders.config import OrdersConfig
 from marketplace_orders.placing import Checkout, Placing
 from marketplace_orders.store import OrderStore
@@ -201,6 +202,8 @@ class OrderService(Orders):
         items: list[CancelItem] | None,
         why: tuple[str, str],
     ) -> None:
+        if record.imported:
+            raise Conflict("orders.not_cancellable", "An imported order is history.")
         if record.status in {"pending", "failed", "cancelled", "completed"}:
             raise Conflict("orders.not_cancellable", f"An order that is {record.status} cannot be cancelled.")
         wanted = _units(packages, items)
@@ -228,6 +231,8 @@ class OrderService(Orders):
     @command
     async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
         record, package = await self._locked_package(uow, seller_id, package_id)
+        if record.imported:
+            raise Conflict("orders.not_shippable", "An imported order is history.")
         if package.status not in {"confirmed", "partially_shipped"}:
             raise Conflict("orders.not_shippable", f"A package that is {package.status} cannot be shipped.")
         units = _units([package], list(request.items) if request.items is not None else None)
@@ -254,6 +259,21 @@ class OrderService(Orders):
         await self._store.save(uow, record)
         uow.emit(happenings.shipped(record, package, shipment, lines, charge, self._config.line_weight_g))
         return views.shipment(shipment)
+
+    # ── history of another system ────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def import_orders(self, uow: UnitOfWork, orders: list[ImportOrder]) -> list[Imported]:
+        told = {order.id: imports.relive(order, self._token, self._config.line_weight_g) for order in orders}
+        records = [record for record, _ in told.values()]
+        made, known = await self._store.insert_missing(uow, records)
+        for id_, (_, happened) in told.items():
+            if id_ in made:
+                for at, event in happened:
+                    uow.emit(event, at)
+        taken = Imported("rejected", "duplicate", "Another order has this number.")
+        kept = {id_: Imported("written" if id_ in made else "unchanged") for id_ in made | known}
+        return [kept.get(order.id, taken) for order in orders]
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -21,6 +21,10 @@ class OrderStore(ABC):
     async def insert(self, uow: UnitOfWork, order: Order) -> None: ...
 
     @abstractmethod
+    async def insert_missing(self, uow: UnitOfWork, orders: Sequence[Order]) -> tuple[set[str], set[str]]:
+        """Whole orders, as they are: the ids that were written, and those that were there before."""
+
+    @abstractmethod
     async def lock(self, uow: UnitOfWork, order_id: str) -> Order | None:
         """The order, held until the unit ends."""
 

@@ -18,9 +18,11 @@ class PaymentsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     an answer, where nobody asks again.
     ``shipping_to``, ``tax_to``: who keeps what the buyer pays of these: the seller, who buys the labels and owes the tax,
     or the marketplace, which then does.
+    ``webhook_days``: how long webhooks are kept that were applied, ignored or flagged.
     """
 
     ask_seconds: Annotated[int, Meta(ge=1)] = 5
     unknown_seconds: Annotated[int, Meta(ge=5)] = 60
     shipping_to: Keeper = "seller"
     tax_to: Keeper = "seller"
+    webhook_days: Annotated[int, Meta(ge=1, le=3650)] = 30

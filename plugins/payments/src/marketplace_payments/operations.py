@@ -6,10 +6,11 @@ from datetime import datetime
 
 import structlog
 
-from marketplace_core.capabilities.payments import GatewayPayment, PaymentCaptured
-from marketplace_core.errors import MarketplaceError, Refused, Unavailable
-from marketplace_core.ports import UnitOfWork, Units, natural
+from marketplace_core.capabilities.payments import AdminPayment, GatewayPayment, OperationRequested, PaymentCaptured
+from marketplace_core.errors import Conflict, MarketplaceError, NotFound, Refused, Unavailable
+from marketplace_core.ports import UnitOfWork, Units, command, natural
 from marketplace_core.values import Money, new_id
+from marketplace_payments import views
 from marketplace_payments.charges import Charges
 from marketplace_payments.domain import ENDED, WAITING, Operation, Payment, left_to_release, new_operation
 from marketplace_payments.gateways import Gateways
@@ -193,6 +194,27 @@ class Operations:
             )
         await self._store.save_operation(uow, operation)
         return again
+
+    # ── a person ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def retry(self, uow: UnitOfWork, order_id: str, operation_id: str) -> AdminPayment:
+        """Let the worker ask again for what the gateway refused for good, by a key of its own."""
+        payment = await self._charges.locked(uow, order_id)
+        operations = await self._store.operations(payment.id, uow)
+        wanted = next((operation for operation in operations if operation.id == operation_id), None)
+        if wanted is None:
+            raise NotFound("The payment has no such operation.")
+        if not wanted.attempts and wanted.status == "failed":
+            raise Conflict("payments.wrong_state", "The gateway was never asked for it.")
+        if wanted.status == "failed":
+            # What was to be released was not taken from under the capture: it comes after it again.
+            held_up = [x for x in operations if x.kind == "void" and x.status == "failed"] if wanted.kind == "capture" else []
+            for operation in (wanted, *held_up):
+                operation.status = "pending"
+                await self._store.save_operation(uow, operation)
+                uow.emit(OperationRequested(order_id=order_id, operation_id=operation.id, kind=operation.kind))
+        return views.admin_payment(payment, operations)
 
     async def _operation(self, uow: UnitOfWork, payment: Payment, operation_id: str) -> Operation:
         found = await self._store.operations(payment.id, uow)

@@ -43,7 +43,7 @@ def buyer(payments: Payments) -> Router:
 
 
 def seller(payments: Payments) -> Router:
-    router = Router("seller", "payments")
+    router = Router("seller", "payments", scope="payments")
 
     @router.get("/balance", access="shop")
     async def get_balance(request: Request) -> Balances:
@@ -54,11 +54,16 @@ def seller(payments: Payments) -> Router:
 
 
 def admin(payments: Payments) -> Router:
-    router = Router("admin", "payments")
+    router = Router("admin", "payments", scope="payments")
 
     @router.get("/payments/{id}", access="staff")
     async def get_payment(id: str) -> AdminPayment:
         """A payment by its id or its order's, with what the gateway was asked."""
         return await payments.get_payment(id)
+
+    @router.post("/payments/{id}/operations/{operation_id}/retry", access="staff", status=202)
+    async def retry_operation(id: str, operation_id: str) -> AdminPayment:
+        """Ask the gateway again for what it refused for good."""
+        return await payments.retry_operation(id, operation_id)
 
     return router

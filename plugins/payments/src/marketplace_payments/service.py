@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 
@@ -13,8 +14,10 @@ from marketplace_core.capabilities.payments import (
     Balances,
     GatewayEvent,
     GatewayPayment,
+    ImportPayment,
     OperationRequested,
     PaymentCaptured,
+    PaymentChanged,
     PaymentMethods,
     Payments,
     RawWebhook,
@@ -22,9 +25,9 @@ from marketplace_core.capabilities.payments import (
     WebhookReceived,
 )
 from marketplace_core.errors import Conflict, NotFound, Refused, Unavailable
-from marketplace_core.ports import UnitOfWork, Units, command, handler, handler_after
-from marketplace_core.values import Clock, Money
-from marketplace_payments import ledger, views
+from marketplace_core.ports import UnitOfWork, Units, command, handler, handler_after, natural
+from marketplace_core.values import Clock, Imported, Money
+from marketplace_payments import imports, ledger, views
 from marketplace_payments.charges import Charges
 from marketplace_payments.config import PaymentsConfig
 from marketplace_payments.domain import Payment, Sale, left_to_capture, new_operation, wrong_amount
@@ -38,6 +41,7 @@ log = structlog.get_logger("marketplace.payments")
 
 POLL_BATCH = 200
 POLL_AT_ONCE = 8
+PURGE_BATCH = 1000
 
 _Look = tuple[StoredWebhook, GatewayPayment | None, str | None]
 
@@ -96,8 +100,27 @@ class PaymentService(Payments):
             raise NotFound("There is no such payment.")
         return views.admin_payment(payment, await self._store.operations(payment.id))
 
+    async def retry_operation(self, payment_id: str, operation_id: str) -> AdminPayment:
+        payment = await self._store.get(payment_id)
+        if payment is None:
+            raise NotFound("There is no such payment.")
+        return await self._operations.retry(payment.order_id, operation_id)
+
     async def get_balances(self, seller_id: str) -> Balances:
         return views.balances(seller_id, await self._ledger.balances(views.seller_accounts(seller_id)))
+
+    # ── history of another system ────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def import_payments(self, uow: UnitOfWork, payments: list[ImportPayment]) -> list[Imported]:
+        operations = [operation for payment in payments for operation in imports.operations(payment)]
+        made, known = await self._store.insert_missing(uow, [imports.payment(each) for each in payments], operations)
+        for payment in payments:
+            if payment.id in made:
+                uow.emit(PaymentChanged(order_id=payment.order_id, payment=payment.view()), payment.at)
+        taken = Imported("rejected", "duplicate", "The order has another payment.")
+        kept = {id_: Imported("written" if id_ in made else "unchanged") for id_ in made | known}
+        return [kept.get(payment.id, taken) for payment in payments]
 
     # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -152,9 +175,19 @@ class PaymentService(Payments):
         await self._charges.take(uow, payment, found)
         await self._store.close_webhook(uow, webhook.gateway, webhook.id, "applied", None)
 
+    async def purge_webhooks(self) -> None:
+        """A schedule: deletes webhooks that came long ago and wait for nothing."""
+        while await self._purge_some():
+            pass
+
+    @natural
+    async def _purge_some(self, uow: UnitOfWork) -> bool:
+        before = uow.now - timedelta(days=self._config.webhook_days)
+        return await self._store.purge_webhooks(uow, before, PURGE_BATCH) >= PURGE_BATCH
+
     # ── capturing ────────────────────────────────────────────────────────────────────────────────────────────
 
-    @handler(PackageShipped)
+    @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
         payment = await self._store.lock(uow, event.order_id)
         if payment is None:
@@ -170,7 +203,7 @@ class PaymentService(Payments):
         if not event.remaining.amount:
             await self._operations.request_rest(uow, payment)
 
-    @handler(ItemsCancelled)
+    @handler(ItemsCancelled, imports=False)
     async def on_items_cancelled(self, uow: UnitOfWork, event: ItemsCancelled) -> None:
         payment = await self._store.lock(uow, event.order_id)
         if payment is not None and not event.remaining.amount:
@@ -186,7 +219,7 @@ class PaymentService(Payments):
 
     # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────
 
-    @handler(PaymentCaptured)
+    @handler(PaymentCaptured, imports=False)
     async def on_payment_captured(self, uow: UnitOfWork, event: PaymentCaptured) -> None:
         completed = await self._ledger.lock_order(uow, event.order_id, completed=False)
         entries = ledger.sale(
@@ -206,7 +239,7 @@ class PaymentService(Payments):
         if completed:
             await self._release(uow, sale)
 
-    @handler(OrderCompleted)
+    @handler(OrderCompleted, imports=False)
     async def on_order_completed(self, uow: UnitOfWork, event: OrderCompleted) -> None:
         """What was sold can be paid out; what is captured only now will be at once."""
         await self._ledger.lock_order(uow, event.order_id, completed=True)

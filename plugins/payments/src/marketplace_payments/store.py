@@ -50,6 +50,12 @@ class PaymentStore(ABC):
         """False: the order has a payment already. Two that insert for one order wait for each other."""
 
     @abstractmethod
+    async def insert_missing(
+        self, uow: UnitOfWork, payments: Sequence[Payment], operations: Sequence[Operation]
+    ) -> tuple[set[str], set[str]]:
+        """Those of orders that have none, each with its operations: the ids that were written, and those that were there."""
+
+    @abstractmethod
     async def lock(self, uow: UnitOfWork, order_id: str) -> Payment | None:
         """The order's payment, held until the unit ends."""
 
@@ -97,6 +103,10 @@ class PaymentStore(ABC):
     async def close_webhook(
         self, uow: UnitOfWork, gateway: str, webhook_id: str, state: WebhookState, note: str | None
     ) -> None: ...
+
+    @abstractmethod
+    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
+        """Delete those that came before and do not wait to be applied, the oldest first. Gives how many."""
 
 
 class LedgerStore(ABC):

@@ -51,6 +51,7 @@ def admin_payment(record: domain.Payment, operations: Iterable[domain.Operation]
                 status=operation.status,
                 gateway_id=operation.gateway_id,
                 at=operation.at,
+                failure=operation.failure,
             )
             for operation in operations
         ],

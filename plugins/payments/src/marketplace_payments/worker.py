@@ -18,4 +18,7 @@ SUBSCRIPTIONS = (
     PaymentService.on_order_completed,
 )
 
-SCHEDULES = (Schedule("payments.poll_pending", PaymentService.poll_pending, timedelta(seconds=5)),)
+SCHEDULES = (
+    Schedule("payments.poll_pending", PaymentService.poll_pending, timedelta(seconds=5)),
+    Schedule("payments.purge_webhooks", PaymentService.purge_webhooks, timedelta(hours=1)),
+)

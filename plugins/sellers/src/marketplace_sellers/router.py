@@ -66,12 +66,12 @@ def seller(sellers: Sellers) -> Router:
         """Submit what a requirement asks for; an attested one is confirmed by the value ``accepted``."""
         return Answer(await sellers.submit_requirement(request.account_id, key, body), location=CURRENT)
 
-    @router.get("/shop", access="shop")
+    @router.get("/shop", access="shop", scope="shop")
     async def get_shop(request: Request) -> Shop:
         """The own shop."""
         return await sellers.get_shop(request.seller_id)
 
-    @router.patch("/shop", access="shop")
+    @router.patch("/shop", access="shop", scope="shop")
     async def update_shop(request: Request, body: ShopPatch) -> Shop:
         """Change the own shop."""
         return await sellers.update_shop(request.seller_id, body, request.if_match)
@@ -80,7 +80,7 @@ def seller(sellers: Sellers) -> Router:
 
 
 def admin(sellers: Sellers) -> Router:
-    router = Router("admin", "sellers")
+    router = Router("admin", "sellers", scope="sellers")
 
     @router.get("/sellers/applications", access="staff")
     async def list_applications(request: Request, query: ApplicationQuery) -> Page[AdminApplication]:

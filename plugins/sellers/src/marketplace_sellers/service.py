@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Literal, TypeVar
 
 from marketplace_core import calls
-from marketplace_core.capabilities.catalog import Catalog, ProductChanged, SellerRef
+from marketplace_core.capabilities.catalog import Catalog, ProductChanged, SellerRef, SellerState
 from marketplace_core.capabilities.sellers import (
     AdminApplication,
     AdminSeller,
@@ -16,6 +15,7 @@ from marketplace_core.capabilities.sellers import (
     ApplicationDraft,
     ApplicationQuery,
     EnsuredSeller,
+    ImportSeller,
     Membership,
     RequirementValue,
     SellerChanged,
@@ -29,7 +29,7 @@ from marketplace_core.capabilities.sellers import (
 )
 from marketplace_core.errors import Conflict, MarketplaceError, NotFound, PreconditionFailed, Unavailable
 from marketplace_core.ports import Cache, UnitOfWork, Units, command, handler, natural
-from marketplace_core.values import Clock, Page, etag, new_id, require
+from marketplace_core.values import Clock, Imported, Page, etag, new_id, require
 from marketplace_sellers import domain, views
 from marketplace_sellers.config import SellersConfig
 from marketplace_sellers.domain import NotPossible, Requirement, name_key, shop_slug
@@ -39,7 +39,7 @@ __all__ = ["SellersService"]
 
 T = TypeVar("T")
 
-TOLD_AT_ONCE = 8
+TOLD_AT_ONCE = 500
 HIDDEN = frozenset({"suspended", "closed"})
 
 
@@ -211,6 +211,26 @@ class SellersService(Sellers):
             for index, shop in enumerate(found)
         ]
 
+    async def import_sellers(self, sellers: list[ImportSeller]) -> list[Imported]:
+        imported = await self._import(sellers)
+        await self._tell([seller.id for seller in sellers], again=False)
+        return imported
+
+    @command
+    async def _import(self, uow: UnitOfWork, sellers: list[ImportSeller]) -> list[Imported]:
+        ids = [seller.id for seller in sellers]
+        known = await self._store.find_shops(uow, ids, [])
+        shops = [self._new_shop(uow, seller.name, seller.country, seller.id) for seller in sellers if seller.id not in known]
+        made = await self._store.add_missing(uow, shops) if shops else set()
+        for shop in shops:
+            if shop.id in made:
+                _emit(uow, shop)
+        if len(made) < len(shops):  # also what somebody else made meanwhile
+            known = await self._store.find_shops(uow, ids, [])
+        taken = Imported("rejected", "duplicate", "Another shop has this name.")
+        kept = {id_: Imported("written" if id_ in made else "unchanged") for id_ in {*known, *made}}
+        return [kept.get(id_, taken) for id_ in ids]
+
     async def _make(self, uow: UnitOfWork, names: Sequence[str], owner_id: str | None) -> set[str]:
         """Gives the ids of those that nobody else has made; the first of them is the owner's."""
         shops = [self._new_shop(uow, name, self._config.import_country) for name in names]
@@ -246,8 +266,8 @@ class SellersService(Sellers):
         require(key != "", "/name", "length", "A name shows something.")
         require(not await self._store.is_taken(uow, key), "/name", "duplicate", "Another shop has this name.")
 
-    def _new_shop(self, uow: UnitOfWork, name: str, country: str) -> domain.Shop:
-        id_ = new_id()
+    def _new_shop(self, uow: UnitOfWork, name: str, country: str, id_: str | None = None) -> domain.Shop:
+        id_ = id_ or new_id()
         return domain.Shop(
             id=id_,
             name=name,
@@ -278,13 +298,14 @@ class SellersService(Sellers):
             return
         with calls.derived("catalog"):
             for start in range(0, len(shops), TOLD_AT_ONCE):
-                await asyncio.gather(*(self._tell_one(shop) for shop in shops[start : start + TOLD_AT_ONCE]))
+                await self._tell_some(shops[start : start + TOLD_AT_ONCE])
         await self._forget(shop.id for shop in shops)
         await self._told({shop.id: shop.version for shop in shops})
 
-    async def _tell_one(self, shop: domain.Shop) -> None:
+    async def _tell_some(self, shops: Sequence[domain.Shop]) -> None:
+        states = [SellerState(SellerRef(shop.id, shop.name), shop.status == "active", shop.version) for shop in shops]
         try:
-            await self._catalog.set_seller(SellerRef(shop.id, shop.name), shop.status == "active", shop.version)
+            await self._catalog.set_sellers(states)
         except MarketplaceError as error:
             raise Unavailable("It is done, but the catalogue could not be told yet; please repeat it.") from error
 

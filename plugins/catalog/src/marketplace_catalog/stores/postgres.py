@@ -21,6 +21,7 @@ from marketplace_core.capabilities.catalog import (
     ProductQuery,
     SellerProductQuery,
     SellerRef,
+    SellerState,
     VariantView,
 )
 from marketplace_core.errors import Conflict, Invalid, Problem
@@ -157,15 +158,18 @@ class PostgresCatalogStore(CatalogStore):
     async def delete_product(self, uow: UnitOfWork, product_id: str) -> None:
         await self._database.on(uow).execute("DELETE FROM catalog.products WHERE id = $1", product_id)
 
-    async def lock_imported(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> list[ProductRecord]:
+    async def lock_imported(
+        self, uow: UnitOfWork, keys: Sequence[tuple[str, str]], ids: Sequence[str] = ()
+    ) -> list[ProductRecord]:
         connection = self._database.on(uow)
         await _lock_tree(connection)
         found = (
-            "(p.seller_id, p.import_key) IN (SELECT seller_id, import_key"
-            " FROM jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text))"
+            "p.id IN (SELECT o.id FROM catalog.products o"
+            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text) USING (seller_id, import_key)"
+            " UNION ALL SELECT unnest($2::text[]))"
         )
         wanted = [{"seller_id": seller_id, "import_key": key} for seller_id, key in keys]
-        return await _lock_products(connection, found, json_text(wanted))
+        return await _lock_products(connection, found, json_text(wanted), list(ids))
 
     async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         rows = await self._database.on(uow).fetch(
@@ -217,15 +221,14 @@ class PostgresCatalogStore(CatalogStore):
         )
         return deleted is not None
 
-    async def save_seller(self, uow: UnitOfWork, seller: SellerRef, *, active: bool, version: int) -> None:
+    async def save_sellers(self, uow: UnitOfWork, states: Sequence[SellerState]) -> None:
         await self._database.on(uow).execute(
-            "INSERT INTO catalog.sellers AS s (id, name, active, version) VALUES ($1, $2, $3, $4)"
+            "INSERT INTO catalog.sellers AS s (id, name, active, version)"
+            " SELECT seller->>'id', seller->>'name', active, version"
+            " FROM jsonb_to_recordset($1::text::jsonb) AS g(seller jsonb, active boolean, version bigint) ORDER BY 1"
             " ON CONFLICT (id) DO UPDATE SET name = excluded.name, active = excluded.active, version = excluded.version"
             " WHERE s.version <= excluded.version",
-            seller.id,
-            seller.name,
-            active,
-            version,
+            json_text(states),
         )
 
 

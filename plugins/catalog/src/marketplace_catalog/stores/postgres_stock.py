@@ -129,7 +129,7 @@ class PostgresStockStore(StockStore):
             moves = [_move(id_, allocated=count) for id_, count in units.items()]
         else:
             moves = [_move(id_, reserved=-count, allocated=count) for id_, count in units.items()]
-        await self._set_status(connection, key, "committed")
+        await self._set_status(connection, key, "committed", uow.now)
         return await self._move(connection, moves)
 
     async def restock(self, uow: UnitOfWork, key: str) -> list[StockChange]:
@@ -148,6 +148,17 @@ class PostgresStockStore(StockStore):
         units = add_up(StockLine(line.variant_id, line.quantity) for row in rows for line in _lines(row))
         return await self._move(connection, [_move(id_, reserved=-count) for id_, count in units.items()])
 
+    async def forget(self, uow: UnitOfWork, before: datetime, limit: int, *, committed: bool) -> int:
+        ended = "status = 'committed'" if committed else "status IN ('released', 'expired')"
+        rows = await self._database.on(uow).fetch(
+            f"DELETE FROM catalog.reservations WHERE key IN (SELECT key FROM catalog.reservations WHERE {ended}"
+            " AND coalesce(ended_at, expires_at) < $1 ORDER BY coalesce(ended_at, expires_at) LIMIT $2::int"
+            " FOR UPDATE SKIP LOCKED) RETURNING key",
+            before,
+            limit,
+        )
+        return len(rows)
+
     async def deallocate(self, uow: UnitOfWork, lines: Sequence[StockLine], *, shipped: bool) -> list[StockChange]:
         units = add_up(lines)
         moves = [_move(id_, allocated=-count, on_hand=-count if shipped else 0) for id_, count in units.items()]
@@ -162,7 +173,7 @@ class PostgresStockStore(StockStore):
         row = await self._lock_reservation(connection, key)
         if row["status"] not in ends:
             return []
-        await self._set_status(connection, key, "released")
+        await self._set_status(connection, key, "released", now)
         field = ends[row["status"]]
         units = _units(row) if field else {}
         return await self._move(connection, [_move(id_, **{field: -count}) for id_, count in units.items() if field])
@@ -173,8 +184,8 @@ class PostgresStockStore(StockStore):
         )
         return row or {}
 
-    async def _set_status(self, connection: Connection, key: str, status: str) -> None:
-        await connection.execute("UPDATE catalog.reservations SET status = $2 WHERE key = $1", key, status)
+    async def _set_status(self, connection: Connection, key: str, status: str, now: datetime) -> None:
+        await connection.execute("UPDATE catalog.reservations SET status = $2, ended_at = $3 WHERE key = $1", key, status, now)
 
     async def _short(self, connection: Connection, lines: Sequence[ReservedLine], ids: list[str]) -> list[Short]:
         rows = await connection.fetch(_LOCK_LINES, ids)

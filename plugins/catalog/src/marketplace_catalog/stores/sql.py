@@ -85,7 +85,8 @@ WITH item AS (
     images, status, reason_code, digest, created_at, updated_at, price, compare_at, currency)
   SELECT id, seller_id, import_key, slug, title, description, category_id, attributes, images, status, reason_code,
     digest, created_at, updated_at, price, compare_at, currency FROM product
-  ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, title = excluded.title, description = excluded.description,
+  ON CONFLICT (id) DO UPDATE SET seller_id = excluded.seller_id, import_key = excluded.import_key,
+    slug = excluded.slug, title = excluded.title, description = excluded.description,
     category_id = excluded.category_id, attributes = excluded.attributes, images = excluded.images,
     status = excluded.status, reason_code = excluded.reason_code, digest = excluded.digest,
     updated_at = excluded.updated_at, price = excluded.price, compare_at = excluded.compare_at,
@@ -103,8 +104,8 @@ INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, option
   currency, on_hand)
 SELECT id, product_id, seller_id, sku, title, options, position, price, compare_at, currency, on_hand FROM variant
 ORDER BY seller_id, sku
-ON CONFLICT (id) DO UPDATE SET sku = excluded.sku, title = excluded.title, options = excluded.options,
-  position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
+ON CONFLICT (id) DO UPDATE SET seller_id = excluded.seller_id, sku = excluded.sku, title = excluded.title,
+  options = excluded.options, position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
   currency = excluded.currency, on_hand = excluded.on_hand
 """
 

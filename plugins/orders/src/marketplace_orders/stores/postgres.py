@@ -25,6 +25,29 @@ INSERT INTO orders.packages (id, order_id, seller_id, status, created_at, update
 SELECT p->>'id', $1, p->>'seller_id', p->>'status', $6, $6 FROM jsonb_array_elements($5::text::jsonb->'packages') AS p
 """
 
+#: Rows go in by the order of their ids, so that two such calls never wait for each other. $1: orders as JSON
+_INSERT_MISSING = """
+WITH given AS (
+  SELECT d->>'id' AS id, d FROM jsonb_array_elements($1::text::jsonb) AS d
+), made AS (
+  INSERT INTO orders.orders (id, account_id, email, status, number, document, created_at, updated_at)
+  SELECT id, d->>'account_id', d->>'email', d->>'status', d->>'number', d,
+    (d->>'created_at')::timestamptz, (d->>'updated_at')::timestamptz
+  FROM given ORDER BY id
+  ON CONFLICT DO NOTHING RETURNING id
+), package AS (
+  SELECT made.id AS order_id, p, (d->>'created_at')::timestamptz AS created_at
+  FROM made JOIN given USING (id), jsonb_array_elements(d->'packages') AS p
+), packed AS (
+  INSERT INTO orders.packages (id, order_id, seller_id, status, created_at, updated_at)
+  SELECT p->>'id', order_id, p->>'seller_id', p->>'status', created_at, (p->>'updated_at')::timestamptz FROM package
+), sent AS (
+  INSERT INTO orders.shipments (id, order_id, seller_id)
+  SELECT s->>'id', order_id, p->>'seller_id' FROM package, jsonb_array_elements(p->'shipments') AS s
+)
+SELECT id FROM made
+"""
+
 _SAVE = """
 WITH given AS (SELECT $2::text::jsonb AS d), saved AS (
   UPDATE orders.orders SET status = d->>'status', number = d->>'number', document = d,
@@ -55,6 +78,12 @@ class PostgresOrderStore(OrderStore):
         await self._database.on(uow).execute(
             _INSERT, order.id, order.account_id, order.email, order.status, json_text(order), order.created_at
         )
+
+    async def insert_missing(self, uow: UnitOfWork, orders: Sequence[Order]) -> tuple[set[str], set[str]]:
+        connection = self._database.on(uow)
+        made = {row["id"] for row in await connection.fetch(_INSERT_MISSING, json_text(orders))}
+        rows = await connection.fetch("SELECT id FROM orders.orders WHERE id = ANY($1::text[])", [order.id for order in orders])
+        return made, {row["id"] for row in rows} - made
 
     async def lock(self, uow: UnitOfWork, order_id: str) -> Order | None:
         text = await self._database.on(uow).value(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,25 @@ __all__ = ["PostgresPaymentStore"]
 _INSERT = """
 INSERT INTO payments.payments (id, order_id, gateway, status, document, ask_at, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $7) ON CONFLICT (order_id) DO NOTHING RETURNING id
+"""
+
+#: Rows go in by the order of their orders, so that two such calls never wait for each other. $1, $2: as JSON
+_INSERT_MISSING = """
+WITH made AS (
+  INSERT INTO payments.payments (id, order_id, gateway, gateway_id, status, document, created_at, updated_at)
+  SELECT d->>'id', d->>'order_id', d->>'gateway', d->>'gateway_id', d->>'status', d,
+    (d->>'created_at')::timestamptz, (d->>'updated_at')::timestamptz
+  FROM jsonb_array_elements($1::text::jsonb) AS d ORDER BY d->>'order_id'
+  ON CONFLICT DO NOTHING RETURNING id
+), done AS (
+  INSERT INTO payments.operations (id, payment_id, order_id, kind, amount, currency, key, status, gateway_id, at)
+  SELECT o.id, o.payment_id, o.order_id, o.kind, (o.amount->>'amount')::bigint, o.amount->>'currency', o.key, o.status,
+    o.gateway_id, o.at
+  FROM jsonb_to_recordset($2::text::jsonb) AS o(id text, payment_id text, order_id text, kind text, amount jsonb,
+    key text, status text, gateway_id text, at timestamptz)
+  JOIN made ON made.id = o.payment_id
+)
+SELECT id FROM made
 """
 
 _ADD_OPERATION = """
@@ -58,6 +78,16 @@ class PostgresPaymentStore(PaymentStore):
         if known is not None and operation is not None:
             await self.add_operation(uow, operation)
         return known is not None
+
+    async def insert_missing(
+        self, uow: UnitOfWork, payments: Sequence[Payment], operations: Sequence[Operation]
+    ) -> tuple[set[str], set[str]]:
+        connection = self._database.on(uow)
+        made = {row["id"] for row in await connection.fetch(_INSERT_MISSING, json_text(payments), json_text(operations))}
+        rows = await connection.fetch(
+            "SELECT id FROM payments.payments WHERE id = ANY($1::text[])", [payment.id for payment in payments]
+        )
+        return made, {row["id"] for row in rows} - made
 
     async def lock(self, uow: UnitOfWork, order_id: str) -> Payment | None:
         return _payment(
@@ -181,6 +211,15 @@ class PostgresPaymentStore(PaymentStore):
             state,
             note,
         )
+
+    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
+        rows = await self._database.on(uow).fetch(
+            "DELETE FROM payments.webhooks WHERE (gateway, id) IN (SELECT gateway, id FROM payments.webhooks"
+            " WHERE state <> 'received' AND at < $1 ORDER BY at LIMIT $2::int FOR UPDATE SKIP LOCKED) RETURNING id",
+            before,
+            limit,
+        )
+        return len(rows)
 
 
 def _payment(text: Any) -> Payment | None:

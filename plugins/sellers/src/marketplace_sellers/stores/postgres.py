@@ -130,7 +130,7 @@ class PostgresSellersStore(SellersStore):
 
     async def add_missing(self, uow: UnitOfWork, shops: Sequence[Shop]) -> set[str]:
         rows = await self._database.on(uow).fetch(
-            f"{_ADD_SHOPS} ON CONFLICT (name_key) DO NOTHING RETURNING id", json_text([_row(shop) for shop in shops])
+            f"{_ADD_SHOPS} ON CONFLICT DO NOTHING RETURNING id", json_text([_row(shop) for shop in shops])
         )
         return {row["id"] for row in rows}
 

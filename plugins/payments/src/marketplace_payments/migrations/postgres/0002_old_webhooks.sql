@@ -1,0 +1,1 @@
+CREATE INDEX webhooks_ended ON payments.webhooks (at) WHERE state <> 'received';
