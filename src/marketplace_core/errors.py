@@ -35,6 +35,7 @@ CODES: dict[str, int] = {
     "auth.required": 401,
     "http.not_found": 404,
     "http.method_not_allowed": 405,
+    "http.timeout": 408,
     "http.precondition_failed": 412,
     "http.too_large": 413,
     "http.unsupported_media_type": 415,

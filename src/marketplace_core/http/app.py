@@ -13,10 +13,15 @@ from quart import Quart, Response, request
 from quart.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
+from marketplace_core import calls, tracing
 from marketplace_core.adapters.redis_reads import EncodedReads, Read
-from marketplace_core.http.direct import SILENT, Direct, direct_answers
+from marketplace_core.errors import MarketplaceError
+from marketplace_core.http.addresses import Addresses
+from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics_reply
 from marketplace_core.http.exchange import Exchange, Fill
 from marketplace_core.http.gate import Gate
+from marketplace_core.http.limits import RateLimiter
+from marketplace_core.http.observing import Observed, begin_span, end_span
 from marketplace_core.http.public import PublicReads, path_pattern
 from marketplace_core.http.replies import Reply, Send, error_reply, is_fresh, send_reply
 from marketplace_core.http.routing import JSON_LIMIT, Router
@@ -34,6 +39,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _READS = frozenset({"GET", "HEAD"})
+METRICS = "/metrics"
 
 
 def build_app(
@@ -46,10 +52,13 @@ def build_app(
     ready: Callable[[], Awaitable[dict[str, str]]],
     media: Blobs | None = None,
     options: HttpOptions = DEFAULTS,
+    limits: tuple[RateLimiter, Addresses] | None = None,
+    metrics: bool = True,
 ) -> Application:
     """The routers of any audiences, each below ``/{audience}/v1``, as one application.
 
     ``ready`` says of each resource ``ok`` or what is wrong with it. ``media`` is what ``/media/`` shows to everybody.
+    ``limits``: None where nobody is limited. ``metrics``: whether ``/metrics`` is answered, to who is near.
 
     :raises ValueError: two routes are the same. :raises TypeError: an answer leaves fields out.
     """
@@ -57,7 +66,7 @@ def build_app(
     check_answers(routers)
     quart = _quart(routers, gate, options)
     direct = direct_answers(routers, title, version, ready, media)
-    return Application(quart, direct, PublicReads(routers, reads), gate, routers)
+    return Application(quart, direct, PublicReads(routers, reads), gate, routers, limits, metrics)
 
 
 def _refuse_duplicates(routers: Sequence[Router]) -> None:
@@ -94,16 +103,31 @@ def _quart(routers: Sequence[Router], gate: Gate, options: HttpOptions) -> Quart
 async def _failed(error: Exception) -> Response:
     """What Quart itself refuses: an unknown route, a wrong method."""
     exchange = Exchange.of(request.scope)  # type: ignore[arg-type]
-    reply = error_reply(error, exchange.request_id)
-    exchange.status = reply.status
-    return to_response(reply, request.method)
+    try:
+        exchange.count()  # whoever brings a token gets here uncounted
+    except MarketplaceError as refusal:
+        error = refusal
+    return to_response(exchange.conclude(error_reply(error, exchange.request_id)), request.method)
 
 
 class Application:
     """ASGI. ``quart`` is the application behind, for what wants to be told of the beginning and end of serving."""
 
-    def __init__(self, quart: Quart, direct: Direct, public: PublicReads, gate: Gate, routers: Sequence[Router]) -> None:
+    def __init__(
+        self,
+        quart: Quart,
+        direct: Direct,
+        public: PublicReads,
+        gate: Gate,
+        routers: Sequence[Router],
+        limits: tuple[RateLimiter, Addresses] | None,
+        metrics: bool,
+    ) -> None:
         self.quart = quart
+        self._observed = Observed()
+        self._addresses = limits[1] if limits is not None else Addresses((), ())
+        self._metrics = metrics
+        self._limits = limits
         self._direct = direct
         self._public = public
         self._gate = gate
@@ -121,6 +145,8 @@ class Application:
         """End the streams that are open. To be called before the server is stopped: it waits for every answer to end."""
         for stream in list(self._streams):
             stream.end()
+        if self._limits is not None:
+            self._limits[0].close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -133,11 +159,21 @@ class Application:
         exchange.streams = self._streams
         method: str = scope["method"]
         path: str = scope["path"]
+        span = begin_span(method, exchange) if tracing.is_on() and path not in SILENT else None
         try:
+            if path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
+                await self._send(await metrics_reply(exchange), exchange, method, send)
+                return
             answer = self._direct.find(path)
             if answer is not None:
                 await self._send(await answer(method, exchange), exchange, method, send)
-            elif method not in _READS or not await self._answer_read(scope, exchange, send):
+                return
+            if self._limits is not None:
+                exchange.limiter, addresses = self._limits
+                exchange.address = addresses.subject(scope)
+                if b"authorization" not in exchange.headers:
+                    exchange.count()
+            if method not in _READS or not await self._answer_read(scope, exchange, send):
                 await self.quart(scope, self._bounded(scope, exchange, receive), send)  # type: ignore[arg-type]
         except Exception as error:
             if exchange.status is not None:
@@ -149,11 +185,17 @@ class Application:
                 self._idle.set()
             await exchange.close()
             if path not in SILENT:
-                _log(method, path, exchange, started)
+                self._observe(method, path, exchange, time.perf_counter() - started, span)
+
+    def _observe(self, method: str, path: str, exchange: Exchange, seconds: float, span: tracing.Span | None) -> None:
+        status = 499 if exchange.status is None else exchange.status  # 499: the client went away
+        self._observed.observe(method, path, exchange.route, status, seconds)
+        if span is not None:
+            end_span(span, method, exchange, status)
+        _log(method, path, exchange, status, seconds)
 
     async def _send(self, reply: Reply, exchange: Exchange, method: str, send: Send) -> None:
-        exchange.status = reply.status
-        await send_reply(reply, method, send)
+        await send_reply(exchange.conclude(reply), method, send)
 
     async def _answer_read(self, scope: Scope, exchange: Exchange, send: Send) -> bool:
         """Answer from the encoded reads; else leave in the exchange what the view needs to fill them."""
@@ -221,20 +263,23 @@ async def _send_read(read: Read, exchange: Exchange, method: str, send: Send) ->
     else:
         exchange.status, body = 200, read.body
         headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if exchange.room is not None:
+        headers += [(name.encode(), value.encode()) for name, value in exchange.room.headers()]
     await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
-def _log(method: str, path: str, exchange: Exchange, started: float) -> None:
+def _log(method: str, path: str, exchange: Exchange, status: int, seconds: float) -> None:
     route, caller = exchange.route, exchange.caller
     secret = route is not None and "token" in route.params
     log.info(
         "request",
         method=method,
         path=prefix_of(route.audience) + route.path if route is not None and secret else path,
-        status=499 if exchange.status is None else exchange.status,  # 499: the client went away
-        ms=round((time.perf_counter() - started) * 1000, 2),
+        status=status,
+        ms=round(seconds * 1000, 2),
         request_id=exchange.request_id,
+        trace_id=calls.trace_id(exchange.trace),
         audience=route.audience if route is not None else None,
         account=caller.account_id if caller is not None else None,
     )

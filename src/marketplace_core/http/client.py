@@ -6,6 +6,7 @@ What a plugin's adapter makes of it: :class:`Declined` becomes one of the capabi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from marketplace_core import calls
+from marketplace_core import calls, metrics, tracing
 from marketplace_core.errors import Unavailable
 
 __all__ = ["Declined", "JsonClient"]
@@ -46,6 +47,7 @@ class JsonClient:
         self._url = url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._session: aiohttp.ClientSession | None = None
+        self._took = metrics.Outcomes(metrics.EXTERNAL, name, known=("ok", "declined", "failed"))
 
     async def ask(
         self,
@@ -76,7 +78,28 @@ class JsonClient:
         return await self._send("GET", path, None, None, None)
 
     async def _send(self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None) -> bytes:
-        headers = {"traceparent": trace} if (trace := calls.current().trace) else {}
+        began, outcome = time.perf_counter(), "ok"
+        parent = calls.current().trace
+        span = None
+        if tracing.recorded(parent):
+            about = {"http.request.method": method, "url.path": path, "peer.service": self._name}
+            span = tracing.begin(f"{method} {self._name}", "client", parent, about)
+        error: BaseException | None = None
+        try:
+            return await self._exchange(method, path, body, key, params, parent if span is None else span.trace)
+        except BaseException as caught:
+            error = caught
+            outcome = "declined" if isinstance(caught, Declined) else "failed"
+            raise
+        finally:
+            self._took.observe(outcome, time.perf_counter() - began)
+            if span is not None:
+                span.end(error)
+
+    async def _exchange(
+        self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None, trace: str
+    ) -> bytes:
+        headers = {"traceparent": trace} if trace else {}
         if key is not None:
             headers["idempotency-key"] = key
         data = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import types
 import typing
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,8 @@ __all__ = ["JSON_TYPES", "body_reader", "query_reader"]
 
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 MAX_PARAMETERS = 100
+#: Bytes that earn a body another second, but never the right to pause for longer than it is waited for.
+SLOWEST = 1024
 
 QueryReader = Callable[[bytes], Any]
 BodyReader = Callable[[QuartRequest, Exchange], Awaitable[dict[str, Any]]]
@@ -95,25 +98,28 @@ def is_list(kind: Any) -> bool:
 # ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def body_reader(route: Route) -> BodyReader | None:
-    """Reads the body into the arguments ``body``, ``files`` or ``raw``; None for a route without."""
+def body_reader(route: Route, seconds: float) -> BodyReader | None:
+    """Reads the body into the arguments ``body``, ``files`` or ``raw``; None for a route without.
+
+    ``seconds``: how long is waited for it; each KiB that has come adds one.
+    """
     if route.raw:
-        return _raw_reader(route)
+        return _raw_reader(route, seconds)
     if route.files:
-        return _form_reader(route)
-    return None if route.body is None else _json_reader(route)
+        return _form_reader(route, seconds)
+    return None if route.body is None else _json_reader(route, seconds)
 
 
-def _raw_reader(route: Route) -> BodyReader:
+def _raw_reader(route: Route, seconds: float) -> BodyReader:
     async def read(request: QuartRequest, exchange: Exchange) -> dict[str, Any]:
-        return {"raw": await read_bytes(request, exchange, route.limit)}
+        return {"raw": await read_bytes(request, exchange, route.limit, seconds)}
 
     return read
 
 
-def _json_reader(route: Route) -> BodyReader:
+def _json_reader(route: Route, seconds: float) -> BodyReader:
     async def read(request: QuartRequest, exchange: Exchange) -> dict[str, Any]:
-        raw = await read_bytes(request, exchange, route.limit)
+        raw = await read_bytes(request, exchange, route.limit, seconds)
         if raw:
             media_type = media_type_of(exchange)
             if media_type not in JSON_TYPES:
@@ -123,20 +129,20 @@ def _json_reader(route: Route) -> BodyReader:
     return read
 
 
-def _form_reader(route: Route) -> BodyReader:
+def _form_reader(route: Route, seconds: float) -> BodyReader:
     async def read(request: QuartRequest, exchange: Exchange) -> dict[str, Any]:
         fields: list[tuple[str, str]]
         files: list[Upload]
         media_type = media_type_of(exchange)
         if media_type in JSON_TYPES and route.body is not None:
-            raw = await read_bytes(request, exchange, route.limit)
+            raw = await read_bytes(request, exchange, route.limit, seconds)
             return {"body": decode_body(raw, route.body), "files": []}
         if media_type != "multipart/form-data":
-            if await read_bytes(request, exchange, route.limit):
+            if await read_bytes(request, exchange, route.limit, seconds):
                 raise unsupported(media_type, "multipart/form-data")
             fields, files = [], []
         else:
-            chunks = chunks_of(request, exchange, route.ceiling)
+            chunks = chunks_of(request, exchange, route.ceiling, seconds)
             fields, files = await read_form(exchange.header(b"content-type") or "", chunks, route.limit, route.count)
         if route.body is None:
             problems = [Problem(f"/{name}", "unknown_field", "There is no such field.") for name, _ in fields]
@@ -181,17 +187,27 @@ def too_large(limit: int) -> MarketplaceError:
     return MarketplaceError("http.too_large", f"At most {limit} bytes are taken here.")
 
 
-async def read_bytes(request: QuartRequest, exchange: Exchange, limit: int) -> bytes:
-    return b"".join([chunk async for chunk in chunks_of(request, exchange, limit)])
+async def read_bytes(request: QuartRequest, exchange: Exchange, limit: int, seconds: float) -> bytes:
+    return b"".join([chunk async for chunk in chunks_of(request, exchange, limit, seconds)])
 
 
-async def chunks_of(request: QuartRequest, exchange: Exchange, limit: int) -> typing.AsyncIterator[bytes]:
-    """The body as it arrives. :raises MarketplaceError: ``http.too_large``, as soon as that is known."""
+async def chunks_of(request: QuartRequest, exchange: Exchange, limit: int, seconds: float) -> typing.AsyncIterator[bytes]:
+    """The body as it arrives. :raises MarketplaceError: ``http.too_large``, as soon as that is known; ``http.timeout``."""
     declared = exchange.headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     size = 0
-    async for chunk in request.body:
+    now = asyncio.get_running_loop().time
+    begun = now()
+    chunks = aiter(request.body)
+    while True:
+        try:
+            async with asyncio.timeout_at(min(begun + size / SLOWEST, now()) + seconds):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise MarketplaceError("http.timeout", "The body took too long to arrive.") from None
         size += len(chunk)
         if size > limit:
             raise too_large(limit)

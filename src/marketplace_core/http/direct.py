@@ -1,4 +1,4 @@
-"""What is answered in bare ASGI: health, readiness, pictures, and each audience's OpenAPI document and its page."""
+"""What is answered in bare ASGI: health, readiness, metrics, pictures, and each audience's OpenAPI document and its page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib import resources
 
 import msgspec
 
+from marketplace_core import metrics
 from marketplace_core.errors import MarketplaceError, NotFound
 from marketplace_core.http.exchange import Exchange
 from marketplace_core.http.openapi import document
@@ -18,13 +19,13 @@ from marketplace_core.http.routing import Router
 from marketplace_core.ports import Blobs
 from marketplace_core.values import AUDIENCES, Audience, etag
 
-__all__ = ["SILENT", "Direct", "direct_answers", "readiness"]
+__all__ = ["SILENT", "Direct", "direct_answers", "metrics_reply", "readiness"]
 
 DirectAnswer = Callable[[str, Exchange], Awaitable[Reply]]
 Ready = Callable[[], Awaitable[dict[str, str]]]
 
 #: Asked every second by whoever watches, so not worth a line in the log.
-SILENT = frozenset({"/healthz", "/readyz"})
+SILENT = frozenset({"/healthz", "/readyz", "/metrics"})
 MEDIA = "/media/"
 FOREVER = "public, max-age=31536000, immutable"
 DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
@@ -75,6 +76,12 @@ def _fixed(reply: Reply, exchange: Exchange, tag: str) -> Reply:
 
 async def _health(_: Exchange) -> Reply:
     return Reply(200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"ok"}')
+
+
+async def metrics_reply(_: Exchange) -> Reply:
+    """To those who are near only: see :meth:`~marketplace_core.http.addresses.Addresses.is_near`."""
+    headers = [("content-type", metrics.CONTENT_TYPE), ("cache-control", "no-store")]
+    return Reply(200, headers, await metrics.exposition())
 
 
 async def readiness(ready: Ready) -> tuple[int, bytes]:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from marketplace_core.calls import new_trace
+from marketplace_core.errors import MarketplaceError
 from marketplace_core.values import Caller, new_id
 
 if TYPE_CHECKING:
     from marketplace_core.adapters.redis_reads import EncodedReads, Ticket
+    from marketplace_core.http.limits import Headroom, RateLimiter
+    from marketplace_core.http.replies import Reply
     from marketplace_core.http.routing import Route
     from marketplace_core.http.sse import EventStream
 
@@ -34,10 +37,24 @@ class Fill(Struct, frozen=True):
 class Exchange:
     """Found in the ASGI scope; made by whoever needs it first. ``status`` is None until there is an answer.
 
-    ``streams`` are those that the application has open, for it to end.
+    ``streams`` are those that the application has open, for it to end. ``address`` is whom the request is counted for until
+    it is known who makes it, and None where nothing is limited; ``room`` is what is left to whom it was counted for.
     """
 
-    __slots__ = ("_trace", "caller", "fill", "headers", "request_id", "route", "status", "stream", "streams")
+    __slots__ = (
+        "_trace",
+        "address",
+        "caller",
+        "fill",
+        "headers",
+        "limiter",
+        "request_id",
+        "room",
+        "route",
+        "status",
+        "stream",
+        "streams",
+    )
 
     def __init__(self, scope: MutableMapping[str, Any]) -> None:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -50,6 +67,9 @@ class Exchange:
         self.fill: Fill | None = None
         self.stream: EventStream | None = None
         self.streams: set[EventStream] | None = None
+        self.limiter: RateLimiter | None = None
+        self.address: str | None = None
+        self.room: Headroom | None = None
         scope[_SCOPE_KEY] = self
 
     @classmethod
@@ -59,11 +79,38 @@ class Exchange:
 
     @property
     def trace(self) -> str:
-        """The ``traceparent`` that came, else a new one."""
+        """The ``traceparent`` of what the request causes: that of its span, else the one that came, else a new one."""
         if self._trace is None:
-            given = self.headers.get(b"traceparent")
-            self._trace = given.decode("latin-1") if given is not None and _TRACEPARENT(given) else new_trace()
+            self._trace = self.given_trace or new_trace()
         return self._trace
+
+    @property
+    def given_trace(self) -> str | None:
+        """The ``traceparent`` that came, if it is one."""
+        given = self.headers.get(b"traceparent")
+        return given.decode("latin-1") if given is not None and _TRACEPARENT(given) else None
+
+    def follow(self, trace: str) -> None:
+        """From here on this is the request's ``traceparent``."""
+        self._trace = trace
+
+    def count(self, subject: str | None = None) -> None:
+        """Count the request, once, for a subject or for its address. :raises MarketplaceError: 429."""
+        if self.room is None and self.limiter is not None and self.address is not None:
+            self.take(self.limiter.general(subject or self.address))
+
+    def take(self, room: Headroom) -> None:
+        """What is left is told to the client. :raises MarketplaceError: 429, nothing was."""
+        self.room = room
+        if room.retry_after:
+            raise MarketplaceError("http.rate_limited", "Too many requests; wait a while.", retry_after=room.retry_after)
+
+    def conclude(self, reply: Reply) -> Reply:
+        """The answer is this."""
+        self.status = reply.status
+        if self.room is not None:
+            reply.headers += self.room.headers()
+        return reply
 
     def open(self, stream: EventStream) -> None:
         """The answer is this stream."""

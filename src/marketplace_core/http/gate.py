@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -13,22 +14,28 @@ from redis.asyncio import Redis
 
 from marketplace_core import tokens
 from marketplace_core.adapters.redis_reads import Lookups
-from marketplace_core.capabilities.auth import SessionState
+from marketplace_core.capabilities.auth import KEY_PREFIX, ApiKeyState, SessionState, key_digest
 from marketplace_core.errors import Forbidden, Unauthorized, declare_codes
 from marketplace_core.http.routing import Access
 from marketplace_core.values import Audience, Caller, Clock
 
-__all__ = ["Gate", "SessionGate", "admission", "session_key"]
+__all__ = ["Gate", "SessionGate", "admission", "check_scope", "key_entry", "session_key"]
 
 declare_codes(403, "sellers.no_shop", "sellers.suspended")
+
+T = TypeVar("T")
+
+_API_KEY = re.compile(KEY_PREFIX + "[A-Za-z0-9_-]{43}").fullmatch
 
 Shop = Callable[[str], Awaitable[tuple[str, str] | None]]
 
 
 class Sessions(Protocol):
-    """The one method of :class:`~marketplace_core.capabilities.auth.Auth` that a gate calls."""
+    """The methods of :class:`~marketplace_core.capabilities.auth.Auth` that a gate calls."""
 
     async def session_state(self, session_id: str) -> SessionState | None: ...
+
+    async def api_key_state(self, digest: str) -> ApiKeyState | None: ...
 
 
 class Gate(ABC):
@@ -52,9 +59,13 @@ class Gate(ABC):
         :raises Forbidden: ``sellers.suspended`` where the seller may not act.
         """
 
+    async def check_seller(self, seller_id: str) -> None:
+        """Of an API key. :raises Forbidden: ``sellers.suspended``, ``sellers.no_shop``: the seller may not act."""
+        raise Forbidden("sellers.no_shop", "There are no shops here.")
+
 
 class SessionGate(Gate):
-    """Access tokens of this deployment: the signature, the audience, then the allow-list, which auth writes.
+    """Access tokens of this deployment: the signature, the audience, then the allow-list, which auth writes. And API keys.
 
     An entry that is missing, or a Redis that is away, is no answer: then auth itself is asked.
     """
@@ -67,36 +78,59 @@ class SessionGate(Gate):
         auth: Sessions,
         shop: Shop | None,
         *,
+        seller: Callable[[str], Awaitable[None]] | None = None,
         with_reads: bool = False,
     ) -> None:
-        """``with_reads``: the allow-list and the encoded reads are on one Redis."""
+        """``shop`` and ``seller`` are as the methods :meth:`shop` and :meth:`check_seller`.
+
+        ``with_reads``: the allow-list and the encoded reads are on one Redis.
+        """
         self._read = functools.lru_cache(8192)(functools.partial(tokens.read, key))
         self._clock = clock
         self._lookups = None if redis is None else Lookups(redis)
         self._auth = auth
         self._shop = shop
+        self._seller = seller
         self._with_reads = with_reads
-        self._decode = msgspec.msgpack.Decoder(SessionState).decode
+        self._session = msgspec.msgpack.Decoder(SessionState)
+        self._key = msgspec.msgpack.Decoder(ApiKeyState)
 
     def extra_keys(self, authorization: str) -> Sequence[str]:
         if not self._with_reads:
             return ()
         try:
-            return (session_key(self._read(_bearer(authorization)).session_id),)
+            token = _bearer(authorization)
+            if token.startswith(KEY_PREFIX):
+                return (key_entry(key_digest(token)),) if _API_KEY(token) else ()
+            return (session_key(self._read(token).session_id),)
         except Unauthorized:
             return ()  # to be said by identify
 
     async def identify(self, audience: Audience, headers: Mapping[str, str], entries: Mapping[str, bytes | None]) -> Caller:
-        claims = self._read(_bearer(headers["authorization"]))
+        token = _bearer(headers["authorization"])
+        if token.startswith(KEY_PREFIX):
+            return await self._identify_key(audience, token, entries)
+        claims = self._read(token)
         tokens.check(claims, audience, self._clock.now())
-        state = await self._listed(session_key(claims.session_id), entries)
+        state = await self._listed(session_key(claims.session_id), entries, self._session)
         if state is None:
             state = await self._auth.session_state(claims.session_id)
         if state is None or (state.session_id, state.account_id) != (claims.session_id, claims.account_id):
             raise Unauthorized("auth.token_invalid", "This session has ended; log in again.")
         return _caller(audience, state)
 
-    async def _listed(self, key: str, entries: Mapping[str, bytes | None]) -> SessionState | None:
+    async def _identify_key(self, audience: Audience, key: str, entries: Mapping[str, bytes | None]) -> Caller:
+        state = None
+        if _API_KEY(key):
+            digest = key_digest(key)
+            state = await self._listed(key_entry(digest), entries, self._key) or await self._auth.api_key_state(digest)
+        if state is None:
+            raise Unauthorized("auth.token_invalid", "This API key is not valid, or not any more.")
+        if state.audience != audience:
+            raise Unauthorized("auth.wrong_audience", "This API key belongs to another gateway.")
+        return _caller_by_key(state)
+
+    async def _listed(self, key: str, entries: Mapping[str, bytes | None], decoder: msgspec.msgpack.Decoder[T]) -> T | None:
         if key in entries:
             raw = entries[key]
         elif self._lookups is not None:
@@ -105,17 +139,28 @@ class SessionGate(Gate):
         else:
             raw = None
         try:
-            return None if raw is None else self._decode(raw)
+            return None if raw is None else decoder.decode(raw)
         except msgspec.DecodeError:
             return None  # written by another release: the truth is elsewhere
 
     async def shop(self, account_id: str) -> tuple[str, str] | None:
         return None if self._shop is None else await self._shop(account_id)
 
+    async def check_seller(self, seller_id: str) -> None:
+        if self._seller is None:
+            await super().check_seller(seller_id)
+        else:
+            await self._seller(seller_id)
+
 
 def session_key(session_id: str) -> str:
     """Where the allow-list of sessions holds one: a MessagePack :class:`SessionState`."""
     return f"session:{session_id}"
+
+
+def key_entry(digest: str) -> str:
+    """Where the allow-list holds an API key: a MessagePack :class:`ApiKeyState`."""
+    return f"apikey:{digest}"
 
 
 def _bearer(authorization: str) -> str:
@@ -137,6 +182,19 @@ def _caller(audience: Audience, state: SessionState) -> Caller:
     )
 
 
+@functools.lru_cache(4096)
+def _caller_by_key(state: ApiKeyState) -> Caller:
+    return Caller(
+        audience=state.audience,
+        account_id=state.account_id,
+        roles=state.roles,
+        seller_id=state.seller_id,
+        carrier=state.carrier,
+        api_key=state.id,
+        scopes=state.scopes,
+    )
+
+
 # ── access levels ────────────────────────────────────────────────────────────────────────────────────────────
 
 Admission = Callable[[Gate, Caller], Awaitable[Caller]]
@@ -147,6 +205,14 @@ STAFF_ROLES = frozenset({"admin", "moderator"})
 def admission(access: Access) -> Admission | None:
     """What a caller goes through on a route of this access level; None where anybody passes."""
     return {"open": None, "anyone": None, "guest": None, "account": _account, "shop": _shop, "staff": _staff}[access]
+
+
+def check_scope(scope: str | None, caller: Caller) -> None:
+    """:raises Forbidden: the caller has an API key, and that is not for routes under ``scope``."""
+    if scope is None:
+        raise Forbidden("auth.forbidden", "Log in by e-mail and password for this; an API key will not do.")
+    if scope not in caller.scopes:
+        raise Forbidden("auth.forbidden", f"This API key does not have the scope {scope!r}.")
 
 
 def _known(caller: Caller) -> str:
@@ -161,7 +227,10 @@ async def _account(_: Gate, caller: Caller) -> Caller:
 
 
 async def _shop(gate: Gate, caller: Caller) -> Caller:
-    """The member's role in the shop is added as ``shop:<role>``."""
+    """The member's role in the shop is added as ``shop:<role>``. An API key is the shop's own, whoever made it."""
+    if caller.seller_id is not None:
+        await gate.check_seller(caller.seller_id)
+        return caller
     shop = await gate.shop(_known(caller))
     if shop is None:
         raise Forbidden("sellers.no_shop", "This account has no shop; apply for one first.")

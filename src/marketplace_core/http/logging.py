@@ -62,10 +62,12 @@ def _name_of_event_logger(logger: Any, _: str, event: MutableMapping[str, Any]) 
 
 
 def _add_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What is logged during a call can be found by the request that made it."""
-    request_id = calls.current().request_id
-    if request_id != "-":
-        event.setdefault("request_id", request_id)
+    """What is logged during a call can be found by the request that made it, and by its trace."""
+    call = calls.current()
+    if call.request_id != "-":
+        event.setdefault("request_id", call.request_id)
+    if call.trace:
+        event.setdefault("trace_id", calls.trace_id(call.trace))
     return event
 
 

@@ -49,6 +49,7 @@ _CODES = {
     400: "http.malformed",
     404: "http.not_found",
     405: "http.method_not_allowed",
+    408: "http.timeout",
     413: "http.too_large",
     415: "http.unsupported_media_type",
 }

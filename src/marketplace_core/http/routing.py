@@ -39,6 +39,9 @@ Access = Literal["open", "anyone", "guest", "account", "shop", "staff"]
 Key = Literal["optional", "required", "ignored"]
 """What an ``Idempotency-Key`` means to a route that changes something."""
 
+Subject = Callable[[Any], str]
+"""From a route's body to whom a request is about, such as an e-mail."""
+
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 T = TypeVar("T")
 
@@ -142,6 +145,9 @@ class Route(Struct, frozen=True, kw_only=True):
     wants_request: bool
     limit: int
     count: int
+    rate: str = "general"
+    subject: Subject | None = None
+    scope: str | None = None
     description: str = ""
 
     @property
@@ -151,21 +157,38 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 class Router:
-    """The routes of one plugin on one audience, in the order in which they are declared."""
+    """The routes of one plugin on one audience, in the order in which they are declared.
 
-    def __init__(self, audience: Audience, tag: str) -> None:
+    A route is under a ``rate`` of the deployment's ``[limits]``: ``general`` counts every request of a client; any other
+    counts besides, in all processes together, by address and by ``subject(body)``, else by account.
+    """
+
+    def __init__(self, audience: Audience, tag: str, *, scope: str | None = None) -> None:
+        """``scope``: what an API key needs, with ``:read`` for a GET and ``:write`` for the rest; without one, no key will do.
+
+        Only routes that need an account are closed to keys. See :func:`marketplace_core.scopes.declare_scopes`.
+        """
         self.audience: Audience = audience
         self.tag = tag
+        self.scope = scope
         self.routes: list[Route] = []
 
-    def get(self, path: str, *, access: Access = "account", cached: str | None = None) -> Callable[[Handler], Handler]:
+    def get(
+        self,
+        path: str,
+        *,
+        access: Access = "account",
+        cached: str | None = None,
+        rate: str = "general",
+        scope: str | None = None,
+    ) -> Callable[[Handler], Handler]:
         """``cached``: keep the encoded answer of a public read under this tag, which names path parameters in braces.
 
         The plugin drops it by :meth:`marketplace_core.ports.Cache.drop` with the same tag.
         """
-        if cached is not None and access != "anyone":
-            raise ValueError(f"{path}: only what is the same for anyone can be cached")
-        return self._route("GET", path, access, 200, "ignored", cached)
+        if cached is not None and (access != "anyone" or rate != "general"):
+            raise ValueError(f"{path}: only what is the same for anyone, and under no rate of its own, can be cached")
+        return self._route("GET", path, access, 200, "ignored", cached, rate=rate, scope=scope)
 
     def post(
         self,
@@ -176,24 +199,28 @@ class Router:
         key: Key = "optional",
         limit: int | None = None,
         count: int | None = None,
+        rate: str = "general",
+        subject: Subject | None = None,
+        scope: str | None = None,
     ) -> Callable[[Handler], Handler]:
         """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20)."""
-        return self._route("POST", path, access, status, key, None, limit, count)
+        return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope)
 
     def put(
-        self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional"
+        self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional", **options: Any
     ) -> Callable[[Handler], Handler]:
-        return self._route("PUT", path, access, status, key, None)
+        """``options`` are ``rate``, ``subject`` and ``scope``, as of :meth:`post`; so for the two below."""
+        return self._route("PUT", path, access, status, key, None, **options)
 
     def patch(
-        self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional"
+        self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional", **options: Any
     ) -> Callable[[Handler], Handler]:
-        return self._route("PATCH", path, access, status, key, None)
+        return self._route("PATCH", path, access, status, key, None, **options)
 
     def delete(
-        self, path: str, *, access: Access = "account", status: int = 204, key: Key = "optional"
+        self, path: str, *, access: Access = "account", status: int = 204, key: Key = "optional", **options: Any
     ) -> Callable[[Handler], Handler]:
-        return self._route("DELETE", path, access, status, key, None)
+        return self._route("DELETE", path, access, status, key, None, **options)
 
     def _route(
         self,
@@ -205,7 +232,12 @@ class Router:
         cached: str | None,
         limit: int | None = None,
         count: int | None = None,
+        rate: str = "general",
+        subject: Subject | None = None,
+        scope: str | None = None,
     ) -> Callable[[Handler], Handler]:
+        named = scope or self.scope
+
         def declare(handler: Handler) -> Handler:
             params = tuple(_FIELD.findall(path))
             hints = get_type_hints(handler, include_extras=True)
@@ -241,6 +273,9 @@ class Router:
                     wants_request="request" in names,
                     limit=limit or (FILE_LIMIT if files else JSON_LIMIT),
                     count=count or (FILE_COUNT if files else 1),
+                    rate=rate,
+                    subject=subject,
+                    scope=None if named is None else f"{named}:{'read' if method == 'GET' else 'write'}",
                 )
             )
             return handler

@@ -12,11 +12,11 @@ from quart import Request as QuartRequest
 
 from marketplace_core import calls
 from marketplace_core.calls import Call
-from marketplace_core.errors import Invalid, MarketplaceError, NotFound, Problem
+from marketplace_core.errors import Invalid, MarketplaceError, NotFound, Problem, Unauthorized
 from marketplace_core.http.answers import answerer, is_tagged, tag_of, unless_known
 from marketplace_core.http.decoding import body_reader, query_reader
 from marketplace_core.http.exchange import Exchange
-from marketplace_core.http.gate import Gate, admission
+from marketplace_core.http.gate import Gate, admission, check_scope
 from marketplace_core.http.replies import Reply, error_reply
 from marketplace_core.http.routing import Request, Route, Router
 from marketplace_core.http.sse import EventStream
@@ -32,9 +32,11 @@ _CART_TOKEN = re.compile(rb"[!-~]{1,%d}" % MAX_CART_TOKEN).fullmatch
 
 
 class HttpOptions(Struct, frozen=True, kw_only=True):
-    """``ping_seconds``: how often an idle event stream says that it is there."""
+    """``ping_seconds``: how often an idle event stream says that it is there. ``body_seconds``: how long a body, and
+    each part of it, is waited for; a KiB that has come adds a second."""
 
     ping_seconds: float = 15.0
+    body_seconds: float = 20.0
 
 
 DEFAULTS = HttpOptions()
@@ -104,8 +106,7 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
                 await _begin(reply.stream, current.method)
         except Exception as error:
             reply = error_reply(error, exchange.request_id)
-        exchange.status = reply.status
-        return to_response(reply, current.method)
+        return to_response(exchange.conclude(reply), current.method)
 
     return view
 
@@ -127,14 +128,21 @@ def _runner(
     handler = route.handler
     admit = admission(route.access)
     is_open = route.access == "open"
-    arguments_of = _arguments(route)
+    arguments_of = _arguments(route, options.body_seconds)
     reply_with = answerer(route, prefix, options.ping_seconds)
     tagged = is_tagged(route)
     keyed = route.method != "GET" and route.key != "ignored"
+    special = route.rate != "general"
 
     async def run(current: QuartRequest, exchange: Exchange, params: dict[str, str]) -> Reply:
-        caller = exchange.caller or (_NOBODY if is_open else await identify(gate, route.audience, exchange))
+        if is_open:
+            caller = _NOBODY
+            exchange.count()
+        else:
+            caller = exchange.caller or await identify(gate, route.audience, exchange)
         if admit is not None:
+            if caller.api_key is not None:
+                check_scope(route.scope, caller)
             caller = exchange.caller = await admit(gate, caller)
         call = Call(
             caller=caller,
@@ -144,6 +152,8 @@ def _runner(
             trace=exchange.trace,
         )
         arguments = await arguments_of(current, exchange, params, call)
+        if special:
+            await _count_special(route, exchange, caller, arguments)
         with calls.scope(call) as outcome:
             try:
                 reply = reply_with(await handler(**arguments), exchange)
@@ -154,6 +164,18 @@ def _runner(
         return await _tagged(reply, route, exchange) if tagged and reply.status == 200 else reply
 
     return run
+
+
+async def _count_special(route: Route, exchange: Exchange, caller: Caller, arguments: Mapping[str, Any]) -> None:
+    """By address, and by whom the request is about or who makes it. :raises MarketplaceError: 429."""
+    if exchange.limiter is None or exchange.address is None:
+        return
+    subjects = [exchange.address]
+    if route.subject is not None:
+        subjects.append(f"subject:{route.subject(arguments['body'])}")
+    elif (subject := subject_of(caller)) is not None:
+        subjects.append(subject)
+    exchange.take(await exchange.limiter.special(route.rate, subjects))
 
 
 async def _tagged(reply: Reply, route: Route, exchange: Exchange) -> Reply:
@@ -169,11 +191,11 @@ async def _tagged(reply: Reply, route: Route, exchange: Exchange) -> Reply:
 Arguments = Callable[[QuartRequest, Exchange, dict[str, str], Call], Awaitable[dict[str, Any]]]
 
 
-def _arguments(route: Route) -> Arguments:
+def _arguments(route: Route, body_seconds: float) -> Arguments:
     """What the handler is called with; what is wrong with query and body is said together."""
     read_query = query_reader(route)
     wants_query = route.query is not None
-    read_body = body_reader(route)
+    read_body = body_reader(route, body_seconds)
 
     async def arguments_of(current: QuartRequest, exchange: Exchange, params: dict[str, str], call: Call) -> dict[str, Any]:
         arguments: dict[str, Any] = params
@@ -216,9 +238,31 @@ async def identify(
         caller = NOBODY[audience]
     else:
         with calls.scope(Call(NOBODY[audience], request_id=exchange.request_id, trace=exchange.trace)):
-            caller = await gate.identify(audience, exchange.text_headers(), entries or {})
+            caller = await _known(gate, audience, exchange, entries or {})
     exchange.caller = caller
+    exchange.count(subject_of(caller))
     return caller
+
+
+async def _known(gate: Gate, audience: Audience, exchange: Exchange, entries: Mapping[str, bytes | None]) -> Caller:
+    """Guesses are counted by address, or each would be another client and cost a look into the database."""
+    limiter, address = exchange.limiter, exchange.address
+    if limiter is None or address is None:
+        return await gate.identify(audience, exchange.text_headers(), entries)
+    if (room := limiter.failing(address)) is not None:
+        exchange.take(room)
+    try:
+        return await gate.identify(audience, exchange.text_headers(), entries)
+    except Unauthorized:
+        exchange.take(limiter.failed(address))
+        raise
+
+
+def subject_of(caller: Caller) -> str | None:
+    """For whom a known caller's requests are counted."""
+    if caller.api_key is not None:
+        return f"key:{caller.api_key}"
+    return None if caller.account_id is None else f"account:{caller.account_id}"
 
 
 def _key(route: Route, exchange: Exchange) -> str | None:

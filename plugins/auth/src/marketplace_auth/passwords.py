@@ -38,6 +38,11 @@ class Passwords:
     async def hash(self, password: str) -> str:
         return await self._run(lambda: self._hasher.hash(password))
 
+    @property
+    def none(self) -> str:
+        """What an account without a password has instead: as slow as any to try, and of no password."""
+        return self._nobodys
+
     async def verify(self, hashed: str | None, password: str) -> bool:
         """Whether ``hashed`` is of ``password``. None, for an account that does not exist, costs the same and is never."""
         return await self._run(lambda: self._verify(hashed or self._nobodys, password))

@@ -9,6 +9,7 @@ from marketplace_auth.allow_list import AllowList
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.passwords import Passwords
 from marketplace_auth.service import AuthService
+from marketplace_auth.stores.api_keys import PostgresApiKeyStore
 from marketplace_auth.stores.postgres import PostgresAuthStore
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.cart import Cart
@@ -44,9 +45,11 @@ def provide_auth(context: PluginContext) -> Auth:
         Passwords(config),
         context.clock,
         config,
+        keys=PostgresApiKeyStore(context.database),
         cart=context.optional_port(Cart),
         access_key=context.key("tokens"),
         refresh_key=context.key("refresh_tokens"),
+        api_key_key=context.key("api_keys"),
     )
 
 

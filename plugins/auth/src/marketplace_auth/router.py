@@ -7,21 +7,28 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from marketplace_auth.domain import normal_email
 from marketplace_core.capabilities.auth import (
     Account,
     AccountQuery,
+    ApiKey,
     Auth,
     Client,
     Credentials,
+    IssuedApiKey,
+    KeyAudience,
+    KeyName,
+    KeyOwner,
+    KeyRequest,
     Password,
     Registration,
     Session,
     SessionView,
     SignedIn,
 )
-from marketplace_core.errors import Forbidden
-from marketplace_core.http.routing import Answer, Request, Router
-from marketplace_core.values import AUDIENCES, Audience, Page, PageQuery
+from marketplace_core.errors import Forbidden, Invalid, Problem
+from marketplace_core.http.routing import Access, Answer, Request, Router
+from marketplace_core.values import AUDIENCES, Audience, Id, Page, PageQuery
 
 __all__ = ["routers"]
 
@@ -36,6 +43,16 @@ class RefreshToken(Struct, frozen=True, forbid_unknown_fields=True):
 class NewPassword(Struct, frozen=True, forbid_unknown_fields=True):
     password: Password
     new_password: Password
+
+
+class AdminKeyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``seller_id`` for the audience ``seller``, ``carrier`` for ``logistics``, neither for ``admin``."""
+
+    audience: KeyAudience
+    name: KeyName
+    scopes: list[str] | None = None
+    seller_id: Id | None = None
+    carrier: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
 class Reason(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,23 +71,27 @@ def _router(auth: Auth, audience: Audience) -> Router:
     _sessions(router, auth)
     if audience == "admin":
         _accounts(router, auth)
+        _all_keys(router, auth)
+    elif audience != "buyer":
+        _own_keys(router, auth, "shop" if audience == "seller" else "staff", audience)
     return router
 
 
 def _register(router: Router, auth: Auth) -> None:
-    @router.post("/auth/register", access="open", key="ignored")
+    @router.post("/auth/register", access="open", key="ignored", rate="register", subject=lambda body: normal_email(body.email))
     async def register(request: Request, body: Registration) -> Answer[SignedIn]:
         """A new account, logged in."""
         return Answer(await auth.register(body, _client(request)), location="/me")
 
 
 def _tokens(router: Router, auth: Auth) -> None:
-    @router.post("/auth/login", access="open", status=200, key="ignored")
+    # By account the service itself counts, and only what fails.
+    @router.post("/auth/login", access="open", status=200, key="ignored", rate="login")
     async def log_in(request: Request, body: Credentials) -> SignedIn:
         """A new session."""
         return await auth.log_in(body, _client(request))
 
-    @router.post("/auth/refresh", access="open", status=200, key="ignored")
+    @router.post("/auth/refresh", access="open", status=200, key="ignored", rate="refresh", subject=_session_of)
     async def refresh(request: Request, body: RefreshToken) -> Session:
         """New tokens for the session. The refresh token is used up: whoever uses it again ends the session."""
         return await auth.refresh(body.refresh_token, _client(request))
@@ -92,30 +113,93 @@ def _sessions(router: Router, auth: Auth) -> None:
         """End one of this account's sessions."""
         await auth.end_session(request.account_id, id)
 
-    @router.post("/auth/password", status=204, key="ignored")
+    @router.post("/auth/password", status=204, key="ignored", rate="password")
     async def change_password(request: Request, body: NewPassword) -> None:
         """Change the password. All sessions of the account end, this one too."""
         await auth.change_password(request.account_id, body.password, body.new_password)
 
 
 def _accounts(router: Router, auth: Auth) -> None:
-    @router.get("/accounts", access="staff")
+    @router.get("/accounts", access="staff", scope="accounts")
     async def list_accounts(request: Request, query: AccountQuery) -> Page[Account]:
         """Accounts, the newest first."""
         _check_admin(request)
         return await auth.list_accounts(query)
 
-    @router.post("/accounts/{id}/disable", access="staff", status=204)
+    @router.post("/accounts/{id}/disable", access="staff", status=204, scope="accounts")
     async def disable(request: Request, id: str, body: Reason) -> None:
         """Lock a person out, at once and on every audience."""
         _check_admin(request)
         await auth.set_disabled(id, True, body.reason)
 
-    @router.post("/accounts/{id}/enable", access="staff", status=204)
+    @router.post("/accounts/{id}/enable", access="staff", status=204, scope="accounts")
     async def enable(request: Request, id: str, body: Reason) -> None:
         """Let a person log in again."""
         _check_admin(request)
         await auth.set_disabled(id, False, body.reason)
+
+
+def _own_keys(router: Router, auth: Auth, access: Access, audience: KeyAudience) -> None:
+    """Of the shop, or of the carrier. No key makes or revokes keys: these routes have no scope."""
+
+    @router.get("/api-keys", access=access)
+    async def list_api_keys(request: Request, query: PageQuery) -> Page[ApiKey]:
+        """API keys, the newest first, without the keys themselves."""
+        return await auth.list_api_keys(_owner(request), query)
+
+    @router.post("/api-keys", access=access)
+    async def create_api_key(request: Request, body: KeyRequest) -> Answer[IssuedApiKey]:
+        """A new API key. It is shown this once: keep it."""
+        made = await auth.create_api_key(request.account_id, audience, _owner(request), body)
+        return Answer(made, location="/api-keys")
+
+    @router.delete("/api-keys/{id}", access=access)
+    async def revoke_api_key(request: Request, id: str) -> None:
+        """Revoke an API key, at once and on every gateway."""
+        await auth.revoke_api_key(_owner(request), id)
+
+
+def _all_keys(router: Router, auth: Auth) -> None:
+    @router.get("/api-keys", access="staff")
+    async def list_api_keys(request: Request, query: PageQuery) -> Page[ApiKey]:
+        """Everybody's API keys, the newest first, without the keys themselves."""
+        _check_admin(request)
+        return await auth.list_api_keys(KeyOwner(), query)
+
+    @router.post("/api-keys", access="staff")
+    async def create_api_key(request: Request, body: AdminKeyRequest) -> Answer[IssuedApiKey]:
+        """An API key for a shop, for a carrier, or for this account. It is shown this once."""
+        _check_admin(request)
+        _check_owner(body)
+        owner = KeyOwner(body.seller_id, body.carrier)
+        made = await auth.create_api_key(request.account_id, body.audience, owner, KeyRequest(body.name, body.scopes))
+        return Answer(made, location="/api-keys")
+
+    @router.delete("/api-keys/{id}", access="staff")
+    async def revoke_api_key(request: Request, id: str) -> None:
+        """Revoke anybody's API key, at once and on every gateway."""
+        _check_admin(request)
+        await auth.revoke_api_key(KeyOwner(), id)
+
+
+def _owner(request: Request) -> KeyOwner:
+    return KeyOwner(request.caller.seller_id, request.caller.carrier)
+
+
+def _check_owner(body: AdminKeyRequest) -> None:
+    """Each audience has one kind of owner. :raises Invalid: with a pointer for what is missing and what is too much."""
+    wanted = {"seller": "seller_id", "logistics": "carrier"}.get(body.audience)
+    problems = [Problem(f"/{wanted}", "required", "Say whose key it is.")] if wanted and not getattr(body, wanted) else []
+    for field in ("seller_id", "carrier"):
+        if field != wanted and getattr(body, field) is not None:
+            problems.append(Problem(f"/{field}", "unknown_field", f"A key for {body.audience} has none."))
+    if problems:
+        raise Invalid(problems)
+
+
+def _session_of(body: RefreshToken) -> str:
+    """A refresh token begins with its session's id."""
+    return body.refresh_token.partition(".")[0]
 
 
 def _client(request: Request) -> Client:

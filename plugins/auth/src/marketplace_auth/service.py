@@ -9,6 +9,7 @@ import structlog
 
 from marketplace_auth import views
 from marketplace_auth.allow_list import AllowList
+from marketplace_auth.api_keys import ApiKeyUseCases
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.domain import (
     FREE_FAILURES,
@@ -22,15 +23,15 @@ from marketplace_auth.domain import (
     weakness,
 )
 from marketplace_auth.passwords import Passwords
-from marketplace_auth.store import AccountRecord, AuthStore, SessionRecord
+from marketplace_auth.store import AccountRecord, ApiKeyStore, AuthStore, SessionRecord
 from marketplace_core import tokens
 from marketplace_core.capabilities.auth import (
     Account,
     AccountDisabled,
     AccountQuery,
-    Auth,
     Client,
     Credentials,
+    ImportAccount,
     PasswordChanged,
     RefreshReused,
     Registration,
@@ -41,8 +42,9 @@ from marketplace_core.capabilities.auth import (
 )
 from marketplace_core.capabilities.cart import Cart
 from marketplace_core.errors import Forbidden, NotFound, Problem, Refused, Unauthorized, Unavailable
-from marketplace_core.ports import UnitOfWork, Units, natural
-from marketplace_core.values import Audience, Clock, Page, PageQuery, new_id
+from marketplace_core.http.gate import key_entry, session_key
+from marketplace_core.ports import UnitOfWork, Units, command, natural
+from marketplace_core.values import Audience, Clock, Imported, Page, PageQuery, new_id
 
 __all__ = ["AuthService"]
 
@@ -53,7 +55,7 @@ FAILURES_KEPT = timedelta(days=1)
 PURGE_BATCH = 1000
 
 
-class AuthService(Auth):
+class AuthService(ApiKeyUseCases):
     def __init__(
         self,
         units: Units,
@@ -63,9 +65,11 @@ class AuthService(Auth):
         clock: Clock,
         config: AuthConfig,
         *,
+        keys: ApiKeyStore,
         cart: Cart | None = None,
         access_key: bytes,
         refresh_key: bytes,
+        api_key_key: bytes,
     ) -> None:
         """``cart``: None where the deployment has none."""
         self.units = units
@@ -77,6 +81,8 @@ class AuthService(Auth):
         self._cart = cart
         self._access_key = access_key
         self._refresh_key = refresh_key
+        self._keys = keys
+        self._api_key_key = api_key_key
 
     # ── coming in ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -225,7 +231,7 @@ class AuthService(Auth):
         if changed:
             uow.emit(AccountDisabled(account_id=account_id, disabled=disabled, reason=reason))
         if disabled:
-            self._drop(uow, await self._store.end_sessions(uow, account_id))
+            self._drop(uow, await self._store.end_sessions(uow, account_id), await self._keys.keys_of(uow, account_id))
 
     # ── who is it ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,7 +240,7 @@ class AuthService(Auth):
         """The entry is written while the row is held: what ends the session comes later, and finds it."""
         state = await self._store.hold_live(uow, session_id)
         if state is not None:
-            await self._allowed.keep(state)
+            await self._allowed.keep(session_key(session_id), state)
         return state
 
     async def list_sessions(self, account_id: str, current: str, page: PageQuery) -> Page[SessionView]:
@@ -271,6 +277,16 @@ class AuthService(Auth):
             uow.emit(views.registered(account))
         return views.account(account)
 
+    @command
+    async def import_accounts(self, uow: UnitOfWork, accounts: list[ImportAccount]) -> list[Imported]:
+        records = [views.imported_account(person, self._passwords.none) for person in accounts]
+        made, known = await self._store.add_missing(uow, [(record, normal_email(record.email)) for record in records])
+        for record in records:
+            if record.id in made:
+                uow.emit(views.registered(record), record.created_at)
+        taken = Imported("rejected", "auth.email_taken", "The e-mail is another account's.")
+        return [_imported(record.id, made, known) or taken for record in records]
+
     async def purge(self) -> None:
         """A schedule: deletes sessions that are over for a week, and forgets failures after a day."""
         while await self._purge_some():
@@ -290,8 +306,9 @@ class AuthService(Auth):
             raise NotFound("There is no such account.")
         return found[0]
 
-    def _drop(self, uow: UnitOfWork, session_ids: Sequence[str]) -> None:
-        uow.after_commit(lambda: self._allowed.end(session_ids))
+    def _drop(self, uow: UnitOfWork, session_ids: Sequence[str], key_digests: Sequence[str] = ()) -> None:
+        entries = [*map(session_key, session_ids), *map(key_entry, key_digests)]
+        uow.after_commit(lambda: self._allowed.end(entries))
 
     def _new_session(self, uow: UnitOfWork, account_id: str, client: Client) -> tuple[SessionRecord, Session]:
         session = self._tokens(uow, client.audience, account_id, session_id := new_id())
@@ -310,6 +327,12 @@ class AuthService(Auth):
     def _tokens(self, uow: UnitOfWork, audience: Audience, account_id: str, session_id: str) -> Session:
         access = tokens.issue(self._access_key, audience=audience, account_id=account_id, session_id=session_id, now=uow.now)
         return Session(access, new_refresh_token(self._refresh_key, session_id))
+
+
+def _imported(id_: str, made: set[str], known: set[str]) -> Imported | None:
+    if id_ in made:
+        return Imported("written")
+    return Imported("unchanged") if id_ in known else None
 
 
 def _check_role(audience: Audience, roles: Sequence[str]) -> None:

@@ -8,11 +8,21 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from marketplace_core.capabilities.auth import Account, AccountQuery, SessionState
+from marketplace_core.capabilities.auth import Account, AccountQuery, ApiKey, KeyOwner, SessionState
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Audience
 
-__all__ = ["AccountRecord", "AuthStore", "Failures", "LiveSession", "LoginRecord", "Position", "SessionRecord"]
+__all__ = [
+    "AccountRecord",
+    "ApiKeyStore",
+    "AuthStore",
+    "Failures",
+    "LiveApiKey",
+    "LiveSession",
+    "LoginRecord",
+    "Position",
+    "SessionRecord",
+]
 
 Position = tuple[str, str]
 
@@ -59,6 +69,13 @@ class LiveSession(Struct, frozen=True):
     disabled: bool
 
 
+class LiveApiKey(Struct, frozen=True):
+    """An API key that is not revoked, of an account that is not disabled, with the account's roles."""
+
+    key: ApiKey
+    roles: tuple[str, ...]
+
+
 class AuthStore(ABC):
     """Accounts, sessions and failed logins.
 
@@ -83,6 +100,10 @@ class AuthStore(ABC):
     @abstractmethod
     async def ensure_account(self, uow: UnitOfWork, account: AccountRecord, email: str) -> tuple[AccountRecord, bool]:
         """The account by that e-mail with these roles too, and whether it was made; of a known one the rest stays."""
+
+    @abstractmethod
+    async def add_missing(self, uow: UnitOfWork, accounts: Sequence[tuple[AccountRecord, str]]) -> tuple[set[str], set[str]]:
+        """Accounts with the normal forms of their e-mails: the ids that were made, and those that were there before."""
 
     @abstractmethod
     async def change_password(self, uow: UnitOfWork, account_id: str, old_hash: str, new_hash: str) -> bool:
@@ -144,4 +165,27 @@ class AuthStore(ABC):
 
     @abstractmethod
     async def purge(self, uow: UnitOfWork, *, over_before: datetime, failed_before: datetime, limit: int) -> int:
-        """Delete what ended or expired before, and failures before; at most ``limit`` of each. Gives how many rows."""
+        """Delete what ended, expired or was revoked before, and failures before; at most ``limit`` of each. Gives how many."""
+
+
+class ApiKeyStore(ABC):
+    """API keys, by the digest of each."""
+
+    @abstractmethod
+    async def add_key(self, uow: UnitOfWork, key: ApiKey, digest: str) -> None: ...
+
+    @abstractmethod
+    async def list_keys(self, owner: KeyOwner, size: int, after: Position | None) -> list[tuple[ApiKey, Position]]:
+        """Those that are not revoked, the newest first; one more than ``size``."""
+
+    @abstractmethod
+    async def hold_key(self, uow: UnitOfWork, digest: str) -> LiveApiKey | None:
+        """It is neither revoked nor is its account disabled before the unit ends."""
+
+    @abstractmethod
+    async def revoke_key(self, uow: UnitOfWork, owner: KeyOwner, key_id: str) -> str | None:
+        """Also one that is revoked. Gives its digest; None: the owner has no such key."""
+
+    @abstractmethod
+    async def keys_of(self, uow: UnitOfWork, account_id: str) -> list[str]:
+        """The digests of an account's keys that are not revoked."""

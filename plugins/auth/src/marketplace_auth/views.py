@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from marketplace_auth.store import AccountRecord, SessionRecord
-from marketplace_core.capabilities.auth import Account, Registered, Registration, SessionView, User
+from marketplace_core.capabilities.auth import Account, ImportAccount, Registered, Registration, SessionView, User
 from marketplace_core.values import new_id
 
-__all__ = ["account", "new_account", "registered", "session", "user"]
+__all__ = ["account", "imported_account", "new_account", "registered", "session", "user"]
 
 
 def new_account(registration: Registration, password_hash: str, at: datetime, roles: tuple[str, ...] = ()) -> AccountRecord:
@@ -21,6 +21,19 @@ def new_account(registration: Registration, password_hash: str, at: datetime, ro
         disabled=False,
         created_at=at,
         password_hash=password_hash,
+    )
+
+
+def imported_account(person: ImportAccount, no_password: str) -> AccountRecord:
+    return AccountRecord(
+        id=person.id,
+        email=person.email,
+        name=person.name,
+        email_verified=False,
+        roles=(),
+        disabled=False,
+        created_at=person.created_at,
+        password_hash=no_password,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketplace_core.capabilities.logistics import (
+    AdminShipment,
     CarrierShipment,
     Logistics,
     NewTrackingEvent,
@@ -23,7 +24,7 @@ PRIVATE = frozenset({"authorization", "cookie"})
 
 
 def routers(logistics: Logistics) -> Sequence[Router]:
-    return buyer(logistics), seller(logistics), carrier(logistics)
+    return buyer(logistics), seller(logistics), carrier(logistics), admin(logistics)
 
 
 def buyer(logistics: Logistics) -> Router:
@@ -38,7 +39,7 @@ def buyer(logistics: Logistics) -> Router:
 
 
 def seller(logistics: Logistics) -> Router:
-    router = Router("seller", "logistics")
+    router = Router("seller", "logistics", scope="orders")
 
     @router.get("/shipments/{id}/label", access="shop")
     async def get_label(request: Request, id: str) -> Content:
@@ -50,7 +51,7 @@ def seller(logistics: Logistics) -> Router:
 
 
 def carrier(logistics: Logistics) -> Router:
-    router = Router("logistics", "logistics")
+    router = Router("logistics", "logistics", scope="shipments")
 
     @router.get("/shipments", access="staff")
     async def list_shipments(request: Request, query: ShipmentQuery) -> Page[CarrierShipment]:
@@ -78,6 +79,22 @@ def carrier(logistics: Logistics) -> Router:
         """What a carrier tells of a parcel, signed."""
         headers = {name: value for name, value in request.headers.items() if name not in PRIVATE}
         return await logistics.receive_webhook(RawWebhook(carrier, headers, raw))
+
+    return router
+
+
+def admin(logistics: Logistics) -> Router:
+    router = Router("admin", "logistics", scope="shipments")
+
+    @router.get("/shipments/{id}", access="staff")
+    async def get_shipment(id: str) -> AdminShipment:
+        """Any shipment, and why no carrier takes it."""
+        return await logistics.find_shipment(id)
+
+    @router.post("/shipments/{id}/retry", access="staff", status=202)
+    async def retry_shipment(id: str) -> AdminShipment:
+        """Ask the carrier again that refused it."""
+        return await logistics.retry_shipment(id)
 
     return router
 

@@ -12,7 +12,7 @@ __all__ = ["routers"]
 
 
 def routers(orchestrator: Orchestrator) -> Sequence[Router]:
-    router = Router("admin", "orchestrator")
+    router = Router("admin", "orchestrator", scope="sagas")
 
     @router.get("/sagas", access="staff")
     async def list_sagas(query: SagaQuery) -> Page[SagaView]:
@@ -28,6 +28,12 @@ def routers(orchestrator: Orchestrator) -> Sequence[Router]:
     async def retry(id: str) -> Answer[SagaView]:
         """Try the step again at which a saga waits for a person."""
         await orchestrator.retry(id)
+        return Answer(await orchestrator.get_saga(id), location=f"/sagas/{id}")
+
+    @router.post("/sagas/{id}/compensate", access="staff", status=202)
+    async def compensate(id: str) -> Answer[SagaView]:
+        """Give up a saga that waits: undo what it did, or leave out the undo at which it waits for a person."""
+        await orchestrator.compensate(id)
         return Answer(await orchestrator.get_saga(id), location=f"/sagas/{id}")
 
     return (router,)
