@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Annotated
 
@@ -33,7 +34,11 @@ class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
 
 def operations_router(process: Process) -> Router:
     router = Router("admin", "core", scope="operations")
-    operations = AllOperations(process)
+
+    @functools.cache
+    def operations() -> AllOperations:
+        """Made by the first request: a document is made without any process."""
+        return AllOperations(process)
 
     def clock() -> RedisClock:
         if not isinstance(process.clock, RedisClock):
@@ -64,16 +69,16 @@ def operations_router(process: Process) -> Router:
     @router.get("/events/dead", access="staff")
     async def list_dead(query: PageQuery) -> Page[Parked]:
         """Events that a handler could not apply, with how many of their key wait behind them."""
-        return Page((await operations.list_parked())[: query.size])
+        return Page((await operations().list_parked())[: query.size])
 
     @router.post("/events/dead/{id}/replay", access="staff", status=202)
     async def replay(id: str) -> None:
         """Apply it again, and then all behind it, in order."""
-        await operations.request_parked(id, drop=False)
+        await operations().request_parked(id, drop=False)
 
     @router.delete("/events/dead/{id}", access="staff", status=202)
     async def drop(id: str) -> None:
         """Leave it out, and go on with all behind it."""
-        await operations.request_parked(id, drop=True)
+        await operations().request_parked(id, drop=True)
 
     return router

@@ -11,7 +11,9 @@
         await ctx.call(Orders.confirm, order.order_id)
 
 A call ends *done*, *refused* or *unknown*. Unknown is asked again with the same key until it is known; it is never undone.
-A refusal before the pivot undoes what was done, in reverse, and ends the saga; after the pivot it waits for a person.
+A refusal before the pivot undoes what was done, in reverse, and ends the saga; after the pivot it waits for a person, who
+has it tried again or *compensates* the saga: then everything is undone as if it had been refused before, with the failure
+``<plugin>.cancelled_by_operator`` of the plugin whose saga it is (``orders.cancelled_by_operator``).
 The function holds no I/O, no clock but :meth:`SagaContext.now`, and nothing else that differs when it is replayed.
 """
 
@@ -19,20 +21,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from marketplace_core import _failpoints, calls
+from marketplace_core import _failpoints, calls, metrics, tracing
 from marketplace_core.errors import Failure, MarketplaceError, Unavailable
 from marketplace_core.events import Event
 
-__all__ = ["Engine", "Performer", "Saga", "SagaContext", "SagaEnd", "SagaRefused", "StepCall", "StepResult", "saga"]
+__all__ = [
+    "COMPENSATE",
+    "RETRY",
+    "Decision",
+    "Engine",
+    "Performer",
+    "Saga",
+    "SagaCompensated",
+    "SagaContext",
+    "SagaEnd",
+    "SagaRefused",
+    "StepCall",
+    "StepResult",
+    "saga",
+]
 
 log = structlog.get_logger("marketplace.sagas")
 
@@ -55,6 +72,10 @@ class SagaRefused(Exception):
         self.failure = failure
 
 
+class SagaCompensated(SagaRefused):
+    """A person gave the saga up, or, while it is undone, the undo that was refused."""
+
+
 class SagaContext(ABC):
     """What a saga may do. Every method may be replayed; none has an effect of its own."""
 
@@ -71,6 +92,8 @@ class SagaContext(ABC):
     async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
         """Call a port method as a step; ``undo`` is called with the same arguments if a later step is refused.
 
+        Of a step after the pivot, that is if the saga is compensated.
+
         :raises SagaRefused: the port refused, and the saga ends.
         """
 
@@ -86,11 +109,14 @@ class SagaContext(ABC):
 
     @abstractmethod
     def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Call ``method(*args, failure)`` last, after all undos, when the saga is refused."""
+        """Call ``method(*args, failure)`` last, after all undos, when the saga is refused or compensated."""
 
     @abstractmethod
     async def wait(self, signal: type[E], *, until: datetime) -> E | None:
-        """Wait for an event of that type about this saga; None at the deadline, by the deployment's clock."""
+        """Wait for an event of that type about this saga; None at the deadline, by the deployment's clock.
+
+        :raises SagaRefused: a person compensated the saga meanwhile.
+        """
 
     @abstractmethod
     def refuse(self, code: str, detail: str = "") -> SagaRefused:
@@ -98,7 +124,7 @@ class SagaContext(ABC):
 
     @abstractmethod
     async def pivot(self) -> None:
-        """From here only forward: nothing is undone, a refusal waits for a person."""
+        """From here only forward: a refusal waits for a person, and nothing is undone unless that one compensates."""
 
 
 class Saga(Struct, frozen=True):
@@ -130,13 +156,18 @@ def saga(name: str, *, version: int, start: type[E], signals: Sequence[type[Even
 
 
 class StepCall(Struct, frozen=True):
-    """A port call as data: an engine may perform it in another process. ``args`` is a JSON array."""
+    """A port call as data: an engine may perform it in another process. ``args`` is a JSON array.
+
+    ``saga`` is the saga's id, ``name`` how it is declared, ``trace`` the ``traceparent`` of the event that began it.
+    """
 
     saga: str
     step: str
     capability: str
     method: str
     args: str
+    name: str = "-"
+    trace: str = ""
 
     @property
     def key(self) -> str:
@@ -159,7 +190,12 @@ class SagaEnd(Struct, frozen=True, omit_defaults=True):
 
 
 class Engine(ABC):
-    """What a workflow engine gives one running saga. Each call is recorded and not repeated at replay."""
+    """What a workflow engine gives one running saga. Each call is recorded and not repeated at replay.
+
+    ``trace`` is the ``traceparent`` of the event that began it, as it was recorded.
+    """
+
+    trace: str = ""
 
     @abstractmethod
     async def perform(self, call: StepCall) -> StepResult:
@@ -167,7 +203,10 @@ class Engine(ABC):
 
     @abstractmethod
     async def receive(self, signal: str, until: datetime | None) -> str | None:
-        """The next message on ``signal`` as JSON, or None at ``until``."""
+        """The next message on ``signal`` as JSON, or None at ``until``; :data:`COMPENSATE` if a person wants that first.
+
+        On :data:`OPERATOR` it is the :data:`Decision` about the step that was parked last, one per step.
+        """
 
     @abstractmethod
     async def now(self, step: str) -> datetime:
@@ -179,14 +218,21 @@ class Engine(ABC):
 
 
 OPERATOR = "operator"
+#: What a person decides about a saga that waits for one.
+Decision = Literal["retry", "compensate"]
+RETRY: Decision = "retry"
+COMPENSATE: Decision = "compensate"
 
 
 class RunningSaga(SagaContext):
-    """The context over any engine: numbering of steps, undos, pivot."""
+    """The context over any engine: numbering of steps, undos, pivot, and what a person decides."""
 
-    def __init__(self, saga_id: str, engine: Engine) -> None:
+    def __init__(self, saga_id: str, engine: Engine, name: str) -> None:
+        """``name`` as it is declared."""
         self._id = saga_id
         self._engine = engine
+        self._name = name
+        self._given_up = Failure(f"{name.split('.', 1)[0]}.cancelled_by_operator", "An operator gave it up.")
         self._count = 0
         self._undos: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._at_refusal: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
@@ -213,48 +259,74 @@ class RunningSaga(SagaContext):
         self._at_refusal.append((method, args))
 
     async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
-        step = self._step(_port_method(method)[1])
-        while True:
-            result = await self._engine.perform(step_call(self._id, step, method, args))
-            if result.refusal is None:
-                break
+        name = _port_method(method)[1]
+        step = self._step(name)
+        while (result := await self._perform(step, method, args)).refusal is not None:
             if not self._pivoted:
                 raise SagaRefused(result.refusal)
-            await self._engine.park(step, result.refusal)
-            await self._engine.receive(OPERATOR, None)
-            step = self._step(f"{_port_method(method)[1]}.again")
+            await self._wait_for_a_person(step, result.refusal)
+            step = self._step(f"{name}.again")
         if undo is not None:
             self._undos.append((undo, args))
         answer: R = decode_result(method, result)
         return answer
 
+    async def _perform(self, step: str, method: Callable[..., Any], args: Sequence[Any]) -> StepResult:
+        call = step_call(self._id, step, method, args)
+        return await self._engine.perform(msgspec.structs.replace(call, name=self._name, trace=self._engine.trace))
+
     async def wait(self, signal: type[E], *, until: datetime) -> E | None:
         raw = await self._engine.receive(signal.type, until)
+        if raw == COMPENSATE:
+            raise SagaCompensated(self._given_up)
         return None if raw is None else msgspec.json.decode(raw, type=signal)
 
     async def pivot(self) -> None:
         self._pivoted = True
-        self._undos.clear()
+
+    async def _wait_for_a_person(self, step: str, failure: Failure) -> None:
+        """Returns when it is to be tried again. :raises SagaCompensated: it is not."""
+        await self._engine.park(step, failure)
+        if await self._engine.receive(OPERATOR, None) == COMPENSATE:
+            raise SagaCompensated(self._given_up)
+
+    async def accept(self, refused: SagaRefused) -> Failure:
+        """Why everything is undone. What the saga itself refuses after the pivot can only be compensated."""
+        try:
+            while self._pivoted and not isinstance(refused, SagaCompensated):
+                await self._wait_for_a_person(self._step("refused"), refused.failure)
+        except SagaCompensated as compensated:
+            refused = compensated
+        return refused.failure
 
     async def undo_all(self, failure: Failure) -> None:
-        """Undo in reverse until everything is undone; an undo that is refused waits for a person."""
+        """Undo in reverse until everything is undone.
+
+        An undo that is refused waits for a person: it is tried again, or, if that one compensates, left out.
+        """
         self._pivoted = True
-        for method, args in reversed(self._undos):
-            await self.call(method, *args)
-        for method, args in self._at_refusal:
-            await self.call(method, *args, failure)
+        refusing = [(method, (*args, failure)) for method, args in self._at_refusal]
+        for method, args in [*reversed(self._undos), *refusing]:
+            with contextlib.suppress(SagaCompensated):
+                await self.call(method, *args)
 
 
 async def run_saga(declared: Saga, saga_id: str, payload: str, engine: Engine) -> SagaEnd:
     """Run a saga to its end over ``engine``; the same code for every engine."""
-    context = RunningSaga(saga_id, engine)
+    context = RunningSaga(saga_id, engine, declared.name)
     event = msgspec.json.decode(payload, type=declared.start)
     try:
         await declared.run(context, event)
     except SagaRefused as refused:
-        await context.undo_all(refused.failure)
-        return SagaEnd("refused", refused.failure)
-    return SagaEnd("done")
+        failure = await context.accept(refused)
+        await context.undo_all(failure)
+        return _ended(declared, SagaEnd("refused", failure))
+    return _ended(declared, SagaEnd("done"))
+
+
+def _ended(declared: Saga, end: SagaEnd) -> SagaEnd:
+    metrics.SAGAS_ENDED.labels(declared.name.split(".", 1)[0], declared.name, end.status).inc()
+    return end
 
 
 def _port_method(method: Callable[..., Any]) -> tuple[str, str]:
@@ -288,6 +360,7 @@ class Performer:
         self._ports = ports
         self._note = note
         self._types: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._counted: dict[tuple[str, str, str], metrics.Outcomes] = {}
 
     async def perform(self, call: StepCall) -> StepResult:
         port = self._ports()[call.capability]
@@ -298,8 +371,7 @@ class Performer:
             attempt += 1
             try:
                 _failpoints.hit("saga.before_call")
-                with calls.scope(calls.Call(key=call.key, origin="saga", request_id=call.saga, trace=calls.new_trace())):
-                    value = await method(*args)
+                value = await self._try(call, method, args)
                 _failpoints.hit("saga.after_call")
                 return StepResult(msgspec.json.encode(value).decode(), attempts=attempt)
             except MarketplaceError as error:
@@ -312,6 +384,31 @@ class Performer:
             with contextlib.suppress(Unavailable, OSError):  # only for people; the step itself goes on
                 await self._note(call, attempt, f"{type(unknown).__name__}: {unknown}")
             await asyncio.sleep(UNKNOWN_PAUSES[min(attempt, len(UNKNOWN_PAUSES)) - 1])
+
+    async def _try(self, call: StepCall, method: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
+        """One call of the port, counted and traced. Raises what it does."""
+        began, outcome = time.perf_counter(), "unknown"
+        about = {"marketplace.saga": call.name, "marketplace.saga_id": call.saga, "marketplace.step": call.step}
+        try:
+            with (
+                tracing.span(f"step {call.capability}.{call.method}", parent=call.trace, attributes=about) as trace,
+                calls.scope(calls.Call(key=call.key, origin="saga", request_id=call.saga, trace=trace)),
+            ):
+                value = await method(*args)
+            outcome = "done"
+            return value
+        except MarketplaceError as error:
+            outcome = "refused" if error.is_refusal else "unknown"
+            raise
+        finally:
+            self._took(call).observe(outcome, time.perf_counter() - began)
+
+    def _took(self, call: StepCall) -> metrics.Outcomes:
+        key = call.name, call.capability, call.method
+        if key not in self._counted:
+            labels = call.name.split(".", 1)[0], call.name, f"{call.capability}.{call.method}"
+            self._counted[key] = metrics.Outcomes(metrics.SAGA_STEP, *labels, known=("done", "refused", "unknown"))
+        return self._counted[key]
 
     def _decode(self, port: Any, call: StepCall) -> tuple[Any, ...]:
         types = self._types.get((call.capability, call.method))

@@ -20,7 +20,7 @@ from marketplace_core.adapters.postgres import (
 )
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, decode_envelope
-from marketplace_core.outbox import Lanes, Outbox, OutboxRow, Parked, Parking, Subscription
+from marketplace_core.outbox import Lanes, Outbox, OutboxRow, Parked, Parking, Subscription, apply_event
 
 __all__ = ["CORE_MIGRATIONS", "PostgresOutbox", "PostgresParking"]
 
@@ -29,6 +29,10 @@ _LOCK_CLASS = 0x6D6B7470  # "mktp"
 #: sending some again after a crash.
 _LINGER_SECONDS = 0.05
 _MOST_UNMARKED = 200
+#: Seconds before each further try of a key for which somebody is away; the last one repeats.
+_DEFER_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+#: Keys that are released at a time: each may wait for the time-out of who is away.
+_RELEASE_AT_ONCE = 8
 
 #: Migrations of what core itself keeps in each database, numbered from 1, forward only.
 CORE_MIGRATIONS: tuple[str, ...] = (
@@ -61,6 +65,8 @@ CORE_MIGRATIONS: tuple[str, ...] = (
       name text PRIMARY KEY, last_at timestamptz, failures int NOT NULL DEFAULT 0, error text NOT NULL DEFAULT '',
       retry_at timestamptz, owner text, owned_until timestamptz) WITH (fillfactor = 80);
     """,
+    "ALTER TABLE marketplace.parked ADD COLUMN retry_at timestamptz",
+    "ALTER TABLE marketplace.outbox ADD COLUMN trace text NOT NULL DEFAULT ''",
 )
 
 
@@ -104,6 +110,14 @@ class PostgresOutbox(Outbox):
         count: int = await self._database.value("SELECT count(*) FROM marketplace.outbox WHERE relayed_at IS NULL")
         return count
 
+    async def oldest(self) -> float:
+        """For how many seconds the oldest row has waited to be sent; 0 where none does."""
+        age: float = await self._database.value(
+            "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8"
+            " FROM marketplace.outbox WHERE relayed_at IS NULL"
+        )
+        return age
+
     async def purge(self) -> None:
         """Forget rows that were sent more than a week ago, and answers older than two days."""
         await self._database.execute("DELETE FROM marketplace.outbox WHERE relayed_at < now() - interval '7 days'")
@@ -131,7 +145,7 @@ class _PostgresLanes(Lanes):
         if not self._owned:
             return []
         rows = await self._connection.fetch(
-            "SELECT id, kind, topic, type, key, sequence, event_id, payload FROM marketplace.outbox"
+            "SELECT id, kind, topic, type, key, sequence, event_id, payload, trace FROM marketplace.outbox"
             " WHERE relayed_at IS NULL AND lane = ANY($1::smallint[]) AND id <> ALL($3::bigint[]) ORDER BY id LIMIT $2",
             self._owned,
             limit,
@@ -168,53 +182,84 @@ class _PostgresLanes(Lanes):
         return self._woken.is_set()
 
 
+#: The first event of each key that waits, which speaks for the key. $1: handlers.
+_HEADS = """
+SELECT DISTINCT ON (handler, key) handler, key, retry_at,
+  bool_or(requested IS NOT NULL) OVER (PARTITION BY handler, key) AS asked
+FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, sequence
+"""
+
+#: Whoever releases a key may die behind any of its events: the next goes on by itself. $1: the event's id.
+_DELETE_HEAD = """
+WITH gone AS (DELETE FROM marketplace.parked WHERE id = $1 RETURNING handler, key, sequence)
+UPDATE marketplace.parked SET retry_at = now() WHERE requested IS NULL AND id = (
+  SELECT p.id FROM marketplace.parked p JOIN gone g ON (p.handler, p.key) = (g.handler, g.key)
+  WHERE p.sequence > g.sequence ORDER BY p.sequence LIMIT 1)
+"""
+
+
 class PostgresParking(Parking):
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+        conflict = (
+            "DO UPDATE SET error = excluded.error, requested = NULL, retry_at = NULL,"
+            " attempts = marketplace.parked.attempts + excluded.attempts"
+        )
+        await self._wait(handler, envelope, conflict, error, attempts)
+
+    async def defer(self, handler: str, envelope: Envelope, error: str) -> None:
+        await self._wait(handler, envelope, "DO NOTHING", error, 1, _DEFER_PAUSES[0])
+
+    async def _wait(
+        self, handler: str, envelope: Envelope, conflict: str, error: str, attempts: int, pause: float | None = None
+    ) -> None:
+        """Mark the key, so that nothing of it passes, and keep the event."""
+
         async def work(connection: Connection) -> None:
-            key = f"{envelope.topic}:{envelope.key}"
             await connection.execute(
                 "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at) VALUES ($1, $2, $3, now())"
                 " ON CONFLICT (handler, key) DO UPDATE SET parked_at = coalesce(i.parked_at, now())",
                 handler,
-                key,
+                f"{envelope.topic}:{envelope.key}",
                 envelope.sequence - 1,
             )
-            await self._insert(
-                connection,
-                handler,
-                envelope,
-                "DO UPDATE SET error = excluded.error, requested = NULL,"
-                " attempts = marketplace.parked.attempts + excluded.attempts",
-                error,
-                attempts,
-            )
+            await self._insert(connection, handler, envelope, conflict, error, attempts, pause)
 
         await self._database.transact(work)
 
     async def append(self, handler: str, envelope: Envelope) -> bool:
         async def work(connection: Connection) -> bool:
             parked = await connection.row(
-                "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
+                "SELECT EXISTS (SELECT FROM marketplace.parked p WHERE (p.handler, p.key) = ($1, $2)) AS others"
+                " FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
                 handler,
                 f"{envelope.topic}:{envelope.key}",
             )
             if parked is None:
                 return False
-            # What is there already was delivered again: it keeps its error and what a person asked for.
-            await self._insert(connection, handler, envelope, "DO NOTHING")
+            # What is there already was delivered again: it keeps its error and what a person asked for. Behind nobody,
+            # whoever released the key died before the last step.
+            await self._insert(connection, handler, envelope, "DO NOTHING", pause=None if parked["others"] else 0.0)
             return True
 
         return await self._database.transact(work)
 
     async def _insert(
-        self, connection: Connection, handler: str, envelope: Envelope, conflict: str, error: str = "", attempts: int = 0
+        self,
+        connection: Connection,
+        handler: str,
+        envelope: Envelope,
+        conflict: str,
+        error: str = "",
+        attempts: int = 0,
+        pause: float | None = None,
     ) -> None:
         await connection.execute(
-            "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts)"  # noqa: S608 - constants
-            f" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (handler, key, sequence) {conflict}",
+            "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts, retry_at)"  # noqa: S608
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8::float8))"
+            f" ON CONFLICT (handler, key, sequence) {conflict}",
             f"{handler}:{envelope.id}",
             handler,
             f"{envelope.topic}:{envelope.key}",
@@ -222,16 +267,24 @@ class PostgresParking(Parking):
             json_text(envelope),
             error,
             attempts,
+            pause,
         )
 
     async def list(self, handlers: Sequence[str]) -> list[Parked]:
         rows = await self._database.fetch(
             "SELECT DISTINCT ON (handler, key) id, handler, key, envelope::json->>'type' AS type, sequence, error,"
-            " attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting"
+            " attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting, retry_at"
             " FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, sequence",
             list(handlers),
         )
         return [Parked(**row) for row in rows]
+
+    async def backlog(self, handlers: Sequence[str]) -> int:
+        count: int = await self._database.value(
+            f"SELECT count(*) FROM ({_HEADS}) AS heads WHERE retry_at IS NOT NULL",  # noqa: S608 - constants
+            list(handlers),
+        )
+        return count
 
     async def request(self, id_: str, *, drop: bool) -> bool:
         row = await self._database.row(
@@ -243,13 +296,37 @@ class PostgresParking(Parking):
 
     async def release(self, handlers: Mapping[str, Subscription]) -> int:
         keys = await self._database.fetch(
-            "SELECT DISTINCT handler, key FROM marketplace.parked WHERE requested IS NOT NULL AND handler = ANY($1::text[])",
+            f"SELECT handler, key FROM ({_HEADS}) AS heads WHERE asked OR retry_at <= now() ORDER BY retry_at",  # noqa: S608
             list(handlers),
         )
         released = 0
-        for row in keys:
-            released += await self._release_key(handlers[row["handler"]], row["key"])
+        for begin in range(0, len(keys), _RELEASE_AT_ONCE):
+            some = keys[begin : begin + _RELEASE_AT_ONCE]
+            ends = await asyncio.gather(
+                *(self._try_key(handlers[row["handler"]], row["key"]) for row in some), return_exceptions=True
+            )
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
+                released += end
         return released
+
+    async def _try_key(self, subscription: Subscription, key: str) -> int:
+        try:
+            return await self._release_key(subscription, key)
+        except (Unavailable, OSError) as error:
+            # What a person asked for stays so, and is tried again in the next round.
+            await self._database.execute(
+                "UPDATE marketplace.parked p SET attempts = attempts + 1, error = $3,"
+                " retry_at = now() + make_interval(secs => ($4::float8[])[least(attempts + 1, cardinality($4::float8[]))])"
+                " WHERE p.id = (SELECT id FROM marketplace.parked WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1)"
+                " AND requested IS NULL",
+                subscription.name,
+                key,
+                f"{type(error).__name__}: {error}",
+                list(_DEFER_PAUSES),
+            )
+            return 0
 
     async def _release_key(self, subscription: Subscription, key: str) -> int:
         """Replay the key's events in order until none is left, or one fails again and keeps the key parked."""
@@ -276,15 +353,15 @@ class PostgresParking(Parking):
                 envelope = decode_envelope(head["envelope"], head["sequence"])
                 token = _replaying.set(True)
                 try:
-                    await subscription.apply(envelope)
-                except Unavailable:
+                    await apply_event(subscription, envelope)
+                except (Unavailable, OSError):
                     raise
                 except Exception as error:
                     await self.park(subscription.name, envelope, f"{type(error).__name__}: {error}", 1)
                     return released
                 finally:
                     _replaying.reset(token)
-            await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", head["id"])
+            await self._database.execute(_DELETE_HEAD, head["id"])
             released += 1
 
     async def _unpark(self, handler: str, key: str) -> bool:

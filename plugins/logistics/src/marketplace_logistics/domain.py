@@ -33,7 +33,7 @@ class Shipment:
     """A parcel. ``items`` are units by line id, ``address`` is where it goes, ``weight_g`` grams.
 
     ``own``: no carrier of ours is asked, its ``tracking_number`` is the seller's word. ``refusal``: why the carrier does not
-    take it. ``events`` are in order of time.
+    take it; ``tries``: how often it was refused and a person had the carrier asked again. ``events`` are in order of time.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Shipment:
     status: str = "pending"
     estimated_delivery: str | None = None
     refusal: str | None = None
+    tries: int = 0
     events: list[TrackingEvent] = field(default_factory=list)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from marketplace_core import calls
 from marketplace_core.capabilities.logistics import (
+    AdminShipment,
     Carrier,
     CarrierEvent,
     CarrierParcel,
@@ -46,6 +47,7 @@ log = structlog.get_logger("marketplace.logistics")
 
 #: Parcels of one carrier that are asked after at a time.
 POLL_AT_ONCE = 8
+PURGE_BATCH = 1000
 
 
 class Refusal(Struct, frozen=True):
@@ -141,12 +143,33 @@ class LogisticsService(Logistics):
         await self._take(uow, record, [happened], f"account:{calls.current().caller.principal}")
         return views.carrier_shipment(record)
 
+    # ── for operators ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def find_shipment(self, shipment_id: str) -> AdminShipment:
+        record = await self._store.get(shipment_id)
+        if record is None:
+            raise NotFound("There is no such shipment.")
+        return views.admin_shipment(record)
+
+    @command
+    async def retry_shipment(self, uow: UnitOfWork, shipment_id: str) -> AdminShipment:
+        record = await self._store.lock(uow, shipment_id)
+        if record is None:
+            raise NotFound("There is no such shipment.")
+        if record.own:
+            raise Conflict("logistics.wrong_state", "The seller delivers it: no carrier was asked.")
+        if record.refusal is not None:
+            record.refusal, record.tries, record.updated_at = None, record.tries + 1, uow.now
+            record.status = status_of(record.begun, record.events)
+            await self._store.save(uow, record)
+            uow.emit(ShipmentRequested(shipment_id=record.id, carrier=record.carrier))
+            uow.emit(views.changed(record))
+        return views.admin_shipment(record)
+
     # ── a label for what was shipped ─────────────────────────────────────────────────────────────────────────
 
-    @handler(PackageShipped)
+    @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
-        if calls.current().origin == "import":
-            return  # history: nobody fetches it again
         token = event.tracking_token or secrets.token_urlsafe(24)
         record = views.requested(event, token, uow.now, own=await self._is_own(event))
         if not await self._store.insert(uow, record):
@@ -171,7 +194,9 @@ class LogisticsService(Logistics):
         if carrier is None:
             return await self._choose(record) if event.carrier == FLAT else Refusal(f"There is no carrier {event.carrier!r}.")
         try:
-            return await carrier.create(record.id, views.consignment(record))
+            # A refusal is the key's answer for ever, so another try needs another key.
+            key = f"{record.id}/{record.tries}" if record.tries else record.id
+            return await carrier.create(key, views.consignment(record))
         except Refused as error:
             return Refusal(f"The carrier {event.carrier!r} does not take it: {error.detail}")
 
@@ -242,6 +267,16 @@ class LogisticsService(Logistics):
         record = await self._store.lock_tracked(uow, event.carrier, event.tracking_number)
         if webhook is not None and webhook.event is not None and record is not None:
             await self._take(uow, record, [webhook.event], f"webhook:{webhook.id}")
+
+    async def purge_webhooks(self) -> None:
+        """A schedule: deletes webhooks that came long ago and wait for nothing."""
+        while await self._purge_some():
+            pass
+
+    @natural
+    async def _purge_some(self, uow: UnitOfWork) -> bool:
+        before = uow.now - timedelta(days=self._config.webhook_days)
+        return await self._store.purge_webhooks(uow, before, PURGE_BATCH) >= PURGE_BATCH
 
     async def poll(self) -> None:
         """A schedule: what carriers know of parcels under way, so that a webhook that was lost only delays."""

@@ -75,3 +75,7 @@ class LogisticsStore(ABC):
     @abstractmethod
     async def take_webhook(self, uow: UnitOfWork, carrier: str, webhook_id: str) -> WebhookRecord | None:
         """One that is ``accepted``; from this unit on it is ``applied``."""
+
+    @abstractmethod
+    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
+        """Delete those that came before and do not wait to be applied, the oldest first. Gives how many."""

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from marketplace_core.capabilities.logistics import (
+    AdminShipment,
     CarrierShipment,
     Consignment,
     Place,
@@ -19,7 +20,17 @@ from marketplace_core.capabilities.orders import PackageShipped, Shipment, Shipp
 from marketplace_core.values import Address
 from marketplace_logistics import domain
 
-__all__ = ["carrier_shipment", "changed", "consignment", "events_of", "rate_request", "requested", "shipment", "tracking"]
+__all__ = [
+    "admin_shipment",
+    "carrier_shipment",
+    "changed",
+    "consignment",
+    "events_of",
+    "rate_request",
+    "requested",
+    "shipment",
+    "tracking",
+]
 
 
 def requested(event: PackageShipped, token: str, now: datetime, *, own: bool) -> domain.Shipment:
@@ -77,6 +88,12 @@ def carrier_shipment(record: domain.Shipment) -> CarrierShipment:
         to=_address(record),
         weight_g=record.weight_g,
     )
+
+
+def admin_shipment(record: domain.Shipment) -> AdminShipment:
+    seen = carrier_shipment(record)
+    fields = {name: getattr(seen, name) for name in seen.__struct_fields__}
+    return AdminShipment(**fields, order_id=record.order_id, seller_id=record.seller_id, refusal=record.refusal)
 
 
 def tracking(record: domain.Shipment) -> Tracking:

@@ -15,4 +15,7 @@ SUBSCRIPTIONS = (
     LogisticsService.on_webhook_received,
 )
 
-SCHEDULES = (Schedule("logistics.poll", LogisticsService.poll, timedelta(minutes=1)),)
+SCHEDULES = (
+    Schedule("logistics.poll", LogisticsService.poll, timedelta(minutes=1)),
+    Schedule("logistics.purge_webhooks", LogisticsService.purge_webhooks, timedelta(hours=1)),
+)

@@ -15,8 +15,8 @@ from marketplace_core.adapters.dbos import DbosReader, DbosSagas, EngineSaga, Wa
 from marketplace_core.capabilities.orchestrator import Orchestrator, SagaQuery, SagaStep, SagaView
 from marketplace_core.errors import Conflict, Failure, NotFound, Unavailable
 from marketplace_core.events import Event
-from marketplace_core.ports import UnitOfWork, Units
-from marketplace_core.sagas import OPERATOR, Saga, StepCall
+from marketplace_core.ports import UnitOfWork, Units, command
+from marketplace_core.sagas import COMPENSATE, RETRY, Saga, StepCall
 from marketplace_core.values import Clock, Page
 from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
@@ -25,7 +25,6 @@ __all__ = ["OrchestratorService", "StoredWaits", "note_try", "park"]
 log = structlog.get_logger("marketplace.orchestrator")
 
 AWAY_PAUSE = 0.5
-IMPORT = "import"
 
 
 class OrchestratorService(Orchestrator):
@@ -73,13 +72,15 @@ class OrchestratorService(Orchestrator):
             await self._engine.close()
 
     async def _tick(self) -> None:
-        """Deadlines that are over by the deployment's clock, and retries that a person asked for."""
+        """Deadlines that are over by the deployment's clock, and what a person decided."""
         for wait in await self._store.due_waits(self._clock.now()):
             await self._engine.time_out(wait.saga_id, wait.signal, wait.number)
             await self._store.end_wait(wait.saga_id, wait.signal, wait.number)
-        for parked in await self._store.take_retries():
-            key = f"{parked.saga_id}/{parked.step}/retry"
-            await self._engine.signal(parked.saga_id, OPERATOR, "retry", key)
+        for wait in await self._store.take_given_up():
+            await self._engine.give_up(wait.saga_id, wait.signal, wait.number)
+            await self._store.end_given_up(wait)
+        for parked in await self._store.take_decided():
+            await self._engine.decide(parked.saga_id, parked.step, parked.decision or RETRY)
             await self._store.unpark(parked.saga_id, parked.step)
 
     async def ready(self, event: Event) -> None:
@@ -87,12 +88,10 @@ class OrchestratorService(Orchestrator):
         await self._launched.wait()
 
     async def on_event(self, uow: UnitOfWork, _: None, event: Event) -> None:
-        """A handler: begins the sagas that the event starts, and tells it to those that wait for it.
+        """A handler: begins the sagas that the event starts, and tells it to those that wait for it. An import begins none.
 
         The engine knows a saga's id and a signal's key, so that a repeat after a crash does nothing.
         """
-        if calls.current().origin == IMPORT:
-            return
         payload = msgspec.json.encode(event).decode()
         for saga in self._started_by.get(type(event), {}).values():
             id_ = await self._store.add_saga(uow, StartedSaga(event.key, saga.name, saga.version, event.key, uow.now))
@@ -123,10 +122,22 @@ class OrchestratorService(Orchestrator):
         tries = await self._store.get_tries(saga_id)
         return SagaView(saga.id, saga.name, saga.key, _status(looked, parked), list(_steps(looked, tries)))
 
-    async def retry(self, saga_id: str) -> None:
-        if not await self._store.request_retry(saga_id):
-            await self.get_saga(saga_id)
-            raise Conflict("orchestrator.wrong_state", "The saga does not wait for a person.")
+    @command
+    async def retry(self, uow: UnitOfWork, saga_id: str) -> None:
+        await self._known(uow, saga_id)
+        if not await self._store.decide(uow, saga_id, RETRY):
+            raise Conflict("orchestrator.wrong_state", "The saga does not wait for a person, or is to be compensated.")
+
+    @command
+    async def compensate(self, uow: UnitOfWork, saga_id: str) -> None:
+        await self._known(uow, saga_id)
+        decided = await self._store.decide(uow, saga_id, COMPENSATE)
+        if not decided and not await self._store.request_giving_up(uow, saga_id):
+            raise Conflict("orchestrator.wrong_state", "The saga does not wait, or is to be retried.")
+
+    async def _known(self, uow: UnitOfWork, saga_id: str) -> None:
+        if await self._store.get_saga(saga_id, uow) is None:
+            raise NotFound("There is no such saga.")
 
     async def runnable(self) -> int:
         return await self._store.count_runnable(self._clock.now()) if await self._reader.ever_ran() else 0

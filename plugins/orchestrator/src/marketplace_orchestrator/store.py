@@ -12,6 +12,7 @@ from msgspec import Struct
 from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Failure
 from marketplace_core.ports import UnitOfWork
+from marketplace_core.sagas import Decision
 
 __all__ = ["OrchestratorStore", "ParkedSaga", "StartedSaga", "Try", "Wait"]
 
@@ -26,10 +27,13 @@ class Wait(Struct, frozen=True):
 
 
 class ParkedSaga(Struct, frozen=True):
+    """A saga that waits for a person, and what that one decided."""
+
     saga_id: str
     step: str
     failure: Failure
     at: datetime
+    decision: Decision | None = None
 
 
 class Try(Struct, frozen=True):
@@ -69,7 +73,7 @@ class OrchestratorStore(ABC):
         """One more than a page, the latest first. A status is the engine's, ``waiting`` ours."""
 
     @abstractmethod
-    async def get_saga(self, saga_id: str) -> StartedSaga | None: ...
+    async def get_saga(self, saga_id: str, uow: UnitOfWork | None = None) -> StartedSaga | None: ...
 
     @abstractmethod
     async def add_wait(self, wait: Wait) -> None:
@@ -83,6 +87,17 @@ class OrchestratorStore(ABC):
         """The saga can go on by itself now."""
 
     @abstractmethod
+    async def request_giving_up(self, uow: UnitOfWork, saga_id: str) -> bool:
+        """False: it waits for no signal, or that has come. Again: True."""
+
+    @abstractmethod
+    async def take_given_up(self) -> list[Wait]:
+        """Whose giving up was asked for, and not told to the engine yet."""
+
+    @abstractmethod
+    async def end_given_up(self, wait: Wait) -> None: ...
+
+    @abstractmethod
     async def due_waits(self, now: datetime) -> list[Wait]: ...
 
     @abstractmethod
@@ -93,21 +108,24 @@ class OrchestratorStore(ABC):
         """
 
     @abstractmethod
-    async def park(self, parked: ParkedSaga) -> None: ...
+    async def park(self, parked: ParkedSaga) -> None:
+        """Again, also after it was decided: nothing."""
 
     @abstractmethod
-    async def request_retry(self, saga_id: str) -> bool:
-        """False: it is not parked."""
+    async def decide(self, uow: UnitOfWork, saga_id: str, decision: Decision) -> bool:
+        """False: it does not wait for a person, or that one decided otherwise. Compensation again: True."""
 
     @abstractmethod
-    async def take_retries(self) -> list[ParkedSaga]:
-        """Those whose retry was asked for."""
+    async def take_decided(self) -> list[ParkedSaga]:
+        """About which the engine has to be told."""
 
     @abstractmethod
-    async def unpark(self, saga_id: str, step: str) -> None: ...
+    async def unpark(self, saga_id: str, step: str) -> None:
+        """The engine was told."""
 
     @abstractmethod
-    async def get_parked(self, saga_ids: Sequence[str]) -> dict[str, ParkedSaga]: ...
+    async def get_parked(self, saga_ids: Sequence[str]) -> dict[str, ParkedSaga]:
+        """Those that wait for a person still."""
 
     @abstractmethod
     async def note_try(self, tried: Try) -> None: ...

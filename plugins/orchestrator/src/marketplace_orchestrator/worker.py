@@ -18,4 +18,5 @@ TASKS = (Task("orchestrator.engine", OrchestratorService.run_engine),)
 def subscriptions(sagas: Sequence[Saga]) -> Sequence[Callable[..., Any]]:
     """One handler for every event that starts a saga of the deployment or that one waits for."""
     types = {type_.type: type_ for saga in sagas for type_ in (saga.start, *saga.signals)}
-    return (handler_after(OrchestratorService.ready, *types.values())(OrchestratorService.on_event),) if types else ()
+    handle = handler_after(OrchestratorService.ready, *types.values(), imports=False)
+    return (handle(OrchestratorService.on_event),) if types else ()

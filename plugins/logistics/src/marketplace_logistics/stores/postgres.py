@@ -139,6 +139,16 @@ class PostgresLogisticsStore(LogisticsStore):
         event = msgspec.json.decode(row["event"], type=TrackingEvent) if row["event"] else None
         return WebhookRecord(**{**row, "event": event, "body": bytes(row["body"])})
 
+    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
+        rows = await self._database.on(uow).fetch(
+            "DELETE FROM logistics.webhooks WHERE (carrier, id) IN (SELECT carrier, id FROM logistics.webhooks"
+            " WHERE state <> 'accepted' AND received_at < $1 ORDER BY received_at LIMIT $2::int FOR UPDATE SKIP LOCKED)"
+            " RETURNING id",
+            before,
+            limit,
+        )
+        return len(rows)
+
 
 def _shipment(row: dict[str, Any] | None) -> Shipment | None:
     return None if row is None else _decode(row)

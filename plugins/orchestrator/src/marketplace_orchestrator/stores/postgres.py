@@ -13,9 +13,12 @@ from marketplace_core.adapters.postgres import Database, json_text
 from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.ports import UnitOfWork
+from marketplace_core.sagas import Decision
 from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
 __all__ = ["PostgresOrchestratorStore"]
+
+_PARKED = "saga_id, step, failure::text AS failure, at, decision"
 
 
 class PostgresOrchestratorStore(OrchestratorStore):
@@ -46,7 +49,7 @@ class PostgresOrchestratorStore(OrchestratorStore):
         rows = await self._database.fetch(
             "SELECT s.id, s.name, s.version, s.key, s.started_at FROM orchestrator.sagas s"
             f" LEFT JOIN {SCHEMA}.workflow_status w ON w.workflow_uuid = s.id"
-            " LEFT JOIN orchestrator.parked p ON p.saga_id = s.id"
+            " LEFT JOIN orchestrator.parked p ON p.saga_id = s.id AND NOT p.told"
             " WHERE ($1::text IS NULL OR s.name = $1::text)"
             " AND ($2::text IS NULL OR CASE WHEN w.status IN ('PENDING', 'ENQUEUED') AND p.saga_id IS NOT NULL"
             "   THEN 'waiting' ELSE ($3::text::jsonb)->>w.status END = $2::text)"
@@ -60,10 +63,9 @@ class PostgresOrchestratorStore(OrchestratorStore):
         )
         return [StartedSaga(**row) for row in rows]
 
-    async def get_saga(self, saga_id: str) -> StartedSaga | None:
-        row = await self._database.row(
-            "SELECT id, name, version, key, started_at FROM orchestrator.sagas WHERE id = $1", saga_id
-        )
+    async def get_saga(self, saga_id: str, uow: UnitOfWork | None = None) -> StartedSaga | None:
+        source = self._database if uow is None else self._database.on(uow)
+        row = await source.row("SELECT id, name, version, key, started_at FROM orchestrator.sagas WHERE id = $1", saga_id)
         return None if row is None else StartedSaga(**row)
 
     async def add_wait(self, wait: Wait) -> None:
@@ -93,10 +95,33 @@ class PostgresOrchestratorStore(OrchestratorStore):
             signal,
         )
 
+    async def request_giving_up(self, uow: UnitOfWork, saga_id: str) -> bool:
+        row = await self._database.on(uow).row(
+            "UPDATE orchestrator.waits SET state = CASE state WHEN 'waiting' THEN 'giving_up' ELSE state END"
+            " WHERE saga_id = $1 AND state IN ('waiting', 'giving_up', 'given_up') RETURNING saga_id",
+            saga_id,
+        )
+        return row is not None
+
+    async def take_given_up(self) -> list[Wait]:
+        rows = await self._database.fetch(
+            "SELECT saga_id, signal, number, due_at FROM orchestrator.waits WHERE state = 'giving_up' LIMIT 100"
+        )
+        return [Wait(**row) for row in rows]
+
+    async def end_given_up(self, wait: Wait) -> None:
+        await self._database.execute(
+            "UPDATE orchestrator.waits SET state = 'given_up'"
+            " WHERE (saga_id, signal, number) = ($1, $2, $3::int) AND state = 'giving_up'",
+            wait.saga_id,
+            wait.signal,
+            wait.number,
+        )
+
     async def due_waits(self, now: datetime) -> list[Wait]:
         rows = await self._database.fetch(
-            "SELECT saga_id, signal, number, due_at FROM orchestrator.waits WHERE state <> 'over' AND due_at <= $1"
-            " ORDER BY due_at LIMIT 100",
+            "SELECT saga_id, signal, number, due_at FROM orchestrator.waits"
+            " WHERE state NOT IN ('over', 'given_up') AND due_at <= $1 ORDER BY due_at LIMIT 100",
             now,
         )
         return [Wait(**row) for row in rows]
@@ -106,7 +131,7 @@ class PostgresOrchestratorStore(OrchestratorStore):
             f"SELECT count(*) FROM {SCHEMA}.workflow_status w WHERE w.name = $1 AND w.status IN ('PENDING', 'ENQUEUED')"
             " AND NOT EXISTS (SELECT FROM orchestrator.waits a"
             "   WHERE a.saga_id = w.workflow_uuid AND a.state = 'waiting' AND a.due_at > $2)"
-            " AND NOT EXISTS (SELECT FROM orchestrator.parked p WHERE p.saga_id = w.workflow_uuid AND NOT p.retry_requested)",
+            " AND NOT EXISTS (SELECT FROM orchestrator.parked p WHERE p.saga_id = w.workflow_uuid AND p.decision IS NULL)",
             WORKFLOW,
             now,
         )
@@ -116,34 +141,38 @@ class PostgresOrchestratorStore(OrchestratorStore):
         await self._database.execute(
             "INSERT INTO orchestrator.parked (saga_id, step, failure, at) VALUES ($1, $2, $3::text::jsonb, $4)"
             " ON CONFLICT (saga_id) DO UPDATE SET step = excluded.step, failure = excluded.failure, at = excluded.at,"
-            " retry_requested = false WHERE parked.step <> excluded.step",
+            " decision = NULL, told = false WHERE parked.step <> excluded.step",
             parked.saga_id,
             parked.step,
             json_text(parked.failure),
             parked.at,
         )
 
-    async def request_retry(self, saga_id: str) -> bool:
-        row = await self._database.row(
-            "UPDATE orchestrator.parked SET retry_requested = true WHERE saga_id = $1 RETURNING saga_id", saga_id
+    async def decide(self, uow: UnitOfWork, saga_id: str, decision: Decision) -> bool:
+        row = await self._database.on(uow).row(
+            "UPDATE orchestrator.parked SET decision = $2 WHERE saga_id = $1 AND"
+            " CASE WHEN told THEN decision = $2 AND $2 = 'compensate' ELSE coalesce(decision, $2) = $2 END"
+            " RETURNING saga_id",
+            saga_id,
+            decision,
         )
         return row is not None
 
-    async def take_retries(self) -> list[ParkedSaga]:
+    async def take_decided(self) -> list[ParkedSaga]:
         rows = await self._database.fetch(
-            "SELECT saga_id, step, failure::text AS failure, at FROM orchestrator.parked WHERE retry_requested LIMIT 100"
+            f"SELECT {_PARKED} FROM orchestrator.parked WHERE decision IS NOT NULL AND NOT told LIMIT 100"
         )
         return [_parked(**row) for row in rows]
 
     async def unpark(self, saga_id: str, step: str) -> None:
+        # The row stays, so that the engine parking the same step again, after a crash, is nothing new.
         await self._database.execute(
-            "DELETE FROM orchestrator.parked WHERE saga_id = $1 AND step = $2 AND retry_requested", saga_id, step
+            "UPDATE orchestrator.parked SET told = true WHERE (saga_id, step) = ($1, $2)", saga_id, step
         )
 
     async def get_parked(self, saga_ids: Sequence[str]) -> dict[str, ParkedSaga]:
         rows = await self._database.fetch(
-            "SELECT saga_id, step, failure::text AS failure, at FROM orchestrator.parked WHERE saga_id = ANY($1::text[])",
-            list(saga_ids),
+            f"SELECT {_PARKED} FROM orchestrator.parked WHERE saga_id = ANY($1::text[]) AND NOT told", list(saga_ids)
         )
         return {row["saga_id"]: _parked(**row) for row in rows}
 
@@ -166,5 +195,5 @@ class PostgresOrchestratorStore(OrchestratorStore):
         return {row["step"]: Try(**row) for row in rows}
 
 
-def _parked(saga_id: str, step: str, failure: str, at: datetime) -> ParkedSaga:
-    return ParkedSaga(saga_id, step, msgspec.json.decode(failure, type=Failure), at)
+def _parked(failure: str, **row: Any) -> ParkedSaga:
+    return ParkedSaga(failure=msgspec.json.decode(failure, type=Failure), **row)
