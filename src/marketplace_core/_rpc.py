@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
@@ -36,6 +37,8 @@ _CALL, _DEADLINE, _REPLAYED = CALL.encode(), DEADLINE.encode(), REPLAYED.encode(
 _MSGPACK = (b"content-type", b"application/msgpack")
 _JSON = (b"content-type", b"application/json")
 _METRICS = (b"content-type", metrics.CONTENT_TYPE.encode())
+#: Replicas share an address: which of them it was is told.
+_HEALTHY = msgspec.json.encode({"status": "ok", "pid": os.getpid()})
 #: What a caller's caller is told of a mistake between two processes.
 _INTERNAL = encode_failure(MarketplaceError("http.internal", "Something went wrong on our side."))
 
@@ -94,7 +97,7 @@ class InternalApplication:
 
     async def _watched(self, path: str) -> tuple[int, bytes]:
         if path == "/healthz":
-            return 200, b'{"status":"ok"}'
+            return 200, _HEALTHY
         if path == "/readyz":
             return await readiness(self._ready)
         if path == "/metrics":

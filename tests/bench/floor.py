@@ -56,8 +56,9 @@ async def floor(spec: Spec, folder: Path) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def program(folder: Path, name: str, *arguments: str) -> AsyncIterator[str]:
-    """A module of the bench as a program, until the end of the block; gives the first line that it prints.
+async def program(folder: Path, name: str, *arguments: str, patience: float = 60) -> AsyncIterator[str]:
+    """A module of the bench as a program, until the end of the block; gives the first line that it prints, ``patience``
+    seconds after its start at the latest.
 
     Its log is a file in ``folder``, as that of the marketplace is.
     """
@@ -68,7 +69,7 @@ async def program(folder: Path, name: str, *arguments: str) -> AsyncIterator[str
     try:
         if process.stdout is None:
             raise RuntimeError("the program has no output")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience):
             line = (await process.stdout.readline()).decode().strip()
         if not line:
             raise RuntimeError(f"{name} did not start: {(folder / f'{name}.log').read_text()}")

@@ -21,6 +21,7 @@ import cart
 import checkout
 import logins
 import reads
+import rpc
 import starts
 import statements
 import structlog
@@ -29,7 +30,7 @@ from load import CONNECTIONS, install_wrk
 from market import Market
 from rich.console import Console
 
-MODULES = (reads, cart, checkout, statements, logins, starts)  # each registers its figures
+MODULES = (reads, cart, checkout, statements, logins, starts, rpc)  # each registers its figures
 WIDTH = 190
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -302,7 +303,7 @@ async def test_what_is_not_a_call_is_refused(url: str, path: str, body: bytes, h
 
 async def test_health_and_readiness_are_answered_beside(url: str) -> None:
     async with aiohttp.ClientSession() as session:
-        for path, expected in (("/healthz", {"status": "ok"}), ("/readyz", {"main": "ok"})):
+        for path, expected in (("/healthz", {"status": "ok", "pid": os.getpid()}), ("/readyz", {"main": "ok"})):
             async with session.get(url + path) as answer:
                 assert await answer.json() == expected
 
