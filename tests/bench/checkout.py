@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -58,7 +59,7 @@ async def checkout(bench: Bench) -> list[Line]:
         middles: list[float] = []
         for number in range(bench.runs):
             bench.say(f"{orders} orders, run {number + 1}")
-            rate, waits = await _ours(market.url, orders)
+            rate, waits = await confirmed(market.audiences, orders)
             ours.append(rate)
             middles.append(statistics.median(waits))
             async with program(bench.folder, "checkout", str(spec)) as line:
@@ -73,9 +74,9 @@ async def checkout(bench: Bench) -> list[Line]:
     ]
 
 
-async def _ours(url: str, orders: int) -> tuple[float, list[float]]:
-    """Orders per second, and the seconds that each took."""
-    async with clients(url) as make:
+async def confirmed(where: Mapping[str, str], orders: int) -> tuple[float, list[float]]:
+    """Orders per second, and the seconds that each took. ``where``: the prefix of each audience."""
+    async with clients(where) as make:
         parts = [await fill(make("buyer"), orders // CLIENTS) for _ in range(CLIENTS)]
         began = time.perf_counter()
         waits = await asyncio.gather(*(_shopper(make("buyer"), baskets) for baskets in parts))

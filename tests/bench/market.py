@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from marketplace_core._migrate import migrate_database
 from marketplace_core._supervisor.state import RunState, embedded_url, running
 from marketplace_core.adapters.embedded import EmbeddedPostgres
 from marketplace_core.adapters.postgres import Database
@@ -40,21 +41,28 @@ CLI = (sys.executable, "-m", "marketplace_core.cli")
 
 
 class Market:
-    """The embedded deployment with the demo in it. It may be stopped and started again; its data stays until the end."""
+    """A deployment with the demo in it, the embedded one if none is named. It may be stopped and started again; its data
+    stays until the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path = DEFAULT_FILE) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
         self.folder.chmod(0o711)  # PostgreSQL runs as another user
         self.data = self.folder / "data"
         self.data.mkdir(mode=0o711)
-        self.deployment = load(DEFAULT_FILE)
+        self.deployment = load(file)
         self.accounts: dict[str, dict[str, str]] = {}
+        self.audiences: dict[str, str] = {}
         self._port = _free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
+        """Of the embedded deployment, which answers every audience at one address."""
         return f"http://127.0.0.1:{self._port}"
+
+    def address(self, path: str) -> str:
+        """Where a buyer's path is answered."""
+        return self.audiences["buyer"] + path.removeprefix("/buyer/v1")
 
     @property
     def running(self) -> bool:
@@ -63,7 +71,9 @@ class Market:
     async def start(self) -> float:
         """Seconds until it says that it is ready."""
         began = time.perf_counter()
-        options = ("--demo", "--json", "--port", str(self._port), "--data", str(self.data))
+        file = self.deployment.file
+        where = ("--port", str(self._port)) if file == DEFAULT_FILE else (os.fspath(file),)
+        options = ("--demo", "--json", "--data", str(self.data), *where)
         with (self.folder / "up.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *CLI, "up", *options, stdout=PIPE, stderr=log, start_new_session=True
@@ -75,7 +85,8 @@ class Market:
         taken = time.perf_counter() - began
         if not line:
             raise RuntimeError(f"the marketplace did not start: {(self.folder / 'up.log').read_text()}")
-        self.accounts = json.loads(line)["accounts"]
+        said = json.loads(line)
+        self.accounts, self.audiences = said["accounts"], said["audiences"]
         return taken
 
     async def stop(self) -> None:
@@ -122,6 +133,17 @@ class Market:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
+    async def empty_database(self, name: str) -> str:
+        """A database with core's tables only, made anew; gives its address."""
+        administering = self.database("postgres")
+        await administering.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await administering.execute(f'CREATE DATABASE "{name}"')
+        await administering.close()
+        made = self.database(name)
+        await migrate_database(made, {})
+        await made.close()
+        return self.postgres.dsn(name)
+
     async def clone(self, name: str) -> None:
         """Copy the database, which nobody may be connected to: stops and starts everything."""
         await self.stop()
@@ -141,7 +163,7 @@ class Market:
     @contextlib.asynccontextmanager
     async def client(self, *, logged_in: bool = False) -> AsyncIterator[Client]:
         """A buyer: a guest, or the demo's."""
-        async with clients(self.url) as make:
+        async with clients(self.audiences) as make:
             client = make("buyer")
             if logged_in:
                 await client.log_in(**self.accounts["buyer"])

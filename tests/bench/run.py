@@ -17,8 +17,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import apart
+import big
 import cart
 import checkout
+import events
+import imports
 import logins
 import reads
 import rpc
@@ -30,7 +34,7 @@ from load import CONNECTIONS, install_wrk
 from market import Market
 from rich.console import Console
 
-MODULES = (reads, cart, checkout, statements, logins, starts, rpc)  # each registers its figures
+MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, big)  # each registers its figures
 WIDTH = 190
 
 
