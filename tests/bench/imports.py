@@ -81,7 +81,7 @@ async def _copied(database: Database, folder: Path) -> tuple[int, float]:
 def _shared(folder: Path) -> Path:
     """A folder in which the server, another user, may read and write."""
     folder.mkdir()
-    folder.chmod(0o777)  # noqa: S103
+    folder.chmod(0o777)
     return folder
 
 

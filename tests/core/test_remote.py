@@ -251,6 +251,16 @@ async def test_a_service_that_starts_again_is_waited_for(service: Service) -> No
     assert len(service.calls) == 20 and not target.breaker.is_open
 
 
+async def test_what_is_under_way_is_finished_when_a_service_ends(service: Service) -> None:
+    async with _served(service) as url:
+        target = Target("things", url, KEY)
+        port = far_port("things", Things, target)
+        asked = [asyncio.create_task(port.wait(0.5)) for _ in range(10)]
+        await asyncio.sleep(0.2)
+    assert await asyncio.gather(*asked) == ["waited"] * 10
+    await target.close()
+
+
 async def test_a_service_that_stays_away_is_told_of_at_once(service: Service) -> None:
     async with _served(service) as url:
         pass

@@ -18,7 +18,11 @@ from marketplace_core.testing.transcript import Transcript
 RUNNERS = ["local", "wire", "processes"]
 
 
-@pytest.fixture(params=RUNNERS)
+#: Those that start many processes take turns: on one of the test run's workers.
+TAKE_TURNS = pytest.mark.xdist_group("processes")
+
+
+@pytest.fixture(params=[*RUNNERS[:-1], pytest.param(RUNNERS[-1], marks=TAKE_TURNS)])
 def runner(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -32,14 +36,19 @@ async def shop(
 ) -> AsyncIterator[Shop]:
     """What its clients are answered is the same by every runner: see ``transcripts/``.
 
-    Not of a module that says ``RECORDED = False``: its answers hold data that is no part of the project.
+    Not of a module that says ``RECORDED = False``: its answers hold data that is no part of the project, or are not what it
+    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table.
     """
     payments, carriers = Simulator("payments", tmp_path), Simulator("carriers", tmp_path)
     market = await marketplace(
         PLUGINS,
         runner=runner,
         http=True,
-        settings={"payments_simulator": payments.settings(), "carriers_simulator": carriers.settings()},
+        settings={
+            "payments_simulator": payments.settings(),
+            "carriers_simulator": carriers.settings(),
+            "deployment": getattr(request.module, "DEPLOYMENT", ""),
+        },
         simulators={"payments": payments.url, "carriers": carriers.url},
     )
     auth = market.port(Auth)

@@ -22,10 +22,12 @@ import pytest
 from marketplace_core._supervisor.net import free_port
 from marketplace_core.testing.servers import Servers
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90.0
 OURS = [sys.executable, "-m", "marketplace_core.cli"]
-PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_small_runs_on_servers_of_ones_own(folder: Path, marketplace_servers: Se
     with up(
         file,
         folder / "data",
-        MARKETPLACE_SECRET="a secret of thirty-two characters or more",  # noqa: S106 - of a test
+        MARKETPLACE_SECRET="a secret of thirty-two characters or more",
         MARKETPLACE_POSTGRES=database.dsn("small"),
         MARKETPLACE_REDIS=marketplace_servers.redis_url(marketplace_servers.lasting),
         MARKETPLACE_CACHE=marketplace_servers.redis_url(marketplace_servers.cache),

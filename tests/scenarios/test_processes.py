@@ -10,6 +10,7 @@ import pytest
 from marketplace_core.testing.shop import Shop
 
 RECORDED = False
+pytestmark = pytest.mark.xdist_group("processes")
 
 #: How many calls of other processes one has answered.
 _ANSWERED = re.compile(r'^marketplace_rpc_server_duration_seconds_count\{.*outcome="ok".*\} ([1-9][0-9.]*)$', re.MULTILINE)

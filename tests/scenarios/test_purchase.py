@@ -187,3 +187,22 @@ async def test_a_worker_stops_while_a_saga_waits_and_the_next_one_goes_on(shop: 
     await shop.payments.challenge(waiting["payment"]["action"]["url"].rsplit("/", 1)[-1], "succeed")
     await shop.market.start_worker()
     assert (await shop.ended(buyer, placed["id"]))["status"] == "confirmed"
+
+
+async def test_an_order_is_followed_by_server_sent_events(shop: Shop) -> None:
+    pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495)
+    buyer = await shop.buyer()
+    placed = await shop.order(buyer, [(pot, 1)], card="tok_3ds")
+    path = f"/orders/{placed['id']}"
+    waiting = await buyer.until(path, lambda one: one["payment"] is not None and one["payment"]["action"] is not None)
+    seen = await buyer.listen(f"{path}/events", until=1)
+    assert seen[0].event == "order" and seen[0].data["type"] == "orders.placed"
+    following = asyncio.create_task(buyer.listen(f"{path}/events", str(len(waiting["timeline"]))))
+    await asyncio.sleep(0.2)  # it waits in the service, which may be another process
+    await shop.payments.challenge(waiting["payment"]["action"]["url"].rsplit("/", 1)[-1], "succeed")
+    assert (await shop.ended(buyer, placed["id"]))["status"] == "confirmed"
+    await buyer.post(f"{path}/cancel", {"reason": "changed my mind"}, 202)
+    told = await asyncio.wait_for(following, 20)
+    assert [one.event for one in told] == ["order"] * (len(told) - 1) + ["end"]
+    assert {"orders.confirmed", "orders.items_cancelled"} <= {one.data["type"] for one in told[:-1]}
+    assert told[-1].data == {"status": "cancelled"}

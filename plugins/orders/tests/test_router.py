@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import aiohttp
-import msgspec
 import pytest
 
 from marketplace_core.capabilities.auth import Auth, Registration
@@ -218,35 +216,11 @@ async def test_operators_see_and_cancel(shop: Shop) -> None:
 # ── server-sent events ───────────────────────────────────────────────────────────────────────────────────────
 
 
-Sent = list[tuple[str | None, str, Any]]
-
-
-async def _listen(shop: Shop, buyer: Any, order_id: str, last: str | None = None, *, until: int = 100) -> Sent:
-    """``(id, event, data)`` until the stream ends, or until there are so many."""
-    headers = {**buyer.headers, **({"Last-Event-ID": last} if last is not None else {})}
-    got: Sent = []
-    timeout = aiohttp.ClientTimeout(total=20)
-    url = f"{shop.market.url}/buyer/v1/orders/{order_id}/events"
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, headers=headers) as stream:
-        assert stream.status == 200 and stream.content_type == "text/event-stream"
-        fields: dict[str, str] = {}
-        async for raw in stream.content:
-            name, _, value = raw.decode().rstrip("\n").partition(": ")
-            if name:
-                fields[name] = value
-            elif "event" in fields:
-                got.append((fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
-                fields = {}
-                if len(got) == until:
-                    break
-    return got
-
-
 async def test_an_order_is_followed_to_its_end(shop: Shop) -> None:
     pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495)
     buyer = await shop.buyer()
     placed = await shop.order(buyer, [(pot, 2)])
-    first, second = await _listen(shop, buyer, placed["id"], until=2)
+    first, second = await buyer.listen(f"/orders/{placed['id']}/events", until=2)
     assert (first[:2], second[:2]) == (("1", "order"), ("2", "order"))
     assert first[2]["type"] == "orders.placed" and first[2]["order"]["id"] == placed["id"]
     assert (second[2]["type"], second[2]["order"]["status"]) == ("orders.confirmed", "confirmed")
@@ -255,15 +229,15 @@ async def test_an_order_is_followed_to_its_end(shop: Shop) -> None:
     await shop.ended(buyer, placed["id"])
     some = {"items": [{"item_id": placed["packages"][0]["items"][0]["id"], "quantity": 1}]}
     await buyer.post(f"/orders/{placed['id']}/cancel", some, 202)
-    [third] = await _listen(shop, buyer, placed["id"], "2", until=1)
+    [third] = await buyer.listen(f"/orders/{placed['id']}/events", "2", until=1)
     assert (third[0], third[2]["type"]) == ("3", "orders.items_cancelled")
-    later = asyncio.create_task(_listen(shop, buyer, placed["id"], "400", until=1))  # more than there are yet
+    later = asyncio.create_task(buyer.listen(f"/orders/{placed['id']}/events", "400", until=1))  # more than there are yet
     await asyncio.sleep(0.1)
     await buyer.post(f"/orders/{placed['id']}/cancel", None, 202)
     assert [number for number, _, _ in await asyncio.wait_for(later, 10)] == ["4"]
-    whole = await _listen(shop, buyer, placed["id"])
+    whole = await buyer.listen(f"/orders/{placed['id']}/events")
     assert [(number, event) for number, event, _ in whole] == [*((str(n), "order") for n in range(1, 5)), (None, "end")]
     for last in ("4", "99999999999999999999999", "400"):
-        assert await _listen(shop, buyer, placed["id"], last) == [(None, "end", {"status": "cancelled"})]
+        assert await buyer.listen(f"/orders/{placed['id']}/events", last) == [(None, "end", {"status": "cancelled"})]
     for last in ("", "x", "-1", "²"):
-        assert len(await _listen(shop, buyer, placed["id"], last)) == 5
+        assert len(await buyer.listen(f"/orders/{placed['id']}/events", last)) == 5

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
+import msgspec
 
 from marketplace_core.testing.transcript import Transcript
 
-__all__ = ["Answer", "Client", "Unexpected", "clients"]
+__all__ = ["Answer", "Client", "Sent", "Unexpected", "clients"]
 
 
 class Answer(NamedTuple):
@@ -20,6 +21,14 @@ class Answer(NamedTuple):
     status: int
     body: Any
     headers: Mapping[str, str]
+
+
+class Sent(NamedTuple):
+    """A server-sent event; ``data`` is decoded."""
+
+    id: str | None
+    event: str
+    data: Any
 
 
 class Unexpected(AssertionError):
@@ -48,6 +57,25 @@ class Client:
             content = await answer.read()
             decoded = await answer.json(content_type=None) if content and "json" in answer.content_type else content
             return Answer(answer.status, decoded, answer.headers)
+
+    async def listen(self, path: str, last: str | None = None, *, until: int = 100) -> list[Sent]:
+        """Server-sent events until the stream ends, or until there are so many. ``last`` is the id after which to go on."""
+        headers = {**self.headers, **({"Last-Event-ID": last} if last is not None else {})}
+        got: list[Sent] = []
+        async with self._session.get(self._prefix + path, headers=headers) as stream:
+            if stream.status != 200 or stream.content_type != "text/event-stream":
+                raise Unexpected(f"GET {self.audience} {path}: {stream.status} {stream.content_type}")
+            fields: dict[str, str] = {}
+            async for raw in stream.content:
+                name, _, value = raw.decode().rstrip("\n").partition(": ")
+                if name:
+                    fields[name] = value
+                elif "event" in fields:
+                    got.append(Sent(fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
+                    fields = {}
+                    if len(got) == until:
+                        break
+        return got
 
     async def get(self, path: str, status: int = 200, **headers: str) -> Any:
         return await self._expect("GET", path, None, status, headers)

@@ -137,7 +137,8 @@ async def open_marketplace(
     """Installed plugins by name, in this order, on databases of their own.
 
     :param runner: ``processes`` is the deployment of ``examples/split.toml``; HTTP is then always answered.
-    :param settings: TOML lines for a plugin's table. :param http: whether all audiences are answered at ``url``.
+    :param settings: TOML lines for a plugin's table, or for that of the ``deployment``.
+    :param http: whether all audiences are answered at ``url``.
     :param simulators: addresses of those that will run beside it, by name: they follow its clock.
     :param databases: existing databases, to open again what an earlier marketplace left: ``urls`` of that one.
     """
@@ -187,7 +188,7 @@ async def _assembled(
     }
 
     def write() -> Assembly:
-        (folder / "test.toml").write_text(topology.text(urls, tables, simulators))
+        (folder / "test.toml").write_text(topology.text(urls, tables, simulators, settings.get("deployment", "")))
         return Assembly.of(load(folder / "test.toml"))
 
     assembly = write()

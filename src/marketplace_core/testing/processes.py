@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from marketplace_core._deployment.model import Deployment
 from marketplace_core._supervisor.keeper import Supervisor
 from marketplace_core._supervisor.plan import plan
+from marketplace_core._supervisor.state import ProcessState, targets_of
 
 __all__ = ["Apart"]
 
@@ -45,5 +47,13 @@ class Apart:
     @property
     def pids(self) -> dict[str, int]:
         """Of those that run, by name."""
-        running = [*self._apis.processes, *(self._workers.processes if self._workers is not None else ())]
-        return {process.name: process.pid for process in running if process.pid is not None}
+        return {process.name: process.pid for process in self._running if process.pid is not None}
+
+    @property
+    def targets(self) -> list[dict[str, Any]]:
+        """Of those that run, as Prometheus discovers them from a file."""
+        return targets_of(self._running)
+
+    @property
+    def _running(self) -> list[ProcessState]:
+        return [*self._apis.processes, *(self._workers.processes if self._workers is not None else ())]

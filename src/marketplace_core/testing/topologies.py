@@ -26,6 +26,7 @@ currency = "EUR"
 clock = "movable"
 secret = "file:secret"
 on = {{ bus = "lasting", jobs = "lasting", clock = "lasting", cache = "cache", blobs = "files", sagas = "{sagas}" }}
+{more}
 [resources]
 lasting = "{lasting}"
 cache = {{ url = "{cache}", role = "cache" }}
@@ -41,10 +42,15 @@ class Topology:
         self.databases = dict(databases)
         self._body = body
 
-    def text(self, urls: Mapping[str, str], plugins: Mapping[str, str], simulators: Mapping[str, str]) -> str:
-        """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL."""
+    def text(
+        self, urls: Mapping[str, str], plugins: Mapping[str, str], simulators: Mapping[str, str], deployment: str = ""
+    ) -> str:
+        """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
+
+        ``deployment``: further TOML lines for that table.
+        """
         sagas = next((name for name, inside in self.databases.items() if "orchestrator" in inside), next(iter(self.databases)))
-        lines = [_HEAD.format(sagas=sagas, **{name: urls[name] for name in ("lasting", "cache", "files")})]
+        lines = [_HEAD.format(sagas=sagas, more=deployment, **{name: urls[name] for name in ("lasting", "cache", "files")})]
         lines += [f'{name} = "{urls[name]}"' for name in self.databases]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():

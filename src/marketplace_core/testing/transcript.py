@@ -17,7 +17,9 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00))?")
 _HOST = re.compile(r"http://127\.0\.0\.1:\d+")
 #: Fields whose values are made by chance, whatever they look like.
-_CHANCE = frozenset({"token", "access_token", "refresh_token", "tracking_token", "tracking_number", "request_id", "next", "slug"})
+_CHANCE = frozenset(
+    {"token", "access_token", "refresh_token", "tracking_token", "tracking_number", "request_id", "next", "slug"}
+)
 #: Headers that belong to an answer as its client sees it.
 _HEADERS = ("Location", "Idempotent-Replayed", "Allow", "Retry-After", "Content-Type")
 
