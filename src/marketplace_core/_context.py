@@ -13,6 +13,7 @@ from marketplace_core.adapters.postgres import Database, PostgresUnits
 from marketplace_core.adapters.redis_reads import RedisCache
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
+from marketplace_core.metrics import PluginMetrics
 from marketplace_core.ports import Blobs, Cache, Units
 from marketplace_core.sagas import Saga
 
@@ -99,6 +100,10 @@ class Context(PluginContext):
     @property
     def extensions(self) -> Extensions:
         return self._process.extensions
+
+    @property
+    def metrics(self) -> PluginMetrics:
+        return PluginMetrics(self.name)
 
     def key(self, purpose: str) -> bytes:
         return self._process.key(purpose)

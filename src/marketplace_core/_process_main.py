@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from marketplace_core import metrics, tracing
 from marketplace_core._assembly import Assembly, Process
 from marketplace_core._migrate import MigrationError, Step, migrate_database, missing_steps
 from marketplace_core._operating import CORE, Operations, OwnOperations
@@ -76,8 +77,8 @@ async def open_process(
         await process.close()
 
 
-def application(process: Process, audiences: Sequence[Audience] = AUDIENCES) -> Application:
-    """The ASGI application that answers these audiences."""
+def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, watched: bool = True) -> Application:
+    """The ASGI application that answers these audiences; ``watched``: and ``/metrics``, to those who are near."""
     routers = process.routers(audiences)
     if "admin" in audiences:
         routers.append(operations_router(process))
@@ -126,24 +127,31 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES) -> 
             RateLimiter(limits, process.clock, RedisRates(cache)),
             Addresses(deployment.trusted_proxies, limits.exempt),
         ),
+        metrics=watched,
     )
 
 
-async def serve(deployment: Deployment, name: str, data: Path) -> None:
-    """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished."""
+async def serve(deployment: Deployment, name: str, data: Path, listen: str | None = None) -> None:
+    """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished.
+
+    ``listen``: where this process alone answers ``/healthz``, ``/readyz`` and ``/metrics``: replicas share all other addresses.
+    """
     configure_logging()
     gateways = [gateway for gateway in deployment.gateways.values() if name in {gateway.name, gateway.service}]
     service = deployment.services.get(name)
     own = frozenset(deployment.plugins_of(name)) if service is not None else frozenset()
+    elsewhere = listen is not None or (service is not None and service.internal is not None)
     async with opened(deployment, data, own) as process, contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_seen(deployment, name, "api"))
         await _check_migrated(process)
         following = asyncio.create_task(process.clock.follow()) if isinstance(process.clock, RedisClock) else None
         for gateway in gateways:
-            app = application(process, gateway.audiences)
+            app = application(process, gateway.audiences, watched=not elsewhere)
             await stack.enter_async_context(serving(app, gateway.listen, deployment.limits))
         if service is not None and service.internal is not None:
             await stack.enter_async_context(serving(internal_application(process), service.internal, INTERNAL_LIMITS))
-        notify_ready()
+        watched = await stack.enter_async_context(_watched(process, listen))
+        notify_ready(watched)
         await _terminated()
         if following is not None:
             following.cancel()
@@ -153,6 +161,25 @@ def internal_application(process: Process) -> InternalApplication:
     """What a process answers to the others of its deployment."""
     ports = {**process.internal_ports(), CORE: (Operations, OwnOperations(process))}
     return InternalApplication(ports, process.key(RPC), process.resources.ready)
+
+
+@contextlib.contextmanager
+def _seen(deployment: Deployment, name: str, kind: str) -> Iterator[None]:
+    """Say in its metrics what this process is, and record traces."""
+    metrics.introduce(deployment.name, name, kind)
+    to = None if deployment.trace_to is None else deployment.resolve(deployment.trace_to)
+    with tracing.start(deployment.name, name, kind, to, deployment.trace_sample, deployment.file.parent):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _watched(process: Process, listen: str | None) -> AsyncIterator[str | None]:
+    """Answer those who watch this process at ``listen``; gives the ``host:port``."""
+    if listen is None:
+        yield None
+        return
+    async with serving(InternalApplication({}, process.key(RPC), process.resources.ready), listen, INTERNAL_LIMITS) as url:
+        yield url.removeprefix("http://")
 
 
 @contextlib.asynccontextmanager
@@ -210,7 +237,7 @@ async def _listening(task: asyncio.Task[None], host: str, port: int) -> None:
 
 
 async def work(deployment: Deployment, name: str, worker: str, data: Path, listen: str | None = None) -> None:
-    """A worker of a service, until SIGTERM. ``listen``: where it answers ``/healthz`` and ``/readyz``.
+    """A worker of a service, until SIGTERM. ``listen``: where it answers ``/healthz``, ``/readyz`` and ``/metrics``.
 
     :raises WorkerTaskFailed: a part of it ended.
     """
@@ -219,12 +246,11 @@ async def work(deployment: Deployment, name: str, worker: str, data: Path, liste
         opened(deployment, data, frozenset(deployment.plugins_of(name))) as process,
         contextlib.AsyncExitStack() as stack,
     ):
+        stack.enter_context(_seen(deployment, name, "worker"))
         await _check_migrated(process)
         working = asyncio.create_task(Worker(process, name, worker).run())
-        if listen is not None:
-            app = InternalApplication({}, process.key(RPC), process.resources.ready)
-            await stack.enter_async_context(serving(app, listen, INTERNAL_LIMITS))
-        ready = asyncio.create_task(_tell_when_ready(process))
+        watched = await stack.enter_async_context(_watched(process, listen))
+        ready = asyncio.create_task(_tell_when_ready(process, watched))
         ended = asyncio.create_task(_terminated())
         done, _ = await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
         for task in (working, ended, ready):
@@ -234,11 +260,11 @@ async def work(deployment: Deployment, name: str, worker: str, data: Path, liste
             working.result()
 
 
-async def _tell_when_ready(process: Process) -> None:
+async def _tell_when_ready(process: Process, watched: str | None) -> None:
     """Once each of the servers that the worker uses answers."""
     while any(state != "ok" for state in (await process.resources.ready()).values()):  # noqa: ASYNC110
         await asyncio.sleep(0.1)
-    notify_ready()
+    notify_ready(watched)
 
 
 async def migrate(
@@ -285,7 +311,7 @@ def _know_simulators(data: Path) -> dict[str, str]:
 
 async def _check_migrated(process: Process) -> None:
     """:raises MigrationError: a database is not up to date."""
-    for name, plugins in process.databases().items():
+    for name, plugins in process.databases(extending=True).items():
         missing = await missing_steps(process.resources.database(name), plugins)
         if missing:
             first = f"{missing[0].plugin} {missing[0].number}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from marketplace_core import metrics
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.redis import connect
 from marketplace_core.deployment import Deployment
@@ -35,6 +36,7 @@ class Resources:
         self._pools = pools or {}
         self._databases: dict[str, Database] = {}
         self._redis: dict[str, Redis] = {}
+        metrics.POOLS.add(self)
 
     def url(self, name: str) -> str:
         return self._url(name)
@@ -49,6 +51,10 @@ class Resources:
             self._redis[name] = connect(self._url(name))
         return self._redis[name]
 
+    def pools(self) -> list[metrics.PoolState]:
+        """Of its Redis servers; databases tell of theirs themselves."""
+        return [_redis_pool(name, client.connection_pool) for name, client in self._redis.items()]
+
     @property
     def databases(self) -> dict[str, Database]:
         """Those in use, by name."""
@@ -56,20 +62,26 @@ class Resources:
 
     async def close(self) -> None:
         """Databases first: a transaction that outlives its caller is waited for, and what it does may need a Redis."""
-        for database in self._databases.values():
+        for database in list(self._databases.values()):
             await database.close()
-        for client in self._redis.values():
+        for client in list(self._redis.values()):
             with contextlib.suppress(Exception):
                 await client.aclose()
 
     async def ready(self) -> dict[str, str]:
         """``ok`` or a cause, by the name of each resource in use."""
         states: dict[str, str] = {}
-        for name, database in self._databases.items():
+        # Copies: while one is waited for, another part of the process may open more.
+        for name, database in list(self._databases.items()):
             states[name] = await _state(partial(database.value, "SELECT 1"))
-        for name, client in self._redis.items():
+        for name, client in list(self._redis.items()):
             states[name] = await _state(client.ping)
         return states
+
+
+def _redis_pool(name: str, pool: Any) -> metrics.PoolState:
+    used = len(pool._in_use_connections)  # no public name, and no client tells it
+    return metrics.PoolState("redis", name, pool.max_connections, used + len(pool._available_connections), used)
 
 
 async def _state(ask: Callable[[], Any]) -> str:

@@ -13,6 +13,7 @@ import structlog
 
 from marketplace_core._assembly import Process
 from marketplace_core._deployment.workers import bus_groups, runs
+from marketplace_core._watch import Watch
 from marketplace_core.adapters.arq import ArqWorker
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
@@ -91,7 +92,18 @@ class Worker:
             exclusive = self._process.assembly.infos[plugin].exclusive
             loops.append((plugin, partial(self._exclusively, plugin, run) if exclusive else run))
         loops.append(("jobs", self._run_jobs))
+        loops.append(("watch", Watch(process, self._plugins, self._groups()).run))
         return loops
+
+    def _groups(self) -> dict[str, str]:
+        """The groups that this worker consumes, each with its plugin."""
+        found = {}
+        for plugin in self._plugins:
+            names = [subscription.name for subscription in self._process.subscriptions(plugin)]
+            for group, (worker, _) in bus_groups(self._process.deployment, plugin, names).items():
+                if worker == self._worker:
+                    found[group] = plugin
+        return found
 
     async def _exclusively(self, plugin: str, run: Loop) -> None:
         async with lease(self._process.context(plugin).database, plugin) as watch:

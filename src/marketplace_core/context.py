@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from marketplace_core.adapters.postgres import Database
     from marketplace_core.extensions import Extensions
+    from marketplace_core.metrics import PluginMetrics
     from marketplace_core.sagas import Saga
 
 __all__ = ["PluginContext"]
@@ -86,6 +87,11 @@ class PluginContext(ABC):
     @abstractmethod
     def extensions(self) -> Extensions:
         """Calls the extension hooks of other plugins."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> PluginMetrics:
+        """Declares what the plugin counts."""
 
     @abstractmethod
     def key(self, purpose: str) -> bytes:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
+
+from marketplace_core import metrics
 
 __all__ = ["ExtensionError", "Extensions"]
 
@@ -42,6 +45,7 @@ class Extensions:
         self._trace = trace
         self._implementations = implementations
         self._limit = limit
+        self._counted: dict[tuple[str, str], metrics.Outcomes] = {}
 
     async def check(self, hook: str, **arguments: Any) -> list[Any]:
         """All problems of all implementations."""
@@ -50,12 +54,21 @@ class Extensions:
     async def contribute(self, hook: str, **arguments: Any) -> dict[Any, Any]:
         """The contributions merged by key; two plugins giving one key is an error of the deployment."""
         merged: dict[Any, Any] = {}
+        givers: dict[Any, str] = {}
         for plugin, values in await self._call(hook, arguments):
+            if not isinstance(values, Mapping | None):
+                raise ExtensionError(plugin, hook, f"it gives a {type(values).__name__} and no mapping")
             for key, value in (values or {}).items():
                 if key in merged:
-                    raise ExtensionError(plugin, hook, f"{key!r} is contributed by another plugin too")
-                merged[key] = value
+                    raise ExtensionError(plugin, hook, f"{key!r} is contributed by the plugin {givers[key]!r} too")
+                merged[key], givers[key] = value, plugin
         return merged
+
+    def _took(self, plugin: str, hook: str) -> metrics.Outcomes:
+        found = self._counted.get((plugin, hook))
+        if found is None:
+            found = self._counted[plugin, hook] = metrics.Outcomes(metrics.EXTENSION, plugin, hook, known=("ok", "failed"))
+        return found
 
     async def _call(self, hook: str, arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
         answers = []
@@ -65,10 +78,13 @@ class Extensions:
                 log.info("hook", plugin=plugin, hook=hook)
             # Not wait_for: on Python 3.11 it may swallow a cancellation.
             limit = asyncio.timeout(self._limit)
+            took, began = self._took(plugin, hook), time.perf_counter()
             try:
                 async with limit:
                     answers.append((plugin, await function(**wanted)))
+                took.observe("ok", time.perf_counter() - began)
             except Exception as error:
+                took.observe("failed", time.perf_counter() - began)
                 if limit.expired():
                     raise ExtensionError(plugin, hook, f"it took longer than {self._limit} s") from None
                 raise ExtensionError(plugin, hook, f"{type(error).__name__}: {error}") from error

@@ -124,9 +124,7 @@ DATABASE_WAIT = Histogram(
 WATCHED = Gauge(
     "marketplace_watched_timestamp_seconds", "When a worker last measured the gauges that need a query.", ("plugin",)
 )
-BUILD = Gauge(
-    "marketplace_build_info", "1, of this process.", ("version", "python", "deployment", "service", "kind")
-)
+BUILD = Gauge("marketplace_build_info", "1, of this process.", ("version", "python", "deployment", "service", "kind"))
 
 
 def introduce(deployment: str, service: str, kind: str) -> None:

@@ -116,9 +116,8 @@ class Relay:
         if not rows:
             return 0
         _failpoints.hit("relay.read")
-        spans = [
-            span for row in rows if tracing.recorded(row.trace) and (span := tracing.begin(f"relay {row.type}", parent=row.trace))
-        ]
+        traced = [row for row in rows if tracing.recorded(row.trace)]
+        spans = [span for row in traced if (span := tracing.begin(f"relay {row.type}", parent=row.trace)) is not None]
         messages = [
             Message(row.topic, row.type, row.key, row.sequence or 0, row.payload)
             for row in rows

@@ -28,6 +28,8 @@ Attributes = Mapping[str, str | int | float | bool | None]
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 DEFAULT_SAMPLE = 0.01
+#: A collector that is away must not keep a process from ending.
+EXPORT_SECONDS = 3.0
 
 _tracer: Any = None
 _sample = 0.0
@@ -123,9 +125,7 @@ def span(name: str, kind: Kind = "internal", parent: str = "", attributes: Attri
 
 
 @contextlib.contextmanager
-def start(
-    deployment: str, service: str, kind: str, to: str | None, sample: float | None, folder: Path
-) -> Iterator[None]:
+def start(deployment: str, service: str, kind: str, to: str | None, sample: float | None, folder: Path) -> Iterator[None]:
     """Record traces for as long as this process runs, if they are to go anywhere.
 
     ``to`` is an OTLP endpoint, or ``folder:PATH`` (from ``folder``) for a file of JSON lines in it; None: what
@@ -152,7 +152,7 @@ def start(
 @contextlib.contextmanager
 def use(provider: TracerProvider, sample: float) -> Iterator[None]:
     """Record with a provider of one's own, as a test does with an exporter into memory."""
-    global _tracer, _sample  # noqa: PLW0603 - a process has one
+    global _tracer, _sample
     before = _tracer, _sample
     _tracer, _sample = provider.get_tracer("marketplace_core"), sample
     try:
@@ -185,4 +185,4 @@ def _exporter(to: str, folder: Path) -> SpanExporter:
     except ImportError:
         raise MissingExporter() from None
     path = "" if urlsplit(to).path.rstrip("/") else "/v1/traces"
-    return OTLPSpanExporter(endpoint=to.rstrip("/") + path)
+    return OTLPSpanExporter(endpoint=to.rstrip("/") + path, timeout=EXPORT_SECONDS)

@@ -110,7 +110,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     """One deployment file. ``on`` names the resource of each role of the infrastructure that has one.
 
     ``secret`` is a reference (``env:`` or ``file:``), or None in the embedded profile, where ``up`` makes one.
-    ``hook_seconds`` is the time limit of each extension hook's implementation.
+    ``hook_seconds`` is the time limit of each extension hook's implementation. ``trace_to`` is where traces go: an OTLP
+    endpoint (or a reference to it), or ``folder:PATH``; ``trace_sample`` the share of them that is recorded.
     """
 
     file: Path
@@ -124,6 +125,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     on: dict[str, str] = {}
     hook_seconds: float = 5.0
     trace_hooks: bool = False
+    trace_sample: float | None = None
+    trace_to: str | None = None
     limits: Limits = Limits()
     resources: dict[str, Resource] = {}
     plugins: dict[str, PluginEntry] = {}

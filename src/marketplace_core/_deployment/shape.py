@@ -72,6 +72,8 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         on=own.on,
         hook_seconds=own.hook_seconds,
         trace_hooks=own.trace_hooks,
+        trace_sample=own.trace_sample,
+        trace_to=own.trace_to,
         limits=_limits(raw.get("limits", {}), own.profile, problems),
         resources={n: _resource(n, value, problems, secrets) for n, value in _entries(raw, "resources", problems)},
         plugins={n: _plugin(n, value, problems) for n, value in _entries(raw, "plugins", problems)},

@@ -26,6 +26,13 @@ class DeploymentTable(Struct, forbid_unknown_fields=True):
     on: dict[str, str] = {}
     hook_seconds: Annotated[float, Meta(gt=0, le=300, description="give seconds above 0, 300 at most")] = 5.0
     trace_hooks: bool = False
+    trace_sample: Annotated[float, Meta(ge=0, le=1, description="give a share, 0 to 1")] | None = None
+    trace_to: (
+        Annotated[
+            str, Meta(pattern="^(https?://.|folder:.|env:.)", description='write "http://collector:4318", or "folder:traces"')
+        ]
+        | None
+    ) = None
 
 
 class PluginTable(Struct):

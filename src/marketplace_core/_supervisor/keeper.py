@@ -64,6 +64,8 @@ class Runnable(ABC):
     name: str
     kind: Kind
     log: Path | None
+    #: ``host:port`` at which it answers ``/metrics``, once it has said so.
+    watched: str | None = None
 
     @abstractmethod
     async def start(self) -> Child:
@@ -94,12 +96,15 @@ class Program(Runnable):
     async def start(self) -> Child:
         env = {**os.environ, **self._spec.env, "PYTHONUNBUFFERED": "1"}
         if self._readiness is not None:
+            self.watched = self._readiness.watched = None
             env |= self._readiness.env
         self._child = await spawn(self.name, self._spec.argv, env=env, log=self.log)
         return self._child
 
     async def ready(self) -> bool:
         told = self._readiness is not None and self._readiness.told()
+        if self._readiness is not None:
+            self.watched = self._readiness.watched
         return told or (self._spec.ready is not None and await self._spec.ready())
 
     async def stop(self) -> None:
@@ -132,7 +137,7 @@ class _Keeper:
     @property
     def state(self) -> ProcessState:
         pid = self._child.pid if self._child is not None and self._child.running else None
-        return ProcessState(self.what.name, self.what.kind, pid, self.restarts)
+        return ProcessState(self.what.name, self.what.kind, pid, self.restarts, self.what.watched if pid else None)
 
     async def _keep(self) -> None:
         failures, pause = 0, 0.0
@@ -170,12 +175,12 @@ class _Keeper:
         return f"it ended with code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
 
     async def _probe(self) -> None:
-        while not self.started.done():
-            if await self.what.ready():
-                if not self.started.done():
-                    self.started.set_result(None)
-                return
+        """Until it is ready; a process that was started again tells anew where it is watched."""
+        while not await self.what.ready():  # noqa: ASYNC110 - the child tells nobody else
             await asyncio.sleep(_PAUSE)
+        if not self.started.done():
+            self.started.set_result(None)
+        self._changed()
 
     async def hold(self) -> None:
         """Do not start it again. It runs on until it is stopped."""
@@ -200,7 +205,7 @@ class Supervisor:
         changed: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``changed`` is called whenever a process came or went, ``say`` with what a person should know."""
+        """``changed`` is called whenever a process came, was ready or went, ``say`` with what a person should know."""
         self._logs = logs
         self._policy = policy or Policy()
         self._changed, self._say = changed, say

@@ -21,6 +21,10 @@ _WEBHOOKS = {
 }
 
 
+#: Each process answers /metrics at an address of its own, of any free port: it tells which. Replicas share all others.
+_WATCHED = ("--listen", "127.0.0.1:0")
+
+
 class Plan(Struct, frozen=True):
     """In the order of their start; the APIs, gateways included, are the first to be stopped."""
 
@@ -57,14 +61,14 @@ def _api(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
 
 
 def _served(deployment: Deployment, served: str, name: str, data: Path) -> ProcessSpec:
-    return ProcessSpec(name=name, kind="api", argv=command("serve", deployment, served, data=data))
+    return ProcessSpec(name=name, kind="api", argv=(*command("serve", deployment, served, data=data), *_WATCHED))
 
 
 def _workers(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
     """Each worker as often as the service is replicated."""
     found = []
     for worker in deployment.services[service].workers:
-        argv = command("work", deployment, service, "--worker", worker, data=data)
+        argv = (*command("work", deployment, service, "--worker", worker, data=data), *_WATCHED)
         for name in _replicas(f"{service}.{worker}", deployment.services[service].replicas):
             found.append(ProcessSpec(name=name, kind="worker", argv=argv))
     return found

@@ -11,7 +11,12 @@ from marketplace_core._supervisor.keeper import Runnable
 from marketplace_core._supervisor.state import Kind, database_of, folder_of, role_of
 from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
 
-__all__ = ["Server", "create_databases", "make_folders", "servers_of"]
+__all__ = ["Server", "connections", "create_databases", "make_folders", "servers_of"]
+
+#: As ``marketplace_core._resources`` has it, which would bring the drivers into the supervisor.
+POOL_SIZE = 8
+#: Of the saga engine, of commands, and of an operator who looks.
+_OTHERS = 40
 
 
 class Server(Runnable):
@@ -45,9 +50,23 @@ def servers_of(deployment: Deployment, data: Path) -> list[Server]:
     embedded = [resource for resource in deployment.resources.values() if resource.embedded]
     found = []
     if any(resource.kind == "postgres" for resource in embedded):
-        found.append(Server("postgres", EmbeddedPostgres(data)))
+        found.append(Server("postgres", EmbeddedPostgres(data, settings={"max_connections": str(connections(deployment))})))
     roles = {role_of(deployment, resource.name) for resource in embedded if resource.kind == "redis"}
     return found + [Server(f"redis-{role}", EmbeddedRedis(data, role)) for role in sorted(roles, reverse=True)]
+
+
+def connections(deployment: Deployment) -> int:
+    """How many the embedded PostgreSQL must take: every pool of every process full, and each relay's listener.
+
+    Which plugins have tables is not known here: a service uses no more databases than it has plugins.
+    """
+    databases = [r for r in deployment.resources.values() if r.embedded and r.kind == "postgres"]
+    pool = max((int(resource.settings.get("pool", POOL_SIZE)) for resource in databases), default=POOL_SIZE)
+    most = 0
+    for service in deployment.services.values():
+        used = min(len(databases), len(deployment.plugins_of(service.name)))
+        most += service.replicas * used * (pool + len(service.workers) * (pool + 1))
+    return max(100, most + _OTHERS)
 
 
 async def create_databases(deployment: Deployment, data: Path) -> None:

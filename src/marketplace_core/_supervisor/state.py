@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,18 +14,22 @@ from msgspec import Struct
 from marketplace_core._deployment.model import Deployment
 from marketplace_core.adapters.embedded import DataFolder, EmbeddedPostgres, EmbeddedRedis
 
-__all__ = ["Kind", "ProcessState", "RunState", "as_running", "embedded_url", "running", "write"]
+__all__ = ["Kind", "ProcessState", "RunState", "as_running", "embedded_url", "running", "targets_of", "write", "write_targets"]
 
 Kind = Literal["supervisor", "api", "worker", "server", "simulator"]
 
 
 class ProcessState(Struct, frozen=True):
-    """``pid`` is None while it is down; ``restarts`` counts since the supervisor began."""
+    """``pid`` is None while it is down; ``restarts`` counts since the supervisor began.
+
+    ``metrics`` is the ``host:port`` at which this process alone answers ``/metrics``; a restart changes it.
+    """
 
     name: str
     kind: Kind
     pid: int | None
     restarts: int
+    metrics: str | None = None
 
 
 class RunState(Struct, frozen=True, kw_only=True):
@@ -58,8 +63,29 @@ def write(data: Path, state: RunState) -> None:
     fresh.replace(path)
 
 
+def _targets(data: Path) -> Path:
+    return data / "run" / "prometheus.json"
+
+
+def write_targets(data: Path, processes: Sequence[ProcessState]) -> None:
+    """``DATA/run/prometheus.json``: every process, as Prometheus discovers targets from a file."""
+    path = _targets(data)
+    fresh = path.with_name("prometheus.json.new")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(targets_of(processes))))
+    fresh.replace(path)
+
+
+def targets_of(processes: Sequence[ProcessState]) -> list[dict[str, Any]]:
+    return [
+        {"targets": [process.metrics], "labels": {"process": process.name, "kind": process.kind}}
+        for process in processes
+        if process.metrics is not None
+    ]
+
+
 def remove(data: Path) -> None:
     _path(data).unlink(missing_ok=True)
+    _targets(data).unlink(missing_ok=True)
 
 
 def running(data: Path) -> RunState | None:

@@ -220,6 +220,7 @@ class _Run:
             ready=self._ready,
         )
         run_state.write(self._data, state)
+        run_state.write_targets(self._data, state.processes)
 
 
 async def _check_free(deployment: Deployment, key: str, listen: str) -> None:

@@ -212,6 +212,9 @@ class RedisConsumer(Consumer):
         if partition.task is not None:
             partition.task.cancel()
             await asyncio.wait([partition.task])
+        # Where it was just being left, or had not begun, the task did not come to that.
+        if self._held.get(partition.number) is partition:
+            del self._held[partition.number]
 
     async def _until_valid(self) -> None:
         """A process that was stopped past its lease delivers nothing before it has looked what became of it."""

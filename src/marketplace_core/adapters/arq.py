@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,7 @@ from msgspec import Struct
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from marketplace_core import calls
+from marketplace_core import calls, metrics, tracing
 from marketplace_core.adapters.redis import redis_errors
 from marketplace_core.outbox import JobQueue
 
@@ -44,6 +45,7 @@ AWAY_PAUSE = 0.5
 STOP_SECONDS = 2.0
 #: For so long a job that is done is known, so that a relay which died before marking it does not queue it again.
 KEEP_SECONDS = 3600
+_NO_TRACES: Mapping[str, str] = {}
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 _decode: Callable[[bytes], dict[str, Any]] = msgspec.msgpack.Decoder(dict[str, Any]).decode
@@ -93,11 +95,11 @@ class ArqQueue(JobQueue):
         self._redis: Any = _client(url)  # its stubs say of each command that it may be of either colour
         self._put = self._redis.register_script(_PUT)
 
-    async def put(self, jobs: Sequence[tuple[str, str, str]]) -> None:
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = _NO_TRACES) -> None:
         now = int(datetime.now(UTC).timestamp() * 1000)
         values: list[Any] = [now]
         for job, id_, args in jobs:
-            packed = _encode({"t": None, "f": job, "a": (args,), "k": {}, "et": now})
+            packed = _encode({"t": None, "f": job, "a": (args, traces.get(id_, "")), "k": {}, "et": now})
             values += [_queue(self._name, job), id_, packed]
         with redis_errors():
             await self._put(keys=[f"{self._name}:queues"], args=values)
@@ -106,6 +108,16 @@ class ArqQueue(JobQueue):
         latest = int(now.timestamp() * 1000)
         with redis_errors():
             return sum([await self._redis.zcount(queue, "-inf", latest) for queue in await self._queues()])
+
+    async def backlogs(self, plugins: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
+        """For each plugin: how many of its jobs are due or running, and how many have failed."""
+        latest = int(now.timestamp() * 1000)
+        found = {}
+        with redis_errors():
+            for plugin in plugins:
+                queue = _queue(self._name, plugin)
+                found[plugin] = await self._redis.zcount(queue, "-inf", latest), await self._redis.hlen(_failed_key(queue))
+        return found
 
     async def failed(self) -> list[FailedJob]:
         """What an operator has to look at, oldest first."""
@@ -230,18 +242,29 @@ class _Worker(Worker):
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
     def _function(self, name: str, job: JobFunction) -> Any:
-        async def run(ctx: dict[str, Any], args: str) -> None:
+        took = metrics.Outcomes(metrics.JOB, name.split(".", 1)[0], name, known=("done", "failed"))
+
+        async def traced(args: str, id_: str, parent: str) -> None:
+            with (
+                tracing.span(f"job {name}", "consumer", parent, {"messaging.message.id": id_}) as trace,
+                calls.scope(calls.Call(origin="job", request_id=id_, trace=trace)),
+            ):
+                async with asyncio.timeout(JOB_SECONDS):
+                    await job(args)
+
+        async def run(ctx: dict[str, Any], args: str, trace: str = "") -> None:
             id_, attempt = ctx["job_id"], ctx["job_try"]
             keeping = asyncio.create_task(self._keep(id_))
+            began = time.perf_counter()
             try:
-                with calls.scope(calls.Call(origin="job", request_id=id_, trace=calls.new_trace())):
-                    async with asyncio.timeout(JOB_SECONDS):
-                        await job(args)
+                await traced(args, id_, trace)
+                took.observe("done", time.perf_counter() - began)
             except asyncio.CancelledError:
                 with contextlib.suppress(RedisError, OSError):
                     await self._redis.decr(retry_key_prefix + id_)  # it did not fail
                 raise
             except Exception as error:
+                took.observe("failed", time.perf_counter() - began)
                 log.error("job.failed", job=name, id=id_, attempt=attempt, exc_info=error)
                 if attempt <= len(RETRY_PAUSES):
                     raise Retry(RETRY_PAUSES[attempt - 1]) from None

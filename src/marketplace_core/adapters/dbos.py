@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import structlog
 
-from marketplace_core import _failpoints
+from marketplace_core import _failpoints, calls, metrics
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.sagas import (
@@ -106,6 +106,10 @@ class DbosSagas:
         self._waits = waits
         self._park = park
         self._workflow: Any = None
+        for each in sagas:  # counters that are there from the beginning, so that their first increase is seen
+            metrics.SAGAS_STARTED.labels(each.name.split(".", 1)[0], each.name)
+            for outcome in ("done", "refused"):
+                metrics.SAGAS_ENDED.labels(each.name.split(".", 1)[0], each.name, outcome)
 
     async def launch(self) -> None:
         """Begin, on the running event loop; sagas that a dead process left are taken up again."""
@@ -127,20 +131,22 @@ class DbosSagas:
             }
         )
 
-        async def run(name: str, version: int, payload: str) -> str:
+        async def run(name: str, version: int, payload: str, trace: str = "") -> str:
             saga_id = _dbos().DBOS.workflow_id
             if saga_id is None:
                 raise RuntimeError("a saga runs only inside of its workflow")
-            end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id))
+            end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id, trace))
             return msgspec.json.encode(end).decode()
 
         self._workflow = _dbos().DBOS.workflow(name=WORKFLOW)(run)
         _dbos().DBOS.launch()
 
     async def start(self, declared: Saga, saga_id: str, payload: str) -> None:
-        """Begin a saga; one id begins once."""
+        """Begin a saga; one id begins once. It belongs to the trace of the call that begins it."""
+        trace = calls.current().trace
         with _dbos().SetWorkflowID(saga_id):
-            await _dbos().DBOS.start_workflow_async(self._workflow, declared.name, declared.version, payload)
+            await _dbos().DBOS.start_workflow_async(self._workflow, declared.name, declared.version, payload, trace)
+        metrics.SAGAS_STARTED.labels(declared.name.split(".", 1)[0], declared.name).inc()
 
     async def signal(self, saga_id: str, signal: str, payload: str, key: str) -> bool:
         """Send ``payload`` once per ``key``. False: there is no such saga."""
@@ -181,9 +187,10 @@ async def _insist(write: Callable[[], Awaitable[None]]) -> None:
 class _DbosEngine(Engine):
     """One running saga on DBOS."""
 
-    def __init__(self, sagas: DbosSagas, saga_id: str) -> None:
+    def __init__(self, sagas: DbosSagas, saga_id: str, trace: str) -> None:
         self._sagas = sagas
         self._saga_id = saga_id
+        self.trace = trace
         self._waits = 0
 
     async def perform(self, call: StepCall) -> StepResult:

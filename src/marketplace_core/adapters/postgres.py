@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from datetime import datetime
@@ -16,7 +17,7 @@ from psqlpy import ConnectionPool, ConnRecyclingMethod
 from psqlpy.exceptions import DataError
 from psqlpy.exceptions import Error as DriverError
 
-from marketplace_core import _failpoints, calls
+from marketplace_core import _failpoints, calls, metrics, tracing
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, Unavailable, error_from
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
@@ -102,16 +103,26 @@ class Database:
         self.dsn = dsn
         self.name = name
         self._pool = ConnectionPool(dsn=dsn, max_db_pool_size=size, conn_recycling_method=ConnRecyclingMethod.Fast)
+        self._size = size
+        self._waited = metrics.DATABASE_WAIT.labels(name)
         self._running: set[asyncio.Task[Any]] = set()
+        metrics.POOLS.add(self)
 
     @property
     def pool(self) -> ConnectionPool:
         return self._pool
 
+    def pools(self) -> list[metrics.PoolState]:
+        status = self._pool.status()
+        free = max(status.available, 0)
+        return [metrics.PoolState("postgres", self.name, self._size, status.size, status.size - free)]
+
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
+        began = time.perf_counter()
         try:
             async with self._pool.acquire() as raw:
+                self._waited.observe(time.perf_counter() - began)
                 yield Connection(raw)
         except DriverError as error:
             raise _translate(error) from error
@@ -143,8 +154,10 @@ class Database:
         return await asyncio.shield(task)
 
     async def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        began = time.perf_counter()
         try:
             async with self._pool.acquire() as raw:
+                self._waited.observe(time.perf_counter() - began)
                 transaction = raw.transaction()
                 await transaction.begin()
                 try:
@@ -189,12 +202,13 @@ class OutboxItem(Struct, frozen=True):
     key: str
     event_id: str
     payload: str
+    trace: str
 
 
 _FLUSH = f"""
 WITH item AS (
   SELECT * FROM jsonb_to_recordset($1::text::jsonb)
-    AS t(position int, kind text, topic text, type text, key text, event_id text, payload text)
+    AS t(position int, kind text, topic text, type text, key text, event_id text, payload text, trace text)
 ), counted AS (
   SELECT topic, key, count(*) AS n FROM item WHERE kind = 'event' GROUP BY topic, key
 ), numbered AS (
@@ -203,9 +217,9 @@ WITH item AS (
   ON CONFLICT (topic, key) DO UPDATE SET sequence = a.sequence + excluded.sequence
   RETURNING a.topic, a.key, a.sequence
 ), stored AS (
-  INSERT INTO marketplace.outbox (kind, topic, type, key, lane, event_id, payload, sequence)
+  INSERT INTO marketplace.outbox (kind, topic, type, key, lane, event_id, payload, trace, sequence)
   SELECT item.kind, item.topic, item.type, item.key,
-         abs(hashtext(item.key)::bigint) % {LANES}, item.event_id, item.payload,
+         abs(hashtext(item.key)::bigint) % {LANES}, item.event_id, item.payload, item.trace,
          numbered.sequence - counted.n
            + row_number() OVER (PARTITION BY item.kind, item.topic, item.key ORDER BY item.position)
   FROM item LEFT JOIN counted ON item.kind = 'event' AND (counted.topic, counted.key) = (item.topic, item.key)
@@ -244,6 +258,7 @@ class PostgresUnit(UnitOfWork):
         self._now = now
         self._actor = actor
         self._items: list[OutboxItem] = []
+        self._spans: list[tracing.Span] = []
         self._acts: list[Callable[[], Awaitable[None]]] = []
 
     @property
@@ -258,18 +273,26 @@ class PostgresUnit(UnitOfWork):
             version=event.version,
             key=event.key,
             occurred_at=utc_text(at or self._now),
-            trace=call.trace,
+            trace=(trace := self._leaving(event.type, call.trace)),
             actor=self._actor,
             origin=call.origin,
             data=msgspec.Raw(encode_data(event)),
         )
         text = msgspec.json.encode(envelope).decode()
-        self._items.append(OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text))
+        self._items.append(OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text, trace))
 
     def enqueue(self, job: str, args: Struct | None = None) -> None:
         text = msgspec.json.encode(args).decode() if args is not None else "{}"
         id_ = new_id()
-        self._items.append(OutboxItem(len(self._items), "job", "", job, id_, id_, text))
+        trace = self._leaving(job, calls.current().trace)
+        self._items.append(OutboxItem(len(self._items), "job", "", job, id_, id_, text, trace))
+
+    def _leaving(self, type_: str, trace: str) -> str:
+        """The ``traceparent`` of what leaves: of a span from here to the commit, where the trace is recorded."""
+        if not tracing.recorded(trace) or (span := tracing.begin(f"send {type_}", "producer", trace)) is None:
+            return trace
+        self._spans.append(span)
+        return span.trace
 
     def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
         self._acts.append(act)
@@ -277,9 +300,12 @@ class PostgresUnit(UnitOfWork):
     def clear(self) -> None:
         """Forget what was to leave: the work was refused."""
         self._items.clear()
+        self._spans.clear()
         self._acts.clear()
 
     async def committed(self) -> None:
+        for span in self._spans:
+            span.end()
         for act in self._acts:
             await act()
 

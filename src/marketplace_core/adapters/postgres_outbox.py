@@ -286,6 +286,15 @@ class PostgresParking(Parking):
         )
         return count
 
+    async def count(self, handlers: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Keys that wait, by handler and whether they are ``parked`` or ``deferred``."""
+        rows = await self._database.fetch(
+            "SELECT handler, CASE WHEN retry_at IS NULL THEN 'parked' ELSE 'deferred' END AS state, count(*) AS count"  # noqa: S608
+            f" FROM ({_HEADS}) AS heads GROUP BY handler, state",
+            list(handlers),
+        )
+        return {(row["handler"], row["state"]): row["count"] for row in rows}
+
     async def request(self, id_: str, *, drop: bool) -> bool:
         row = await self._database.row(
             "UPDATE marketplace.parked SET requested = $2 WHERE id = $1 RETURNING id",

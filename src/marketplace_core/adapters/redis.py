@@ -25,6 +25,8 @@ from marketplace_core.ports import Bus, Consumer, Message
 __all__ = ["RedisBus", "connect", "redis_errors"]
 
 LEASE_SECONDS = 10.0
+#: How many entries a stream has behind a position, up to 1,000; they themselves stay where they are.
+_COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)"
 
 
 def connect(url: str, *, size: int = 32) -> Redis:
@@ -106,8 +108,8 @@ class RedisBus(Bus):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for stream in streams:
                         cursor = cursors.get(stream.encode(), b"0-0").decode()
-                        pipe.xrange(stream, min=f"({cursor}", count=1000)
-                    behind += sum(len(entries) for entries in await pipe.execute())
+                        pipe.eval(_COUNT, 1, stream, f"({cursor}")
+                    behind += sum(await pipe.execute())
         return behind
 
     async def _cursors(self, group: str) -> dict[bytes, bytes]:

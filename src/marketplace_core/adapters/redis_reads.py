@@ -16,9 +16,11 @@ from typing import Any
 import msgspec
 import structlog
 from msgspec import Struct
+from prometheus_client import Counter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from marketplace_core import metrics
 from marketplace_core.adapters.redis import redis_errors
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Cache
@@ -162,21 +164,34 @@ class EncodedReads:
         self._lookups = Lookups(redis, patience=patience)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(_Entry).decode
+        self._counted: dict[str, dict[str, Counter]] = {}
+
+    def _counts(self, plugin: str) -> dict[str, Counter]:
+        found = self._counted.get(plugin)
+        if found is None:
+            found = {result: metrics.READS.labels(plugin, result) for result in ("hit", "miss", "away")}
+            self._counted[plugin] = found
+        return found
 
     async def look(self, key: str, plugin: str, tag: str, extra: Sequence[str] = ()) -> Read:
         """One round trip; a second one where the tokens have to be made first."""
         names = (_generation(plugin), _version(plugin, tag))
         values = await self._lookups.get((f"read:{key}", *names, *extra))
+        counts = self._counts(plugin)
         if values is None:
+            counts["away"].inc()
             return Read()
         raw, generation, version = values[:3]
         entries = dict(zip(extra, values[3:], strict=True)) if extra else {}
         if generation is None or version is None:
+            counts["miss"].inc()
             return Read(ticket=await self._first_ticket(key, names), entries=entries)
         if raw is not None:
             entry = self._decode(raw)
             if entry.generation == generation and entry.version == version:
+                counts["hit"].inc()
                 return Read(entry.etag, entry.body, entries=entries)
+        counts["miss"].inc()
         return Read(ticket=Ticket(key, generation, version), entries=entries)
 
     async def keep(self, ticket: Ticket, etag: str, body: bytes) -> None:
@@ -204,9 +219,11 @@ class EncodedReads:
 class RedisCache(Cache):
     """The dropping side, of one plugin."""
 
-    def __init__(self, redis: Redis, plugin: str) -> None:
+    def __init__(self, redis: Redis, plugin: str, *, patience: float = 1.0) -> None:
+        """``patience``: seconds after which a Redis that is silent counts as away."""
         self._redis = redis
         self._plugin = plugin
+        self._patience = patience
 
     async def drop(self, tags: Sequence[str]) -> None:
         if tags:
@@ -218,9 +235,9 @@ class RedisCache(Cache):
     async def _renew(self, names: Sequence[str]) -> None:
         try:
             with redis_errors():
-                async with self._redis.pipeline(transaction=False) as pipe:
+                async with asyncio.timeout(self._patience), self._redis.pipeline(transaction=False) as pipe:
                     for name in names:
                         pipe.set(name, _token(), ex=TOKEN_SECONDS)
                     await pipe.execute()
-        except (RedisError, OSError) as error:  # out of memory, read only: also not done
+        except (RedisError, OSError) as error:  # out of memory, read only, a time-out: also not done
             raise Unavailable("The cache of public reads does not answer.") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
 
-from marketplace_core import calls
+from marketplace_core import calls, metrics, tracing
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import Unavailable
 from marketplace_core.hookspecs import Schedule
@@ -110,15 +111,22 @@ class PostgresSchedules:
     async def _run(self, schedule: Schedule, owner: str, run: Run) -> bool:
         began = self._clock.now()
         keeping = asyncio.create_task(self._keep(schedule.name, owner))
+        started = time.perf_counter()
+        took = metrics.Outcomes(metrics.SCHEDULE, schedule.name.split(".", 1)[0], schedule.name, known=("done", "failed"))
         try:
-            with calls.scope(calls.Call(origin="schedule", request_id=owner, trace=calls.new_trace())):
+            with (
+                tracing.span(f"schedule {schedule.name}") as trace,
+                calls.scope(calls.Call(origin="schedule", request_id=owner, trace=trace)),
+            ):
                 await run(schedule)
         except Exception as error:
+            took.observe("failed", time.perf_counter() - started)
             log.error("schedule.failed", schedule=schedule.name, exc_info=error)
             await self._failed(schedule.name, owner, error)
             return False
         finally:
             keeping.cancel()
+        took.observe("done", time.perf_counter() - started)
         await self._done(schedule.name, owner, began)
         return True
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from marketplace_core.cli._common import Data, Failed, Json, print_json
+from marketplace_core.cli._common import Data, Failed, File, Json, print_json
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 clock = typer.Typer(help="The deployment's time, where it can be moved.", no_args_is_help=True)
-events = typer.Typer(help="Events that a handler could not apply.", no_args_is_help=True)
+events = typer.Typer(help="What plugins tell each other, and what a handler could not apply.", no_args_is_help=True)
 dead = typer.Typer(help="List, replay or drop them.", no_args_is_help=True)
 sagas = typer.Typer(help="Running sagas, and those that need a person.", no_args_is_help=True)
 accounts = typer.Typer(help="First accounts of closed audiences.", no_args_is_help=True)
@@ -151,6 +151,15 @@ async def _move_simulators(process: Process) -> None:
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@events.command()
+def catalogue(file: File) -> int:
+    """The events of a deployment as an AsyncAPI document, without starting anything."""
+    from marketplace_core._asyncapi import describe  # noqa: PLC0415
+
+    print_json(describe(file))
+    return 0
 
 
 @dead.command(name="list")

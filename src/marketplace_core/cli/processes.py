@@ -14,6 +14,9 @@ from marketplace_core.deployment import Deployment, load
 app = typer.Typer()
 
 _DATA = Path(".data")
+Listen = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where this process alone answers /healthz, /readyz and /metrics.")
+]
 
 
 def _deployment(file: Path, data: Path) -> Deployment:
@@ -26,6 +29,7 @@ def _deployment(file: Path, data: Path) -> Deployment:
 def serve(
     file: File,
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A service, or a gateway with a process of its own.")],
+    listen: Listen = None,
     data: Data = _DATA,
 ) -> int:
     """Answer HTTP for one service or gateway, until SIGTERM or SIGINT."""
@@ -36,7 +40,7 @@ def serve(
 
     from marketplace_core import _process_main  # noqa: PLC0415
 
-    uvloop.run(_process_main.serve(deployment, service, data))
+    uvloop.run(_process_main.serve(deployment, service, data, listen))
     return 0
 
 
@@ -45,7 +49,7 @@ def work(
     file: File,
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A service.")],
     worker: Annotated[str, typer.Option("--worker", metavar="NAME", help="One of its workers; the first, if not said.")] = "",
-    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where it answers /healthz and /readyz.")] = None,
+    listen: Listen = None,
     data: Data = _DATA,
 ) -> int:
     """Run one worker of a service, until SIGTERM or SIGINT."""

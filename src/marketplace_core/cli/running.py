@@ -130,8 +130,11 @@ def ps(data: Data = _DATA, json: Json = False) -> int:
     elif not items:
         print(f"nothing runs on {data}")
     else:
-        print(f"{'NAME':<24} {'KIND':<10} {'PID':>8} {'RESTARTS':>8} {'MEMORY':>10}")
+        print(f"{'NAME':<24} {'KIND':<10} {'PID':>8} {'RESTARTS':>8} {'MEMORY':>10}  METRICS")
         for item in items:
             pid = item["pid"] or "down"
-            print(f"{item['name']:<24} {item['kind']:<10} {pid:>8} {item['restarts']:>8} {item['memory'] / 1e6:>7.1f} MB")
+            print(
+                f"{item['name']:<24} {item['kind']:<10} {pid:>8} {item['restarts']:>8} {item['memory'] / 1e6:>7.1f} MB"
+                f"  {item['metrics'] or ''}".rstrip()
+            )
     return 0

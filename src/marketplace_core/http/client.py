@@ -6,8 +6,10 @@ What a plugin's adapter makes of it: :class:`Declined` becomes one of the capabi
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
@@ -15,9 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from marketplace_core import calls, metrics, tracing
-from marketplace_core.errors import Unavailable
+from marketplace_core.errors import MarketplaceError, Unavailable
 
-__all__ = ["Declined", "JsonClient"]
+__all__ = ["Declined", "JsonClient", "outgoing"]
 
 T = TypeVar("T")
 
@@ -31,6 +33,38 @@ class Declined(Exception):
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(f"{status} {code}: {detail}")
         self.status, self.code, self.detail = status, code, detail
+
+
+@contextlib.contextmanager
+def outgoing(service: str, method: str, path: str) -> Iterator[dict[str, str]]:
+    """Around one request to a service outside, whichever client makes it: counts it, and gives the headers to send with it."""
+    parent = calls.current().trace
+    about = {"http.request.method": method, "url.path": path, "peer.service": service}
+    span = tracing.begin(f"{method} {service}", "client", parent, about) if tracing.recorded(parent) else None
+    trace = parent if span is None else span.trace
+    error: BaseException | None = None
+    began = time.perf_counter()
+    try:
+        yield {"traceparent": trace} if trace else {}
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        _took(service).observe(_outcome(error), time.perf_counter() - began)
+        if span is not None:
+            span.end(error)
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "ok"
+    refused = isinstance(error, Declined) or (isinstance(error, MarketplaceError) and error.is_refusal)
+    return "declined" if refused else "failed"
+
+
+@functools.cache
+def _took(service: str) -> metrics.Outcomes:
+    return metrics.Outcomes(metrics.EXTERNAL, service, known=("ok", "declined", "failed"))
 
 
 class _Words(Struct):
@@ -47,7 +81,6 @@ class JsonClient:
         self._url = url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._session: aiohttp.ClientSession | None = None
-        self._took = metrics.Outcomes(metrics.EXTERNAL, name, known=("ok", "declined", "failed"))
 
     async def ask(
         self,
@@ -78,28 +111,12 @@ class JsonClient:
         return await self._send("GET", path, None, None, None)
 
     async def _send(self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None) -> bytes:
-        began, outcome = time.perf_counter(), "ok"
-        parent = calls.current().trace
-        span = None
-        if tracing.recorded(parent):
-            about = {"http.request.method": method, "url.path": path, "peer.service": self._name}
-            span = tracing.begin(f"{method} {self._name}", "client", parent, about)
-        error: BaseException | None = None
-        try:
-            return await self._exchange(method, path, body, key, params, parent if span is None else span.trace)
-        except BaseException as caught:
-            error = caught
-            outcome = "declined" if isinstance(caught, Declined) else "failed"
-            raise
-        finally:
-            self._took.observe(outcome, time.perf_counter() - began)
-            if span is not None:
-                span.end(error)
+        with outgoing(self._name, method, path) as headers:
+            return await self._exchange(method, path, body, key, params, headers)
 
     async def _exchange(
-        self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None, trace: str
+        self, method: str, path: str, body: Any, key: str | None, params: Mapping[str, str] | None, headers: dict[str, str]
     ) -> bytes:
-        headers = {"traceparent": trace} if trace else {}
         if key is not None:
             headers["idempotency-key"] = key
         data = None

@@ -14,6 +14,7 @@ import msgspec
 from marketplace_core.http.answers import answer_type, is_tagged
 from marketplace_core.http.replies import ProblemDetails
 from marketplace_core.http.routing import Content, Redirect, Route, Router, ServerSentEvents
+from marketplace_core.http.views import MAX_CART_TOKEN
 from marketplace_core.values import Audience
 
 __all__ = ["document"]
@@ -37,6 +38,18 @@ PROBLEMS: dict[int, str] = {
 }
 
 
+#: What answers carry: of which type, and whether each that names it here has it.
+HEADERS: dict[str, tuple[str, bool]] = {
+    "X-Request-Id": ("string", True),
+    "ETag": ("string", True),
+    "Location": ("string", False),
+    "Idempotent-Replayed": ("string", False),
+    "Retry-After": ("integer", True),
+    "WWW-Authenticate": ("string", True),
+}
+PROBLEM_HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+
+
 def document(audience: Audience, routers: Sequence[Router], title: str, version: str) -> dict[str, Any]:
     """Every route of ``audience`` among ``routers``, as plain values that are ready to be encoded."""
     own = [router for router in routers if router.audience == audience]
@@ -53,7 +66,8 @@ def document(audience: Audience, routers: Sequence[Router], title: str, version:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "responses": {f"Problem{status}": _problem(text) for status, text in PROBLEMS.items()},
+            "responses": {f"Problem{status}": _problem(status, text) for status, text in PROBLEMS.items()},
+            "headers": {name: {"required": must, "schema": {"type": kind}} for name, (kind, must) in HEADERS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or an API key."}
             },
@@ -71,6 +85,25 @@ class _Schemas:
         self._found = {repr(kind): schema for kind, schema in zip(unique, found, strict=True)}
         queries = {repr(route.query): self.of(route.query) for route in routes if route.query is not None}
         self._queries: dict[str, dict[str, Any]] = {key: self.components.pop(_name(schema)) for key, schema in queries.items()}
+        sent: set[str] = set()
+        for route in routes:
+            if route.body is not None:
+                self._reach(self.of(route.body), sent)
+        for name, schema in self.components.items():
+            if name not in sent and "properties" in schema:  # only ever answered, so no field is left out
+                schema["required"] = list(schema["properties"])
+
+    def _reach(self, schema: Any, found: set[str]) -> None:
+        """Add the names of all that a schema refers to, at any depth."""
+        if isinstance(schema, dict):
+            if "$ref" in schema and (name := _name(schema)) not in found:
+                found.add(name)
+                self._reach(self.components[name], found)
+            schema = schema.values()
+        elif not isinstance(schema, list):
+            return
+        for part in schema:
+            self._reach(part, found)
 
     def of(self, kind: Any) -> dict[str, Any]:
         found: dict[str, Any] = self._found[repr(kind)]
@@ -136,12 +169,20 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         key = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append(_parameter("header", "Idempotency-Key", key, required=route.key == "required"))
     if route.access in ("open", "guest"):
-        found.append(_parameter("header", "X-Cart-Token", {"type": "string", "maxLength": 200}))
+        found.append(_cart_token(route))
+    found += [_parameter("header", name, {"type": "string"}) for name in route.headers]
     if is_tagged(route):
         found.append(_parameter("header", "If-None-Match", {"type": "string"}))
     if route.method in ("PATCH", "DELETE"):
         found.append(_parameter("header", "If-Match", {"type": "string"}))
     return found
+
+
+def _cart_token(route: Route) -> dict[str, Any]:
+    if route.access == "open":
+        return _parameter("header", "X-Cart-Token", {"type": "string", "maxLength": MAX_CART_TOKEN})
+    about = f"Of a guest, at most {MAX_CART_TOKEN} characters; with an access token it is not looked at."
+    return {**_parameter("header", "X-Cart-Token", {"type": "string"}), "description": about}
 
 
 def _parameter(place: str, name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
@@ -181,21 +222,37 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
         one = [schemas.of(part) for part in parts]
         content["application/json"] = {"schema": one[0] if len(one) == 1 else {"anyOf": one}}
     if Content in kinds:
-        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+        content[route.media_type] = {"schema": {"type": "string", "format": "binary"}}
     if ServerSentEvents in kinds:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {}  # of 3.1 no schema says what an event is
     if content:
-        status = 200 if route.status == 204 else route.status
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+        for status in (200 if route.status == 204 else route.status, *route.also):
+            responses[str(status)] = _answer(route, status) | {"content": content}
     if Redirect in kinds:
-        responses["301"] = {"description": "It is elsewhere now."}
+        responses["301"] = _described("It is elsewhere now.", "Location")
     if not content and not responses:
         status = 204 if route.status in (200, 201) else route.status
-        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        responses[str(status)] = _answer(route, status)
     if is_tagged(route):
-        responses["304"] = {"description": "The client has it already."}
+        responses["304"] = _described("The client has it already.", "ETag")
     responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(route)}
     return responses
+
+
+def _answer(route: Route, status: int) -> dict[str, Any]:
+    headers = []
+    if is_tagged(route) and status == 200 and ServerSentEvents not in {route.answer, *get_args(route.answer)}:
+        headers.append("ETag")
+    if status in (201, 202):
+        headers.append("Location")
+    if route.method != "GET" and route.key != "ignored":
+        headers.append("Idempotent-Replayed")
+    return _described(HTTPStatus(status).phrase, *headers)
+
+
+def _described(text: str, *headers: str) -> dict[str, Any]:
+    names = ("X-Request-Id", *headers)
+    return {"description": text, "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
 def _statuses(route: Route) -> list[int]:
@@ -203,7 +260,7 @@ def _statuses(route: Route) -> list[int]:
     possible = {
         400: True,
         401: True,
-        403: route.access in ("shop", "staff"),
+        403: route.access in ("open", "account", "shop", "staff"),  # for account: an API key will not do
         404: bool(route.params),
         408: has_body,
         409: route.method != "GET",
@@ -217,6 +274,7 @@ def _statuses(route: Route) -> list[int]:
     return [status for status, is_possible in possible.items() if is_possible]
 
 
-def _problem(text: str) -> dict[str, Any]:
+def _problem(status: int, text: str) -> dict[str, Any]:
     schema = {"$ref": REFERENCE.format(name=re.sub(r"\W", "_", ProblemDetails.__name__))}
-    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+    described = _described(text, *PROBLEM_HEADERS.get(status, ()))
+    return described | {"content": {"application/problem+json": {"schema": schema}}}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, get_type_hints
 
 from msgspec import Struct
@@ -46,6 +46,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 T = TypeVar("T")
 
 PARAMETERS = frozenset({"request", "query", "body", "files", "raw"})
+OCTETS = "application/octet-stream"
 JSON_LIMIT = 1 << 20
 FILE_LIMIT = 10 << 20
 FILE_COUNT = 20
@@ -149,6 +150,9 @@ class Route(Struct, frozen=True, kw_only=True):
     subject: Subject | None = None
     scope: str | None = None
     description: str = ""
+    headers: tuple[str, ...] = ()
+    media_type: str = OCTETS
+    also: tuple[int, ...] = ()
 
     @property
     def ceiling(self) -> int:
@@ -181,14 +185,19 @@ class Router:
         cached: str | None = None,
         rate: str = "general",
         scope: str | None = None,
+        headers: Sequence[str] = (),
+        media_type: str = OCTETS,
+        also: Sequence[int] = (),
     ) -> Callable[[Handler], Handler]:
         """``cached``: keep the encoded answer of a public read under this tag, which names path parameters in braces.
 
-        The plugin drops it by :meth:`marketplace_core.ports.Cache.drop` with the same tag.
+        The plugin drops it by :meth:`marketplace_core.ports.Cache.drop` with the same tag. For the document: ``headers`` that
+        the handler reads, ``media_type`` of the :class:`Content` that it returns, ``also``: other statuses of its answer.
         """
         if cached is not None and (access != "anyone" or rate != "general"):
             raise ValueError(f"{path}: only what is the same for anyone, and under no rate of its own, can be cached")
-        return self._route("GET", path, access, 200, "ignored", cached, rate=rate, scope=scope)
+        about: dict[str, Any] = {"headers": headers, "media_type": media_type, "also": also}
+        return self._route("GET", path, access, 200, "ignored", cached, rate=rate, scope=scope, **about)
 
     def post(
         self,
@@ -202,9 +211,13 @@ class Router:
         rate: str = "general",
         subject: Subject | None = None,
         scope: str | None = None,
+        headers: Sequence[str] = (),
     ) -> Callable[[Handler], Handler]:
-        """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20)."""
-        return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope)
+        """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20).
+
+        ``headers`` as of :meth:`get`.
+        """
+        return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope, headers)
 
     def put(
         self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional", **options: Any
@@ -235,6 +248,9 @@ class Router:
         rate: str = "general",
         subject: Subject | None = None,
         scope: str | None = None,
+        headers: Sequence[str] = (),
+        media_type: str = OCTETS,
+        also: Sequence[int] = (),
     ) -> Callable[[Handler], Handler]:
         named = scope or self.scope
 
@@ -276,6 +292,9 @@ class Router:
                     rate=rate,
                     subject=subject,
                     scope=None if named is None else f"{named}:{'read' if method == 'GET' else 'write'}",
+                    headers=tuple(headers),
+                    media_type=media_type,
+                    also=tuple(also),
                 )
             )
             return handler

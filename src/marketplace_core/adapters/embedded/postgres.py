@@ -50,7 +50,7 @@ class EmbeddedPostgres:
     may destroy the data, a crash of the server does not.
 
     Making the object touches nothing, so `dsn` also serves clients of a server that another process has
-    started. `settings` are added to those of the server's command line.
+    started. `settings` are added to those of the server's command line; `listen_addresses` opens it to TCP, too.
     """
 
     def __init__(self, data: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
@@ -118,8 +118,8 @@ class EmbeddedPostgres:
         folder = prepare_socket_folder(self._data, "postgres", _SOCKET, user)
         quoted = str(folder).replace('"', '""')
         settings = {
-            **self._settings,
             "listen_addresses": "",
+            **self._settings,
             "port": "5432",
             "unix_socket_directories": f'"{quoted}"',
             "unix_socket_permissions": "0700",

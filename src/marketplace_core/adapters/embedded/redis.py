@@ -49,7 +49,7 @@ class EmbeddedRedis:
 
     `lasting` keeps its data in the folder `data` and answers a write when it is on the disk; without
     `durable`, when the kernel has it, so that a crash of the machine loses some. `cache` keeps nothing and
-    forgets what was least used. `settings` are added to those of the server's command line.
+    forgets what was least used. `settings` are added to those of the server's command line; `port` opens it to TCP, too.
 
     Making the object touches nothing, so `url` also serves clients of a server that another process has
     started.
@@ -112,8 +112,8 @@ class EmbeddedRedis:
             await self._check_readable(program)
         folder = prepare_socket_folder(self._data, self._name, _SOCKET, None)
         settings = {
-            **self._settings,
             "port": "0",
+            **self._settings,
             "unixsocket": str(folder / _SOCKET),
             "unixsocketperm": "700",
             "dir": str(self._files),
