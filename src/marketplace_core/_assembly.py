@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from marketplace_core import capabilities
 from marketplace_core._context import Context, derive_key
 from marketplace_core._deployment.workers import bus_groups
+from marketplace_core._plugin_declarations import declaring_context
 from marketplace_core._plugins import Registry, check_extensions, idle_plugins, load_plugins
 from marketplace_core._remote import RPC, Target, far_port
 from marketplace_core._resources import Resources
@@ -98,6 +99,24 @@ class Assembly:
     def store_kind(self, plugin: str) -> str | None:
         info = self.infos[plugin]
         return self.deployment.plugins[plugin].store or (info.stores[0] if info.stores else None)
+
+    @cached_property
+    def extended(self) -> dict[str, frozenset[str]]:
+        """The capabilities whose hooks each plugin implements; nothing of what it will use is opened."""
+        found = {}
+        for plugin in self.infos:
+            context = declaring_context(
+                plugin,
+                self.settings[plugin],
+                self.store_kind(plugin),
+                currency=self.deployment.currency,
+                tax_included=self.deployment.tax_included,
+                sagas=(),
+            )
+            made = self.hook(plugin, "extensions", context=context)
+            hooks = () if made is None else check_extensions(plugin, made)
+            found[plugin] = frozenset(capability for hook in hooks if (capability := self.registry.specs[hook].capability))
+        return found
 
     def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
         """Per PostgreSQL resource: the plugins whose tables are in it, with their migrations."""
@@ -249,11 +268,18 @@ class Process:
             self._targets[service] = Target(service, found.reached_at, self.key(RPC))
         return self._targets[service]
 
-    def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
-        """Like the assembly's, of the plugins that live in this process."""
+    @cached_property
+    def extending(self) -> frozenset[str]:
+        """The plugins whose extension hooks this process calls, wherever they live: those of its own capabilities."""
+        own = {capability for capability, provider in self.assembly.providers.items() if provider in self.own}
+        return frozenset(plugin for plugin, extended in self.assembly.extended.items() if extended & own)
+
+    def databases(self, *, extending: bool = False) -> dict[str, dict[str, Sequence[Migration]]]:
+        """Like the assembly's, of the plugins that live in this process; perhaps also of those that only extend them here."""
+        inside = self.own | self.extending if extending else self.own
         found: dict[str, dict[str, Sequence[Migration]]] = {}
         for name, plugins in self.assembly.databases().items():
-            if kept := {plugin: migrations for plugin, migrations in plugins.items() if plugin in self.own}:
+            if kept := {plugin: migrations for plugin, migrations in plugins.items() if plugin in inside}:
                 found[name] = kept
         return found
 
@@ -275,8 +301,9 @@ class Process:
 
     @cached_property
     def extensions(self) -> Extensions:
+        """Those of its capabilities: what extends others would have its store opened for nothing."""
         implementations: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
-        for plugin in self.assembly.infos:
+        for plugin in (name for name in self.assembly.infos if name in self.extending):
             made = self.assembly.hook(plugin, "extensions", context=self.context(plugin))
             if made is None:
                 continue

@@ -181,13 +181,14 @@ def load_plugins(names: Sequence[str], *, found: Installed | None = None) -> Reg
     :param found: the plugins to choose from; those installed, unless a test says otherwise.
     """
     installed: Installed = installed_plugins() if found is None else found
-    specs = hook_specs()
-    registry = Registry(specs)
     loaded: dict[str, object] = {}
     infos: dict[str, PluginInfo] = {}
-    for name in names:
-        problems: list[PluginProblem] = []
-        plugin = _import(name, installed, problems)
+    found_problems: dict[str, list[PluginProblem]] = {name: [] for name in names}
+    imported = {name: _import(name, installed, problems) for name, problems in found_problems.items()}
+    specs = hook_specs()  # once all are imported: they may declare capabilities of their own
+    registry = Registry(specs)
+    for name, plugin in imported.items():
+        problems = found_problems[name]
         if plugin is not None:
             problems += composing_problems(name, plugin, specs)
             info = _info(name, plugin, problems)

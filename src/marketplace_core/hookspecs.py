@@ -36,11 +36,11 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     """What a plugin is.
 
     ``provides`` is its capability, or None for a plugin that only extends others. ``requires`` are capabilities whose ports it
-    calls, ``uses`` those that it calls where the deployment has them. ``stores`` are the kinds of store it can keep its truth
-    in (``postgres``, ``redis``, …), the first being the default; ``needs`` are further resources by role, as
-    ``{"cache": "redis"}``. ``core`` is the range of core versions it works with. ``before`` and ``after`` order it among the
-    plugins of a deployment. ``exclusive``: its worker runs in one process at a time, by a lease on its store, and others
-    stand by.
+    calls, or that it extends and makes no sense without, ``uses`` those that it calls where the deployment has them. ``stores``
+    are the kinds of store it can keep its truth in (``postgres``, ``redis``, …), the first being the default; ``needs`` are
+    further resources by role, as ``{"cache": "redis"}``. ``core`` is the range of core versions it works with. ``before`` and
+    ``after`` order it among the plugins of a deployment. ``exclusive``: its worker runs in one process at a time, by a lease on
+    its store, and others stand by.
     ``development``: a production deployment refuses it.
     """
 
@@ -51,7 +51,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     uses: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
     needs: Mapping[str, str] = {}
-    core: str = ">=0.1.dev0,<1"
+    core: str = ">=0.1,<1"
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     exclusive: bool = False

@@ -96,6 +96,11 @@ def runner(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def bench_of() -> type[Bench]:
+    return Bench
+
+
+@pytest.fixture
 async def bench(runner: str, marketplace: Callable[..., Awaitable[Marketplace]]) -> Bench:
     """Nothing goes on by itself."""
     return Bench(await marketplace(["catalog", "orders", "orchestrator"], runner=runner, worker=False))

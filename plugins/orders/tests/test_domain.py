@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from marketplace_orders.domain import (
     TRACKING,
     Charge,
+    Discount,
     Line,
     NotPossible,
     Package,
@@ -107,9 +108,22 @@ def test_a_million_units_are_no_work() -> None:
 
 def test_shipping_goes_with_the_first_parcel() -> None:
     whole = package(line("a", 3, 1000, tax=10), shipping=499)
-    assert ship_units(whole, {"a": 1}, parcel(whole)) == Charge(eur(334 + 499), eur(499), eur(4), eur(34))
-    assert ship_units(whole, {"a": 2}, parcel(whole)) == Charge(eur(666), eur(0), eur(6), eur(66))
+    assert ship_units(whole, {"a": 1}, parcel(whole)) == Charge(eur(334 + 499), eur(499), eur(4), eur(34), eur(0))
+    assert ship_units(whole, {"a": 2}, parcel(whole)) == Charge(eur(666), eur(0), eur(6), eur(66), eur(0))
     assert (whole.captured, whole.status) == (whole.total, "shipped")
+
+
+@pytest.mark.behaviour("payments-4")
+def test_what_is_taken_off_is_neither_paid_nor_given_back() -> None:
+    """Of 1000, the seller gives 100 and the marketplace 50: the commission is of 900, and the seller gets the 50."""
+    one = line("a", 3, 1000)
+    one.discounts = [Discount("sale", "Sale", "seller", eur(100)), Discount("loyalty", "Gold", "platform", eur(50))]
+    one.discount, one.total = eur(150), eur(850)
+    whole = package(one, shipping=0)
+    assert (one.commission_base, one.subsidy) == (eur(900), eur(50))
+    assert cancel_units(whole, {"a": 1}) == eur(284)
+    assert ship_units(whole, {"a": 2}, parcel(whole)) == Charge(eur(566), eur(0), eur(0), eur(60), eur(33))
+    assert (eur(284) + whole.captured, remaining([whole], "EUR")) == (one.total, eur(0))
 
 
 def test_shipping_is_not_paid_when_nothing_goes_out() -> None:

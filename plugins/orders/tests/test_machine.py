@@ -7,7 +7,6 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -15,6 +14,7 @@ from marketplace_core.capabilities.catalog import SellerRef
 from marketplace_core.capabilities.orders import CancelItem, Order, Package, PackageQuery, ShipRequest
 from marketplace_core.errors import Conflict
 from marketplace_core.testing.contracts.orders import list_variants
+from marketplace_core.testing.machines import bounded
 from marketplace_core.values import new_id
 
 UNITS = 3
@@ -167,10 +167,7 @@ async def test_any_sequence_of_acts(bench: Any) -> None:
             super().begin()
 
     Machine.run, Machine.bench = staticmethod(run), bench  # type: ignore[method-assign]
-    options = settings(
-        max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-    )
-    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=options)
+    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=bounded(12, 12))
 
 
 async def _awaited(act: Awaitable[Any]) -> Any:

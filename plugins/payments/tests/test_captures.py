@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.payments import OperationRequested
@@ -85,6 +86,18 @@ async def test_each_shipment_is_captured_once(desk: Any) -> None:
     ]
     statuses = [event["payment"]["status"] for event in await desk.events("payments.changed", order)]
     assert statuses == ["authorized", "partially_captured", "captured"]
+
+
+async def test_what_the_marketplace_pays_of_the_price_is_told_to_the_ledger(desk: Any) -> None:
+    order = await _authorized(desk)
+    first, free = shipped(order, 1000, 0), shipped(order, 0, 0)
+    for event, subsidy in ((first, 50), (free, 120)):
+        await happened(desk, replace(event, subsidy=Money(subsidy, "EUR")))
+        await work(desk, order)
+    assert await desk.really(order) == [("authorize", 1000), ("capture", 1000)]
+    facts = {fact["operation_id"]: fact for fact in await desk.events("payments.captured", order)}
+    assert [(fact["amount"]["amount"], fact["subsidy"]["amount"]) for fact in facts.values()] == [(1000, 50), (0, 120)]
+    assert free.shipment_id in facts
 
 
 @pytest.mark.parametrize("kind", ["slow", "timeout_after_success", "down"])

@@ -85,6 +85,7 @@ def captured(order: str = "o1", amount: int = 1000, **more: Any) -> PaymentCaptu
         commission=Money(more.get("commission", 100), currency),
         shipping=Money(more.get("shipping", 0), currency),
         tax=Money(more.get("tax", 0), currency),
+        subsidy=Money(more.get("subsidy", 0), currency),
     )
 
 
@@ -119,6 +120,19 @@ async def test_the_marketplace_may_keep_shipping_and_tax(database_factory: Any) 
     await books.check()
 
 
+@pytest.mark.behaviour("payments-3")
+async def test_the_marketplace_pays_for_its_discounts(books: Books) -> None:
+    await books.tell(captured(amount=900, commission=100, subsidy=100))
+    await books.tell(captured(amount=0, commission=10, subsidy=100))
+    accounts = ("gateway", "discounts", "commission", "seller:s1:pending")
+    assert [await books.account(name) for name in accounts] == [-900, -200, 110, 990]
+    await books.check()
+
+
+def _subsidy(fact: PaymentCaptured) -> int:
+    return 0 if fact.subsidy is None else fact.subsidy.amount
+
+
 money = st.integers(0, 10_000)
 captures = st.builds(
     captured,
@@ -127,6 +141,7 @@ captures = st.builds(
     commission=money,
     shipping=money,
     tax=money,
+    subsidy=money,
     seller=st.sampled_from(SELLERS),
     currency=st.sampled_from(["EUR", "JPY"]),
     id=st.integers(1, 6).map(str),
@@ -151,7 +166,7 @@ async def test_any_order_of_events_balances(books: Books, events: list[Event]) -
         for fact in first.values():
             if fact.seller_id == f"{seller}-{run}":
                 sums = expected.setdefault(fact.amount.currency, [0, 0])
-                sums[fact.order_id in completed] += fact.amount.amount - fact.commission.amount
+                sums[fact.order_id in completed] += fact.amount.amount - fact.commission.amount + _subsidy(fact)
         balances = (await books.service.get_balances(f"{seller}-{run}")).items
         found = {x.currency: [x.pending.amount, x.available.amount] for x in balances}
         assert {k: v for k, v in found.items() if any(v)} == {k: v for k, v in expected.items() if any(v)}

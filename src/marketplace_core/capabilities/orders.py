@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from marketplace_core.capabilities.cart import CartOwner, CartProblem
+from marketplace_core.capabilities.cart import CartOwner
 from marketplace_core.capabilities.catalog import LineRequest, Options, SellerRef
 from marketplace_core.errors import Failure, declare_codes
 from marketplace_core.events import Event, event
@@ -38,8 +39,24 @@ PaymentStatus = Literal[
 ]
 
 
+Funder = Literal["platform", "seller"]
+"""Who pays for what a buyer does not: the marketplace, or the seller of the line."""
+
+
+class LineDiscount(Struct, frozen=True, kw_only=True):
+    """A part of a line's ``discount``, and the price rule that it comes from."""
+
+    code: str
+    label: str
+    funded_by: Funder
+    amount: Money
+
+
 class Line(Struct, frozen=True, kw_only=True):
-    """One bought variant, as it was at that moment; ``shipped``, ``cancelled`` and ``returned`` are quantities."""
+    """One bought variant, as it was at that moment; ``shipped``, ``cancelled`` and ``returned`` are quantities.
+
+    ``total = subtotal - discount``, plus the tax where prices are without it; ``discounts`` add up to ``discount``.
+    """
 
     id: str
     variant_id: str
@@ -58,6 +75,7 @@ class Line(Struct, frozen=True, kw_only=True):
     shipped: int = 0
     cancelled: int = 0
     returned: int = 0
+    discounts: list[LineDiscount] = []
 
 
 class ShippingOption(Struct, frozen=True):
@@ -166,7 +184,10 @@ class PlacedOrder(Order, frozen=True, kw_only=True):
 
 
 class SellerPackage(Package, frozen=True, kw_only=True):
-    """A package as its seller sees it; name and phone of the address only until it is completed."""
+    """A package as its seller sees it; name and phone of the address only until it is completed.
+
+    ``net`` is what it earns: the total less the commission, and what the marketplace pays of its discounts.
+    """
 
     order_id: str
     order_number: str | None
@@ -213,6 +234,7 @@ class QuoteItem(Struct, frozen=True, kw_only=True):
     discount: Money
     tax: Money
     total: Money
+    discounts: list[LineDiscount] = []
 
 
 class QuotePackage(Struct, frozen=True, kw_only=True):
@@ -230,6 +252,14 @@ class CouponView(Struct, frozen=True):
     problem: str | None
 
 
+class QuoteProblem(Struct, frozen=True):
+    """``discounts_unknown``: a price rule does not answer, so nothing is taken off here, and an order would be 503."""
+
+    code: Literal["out_of_stock", "unavailable", "discounts_unknown"]
+    variant_id: str | None
+    detail: str
+
+
 class Quote(Struct, frozen=True, kw_only=True):
     packages: list[QuotePackage]
     coupon: CouponView | None
@@ -240,7 +270,7 @@ class Quote(Struct, frozen=True, kw_only=True):
     shipping: Money
     total: Money
     expires_at: datetime
-    problems: list[CartProblem]
+    problems: list[QuoteProblem]
 
 
 class PlaceOrder(Struct, frozen=True, kw_only=True):
@@ -327,6 +357,48 @@ class ShipRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tracking_number: str | None = None
 
 
+# ── what a price rule gives ──────────────────────────────────────────────────────────────────────────────────
+
+
+class PricingLine(Struct, frozen=True, kw_only=True):
+    """A line of a purchase at its list price, which an order has frozen by now."""
+
+    variant_id: str
+    product_id: str
+    seller_id: str
+    category_id: str | None
+    quantity: int
+    unit_price: Money
+
+    @property
+    def subtotal(self) -> Money:
+        return self.unit_price * self.quantity
+
+
+class Pricing(Struct, frozen=True, kw_only=True):
+    """A whole purchase, quoted or ordered: all its lines. ``account_id`` None: a guest. ``at``: the deployment's time."""
+
+    lines: tuple[PricingLine, ...]
+    account_id: str | None
+    currency: str
+    at: datetime
+
+    @property
+    def subtotal(self) -> Money:
+        return Money.sum((line.subtotal for line in self.lines), self.currency)
+
+
+class Discount(Struct, frozen=True, kw_only=True):
+    """What a price rule takes off, for each line of the purchase in the same order; none is negative.
+
+    A rule about the whole purchase splits its sum with :func:`~marketplace_core.values.split_money`. ``label`` is for people.
+    """
+
+    label: str
+    amounts: tuple[Money, ...]
+    funded_by: Funder = "platform"
+
+
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -393,6 +465,7 @@ class PackageShipped(Event, frozen=True, kw_only=True):
 
     Of it ``commission`` is the marketplace's, ``shipping`` and ``tax`` are what the buyer pays of these.
     ``remaining`` is what the whole order may still capture afterwards. ``tracking_token`` is the shipment's.
+    ``subsidy`` is not captured: what the marketplace owes the seller for discounts that it pays.
     """
 
     order_id: str
@@ -412,6 +485,7 @@ class PackageShipped(Event, frozen=True, kw_only=True):
     address: Address
     tracking_token: str = ""
     weight_g: int = 0
+    subsidy: Money | None = None
 
 
 @event("orders.package_delivered", key="order_id")
@@ -460,6 +534,7 @@ class Orders(ABC):
 
         :raises Conflict: ``cart.empty``, ``cart.changed``, ``coupons.not_applicable``, ``orders.out_of_stock``,
             ``shipping.option_expired``. :raises Refused: ``cart.currency_mismatch``.
+        :raises Unavailable: a price rule failed.
         """
 
     @abstractmethod
@@ -551,3 +626,13 @@ class OrdersHooks:
     @hookspec
     def provide_orders(self, context: PluginContext) -> Orders:  # type: ignore[empty-body]
         """The capability's provider."""
+
+    @hookspec
+    async def price_rules(self, pricing: Pricing) -> Mapping[str, Discount]:  # type: ignore[empty-body]
+        """Discounts by code; a contribution, asked for by each quote and by each order before it is written.
+
+        Each rule sees list prices. In the deployment's order each takes off what it says, as far as something is left of a
+        line: no line goes below 0, and what a later rule could not take is nobody's. A code of two plugins is an error. A rule
+        that fails, or takes longer than ``hook_seconds``, leaves a quote without discounts, with the problem
+        ``discounts_unknown``; no order is placed meanwhile (503), so that nobody pays more than was promised.
+        """

@@ -223,7 +223,11 @@ class OperationRequested(Event, frozen=True, kw_only=True):
 
 @event("payments.captured", key="order_id")
 class PaymentCaptured(Event, frozen=True, kw_only=True):
-    """A fact for the ledger: a package's money has been taken."""
+    """A fact for the ledger: a package's money has been taken.
+
+    ``subsidy`` is what the marketplace adds to the seller's part for discounts that it pays. Where it pays all of a parcel
+    nothing was taken: ``amount`` is 0, and ``operation_id`` is the shipment's.
+    """
 
     order_id: str
     operation_id: str
@@ -233,6 +237,7 @@ class PaymentCaptured(Event, frozen=True, kw_only=True):
     commission: Money
     shipping: Money
     tax: Money
+    subsidy: Money | None = None
 
 
 @event("payments.webhook_received", key="payment_id")

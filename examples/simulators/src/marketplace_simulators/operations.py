@@ -13,7 +13,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from marketplace_simulators.faults import Faults
-from marketplace_simulators.outbox import Event, Outbox, Queued
+from marketplace_simulators.outbox import Event, Outbox, Queued, trace
 from marketplace_simulators.store import Store
 from marketplace_simulators.wire import Refused, json_response
 
@@ -75,6 +75,7 @@ class Operations:
         409 is an answer and is kept; every other refusal leaves nothing behind: the key may be used again.
         """
         self.up(operation)
+        trace.set(request.headers.get("traceparent", "")[:64])
         key = key_of(request)
         digest = _digest(request, body)
         with self._store.transaction():
@@ -108,6 +109,7 @@ class Operations:
         self, request: web.Request, act: Callable[[], Outcome], response: web.Response | None = None
     ) -> web.StreamResponse:
         """Do what a person or a test wants: no key, only faults of webhooks. 204 unless ``response``."""
+        trace.set(request.headers.get("traceparent", "")[:64])
         with self._store.transaction():
             outcome = act()
             queued = self._queue(outcome, "no")

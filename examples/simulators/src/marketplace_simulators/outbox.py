@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterable
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -15,7 +16,10 @@ from marketplace_simulators.clock import Clock
 from marketplace_simulators.faults import Faults, WebhookFault
 from marketplace_simulators.store import Store
 
-__all__ = ["Event", "Outbox", "Queued", "Waiting"]
+__all__ = ["Event", "Outbox", "Queued", "Waiting", "trace"]
+
+#: The ``traceparent`` of the request that is being answered; its webhooks bring it back.
+trace: ContextVar[str] = ContextVar("trace", default="")
 
 _FIRST_RETRY = 0.25
 _LAST_RETRY = 10.0
@@ -47,6 +51,7 @@ class Waiting(Struct, frozen=True):
     subject: str
     body: bytes
     attempts: int
+    trace: str
 
 
 class Outbox:
@@ -103,8 +108,9 @@ class Outbox:
 
     def _insert(self, message: str, subject: str, body: bytes, due: float) -> int:
         row = self._store.execute(
-            "INSERT INTO webhooks (id, subject, body, due) VALUES (?, ?, ?, ?)", message, subject, body, due
-        )
+            "INSERT INTO webhooks (id, subject, body, due, trace) VALUES (?, ?, ?, ?, ?)",
+            message, subject, body, due, trace.get(),
+        )  # fmt: skip
         assert row.lastrowid is not None  # noqa: S101 - for the type checker: an INSERT has one
         return row.lastrowid
 
@@ -147,7 +153,7 @@ class Outbox:
     def take(self) -> list[Waiting]:
         """What may be sent now, at most one of a subject; in flight until `delivered` or `failed`."""
         rows = self._store.all(
-            "SELECT seq, id, subject, body, attempts FROM webhooks AS w WHERE due <= ? AND NOT EXISTS"
+            "SELECT seq, id, subject, body, attempts, trace FROM webhooks AS w WHERE due <= ? AND NOT EXISTS"
             " (SELECT 1 FROM webhooks AS b WHERE b.seq = w.behind) ORDER BY due, seq LIMIT 500",
             time.time(),
         )

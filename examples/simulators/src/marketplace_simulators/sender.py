@@ -53,6 +53,8 @@ class Sender:
     async def _post(self, session: aiohttp.ClientSession, waiting: Waiting) -> bool:
         headers = self._signer.headers(waiting.id, int(self._clock.now()), waiting.body)
         headers["content-type"] = "application/json"
+        if waiting.trace:
+            headers["traceparent"] = waiting.trace
         try:
             async with session.post(self._url, data=waiting.body, headers=headers, allow_redirects=False) as response:
                 if 200 <= response.status < 300:

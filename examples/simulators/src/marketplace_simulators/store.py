@@ -64,6 +64,8 @@ class Store:
             for statement in f"{_SHARED}{schema}".split(";"):
                 if statement.strip():
                     self.execute(statement)
+            if not self.one("SELECT 1 FROM pragma_table_info('webhooks') WHERE name = 'trace'"):
+                self.execute("ALTER TABLE webhooks ADD COLUMN trace TEXT NOT NULL DEFAULT ''")
             owner = self.setting("program")
             if owner not in {None, program}:
                 raise WrongDatabase(f"{path} belongs to the simulator of {owner}, not of {program}")

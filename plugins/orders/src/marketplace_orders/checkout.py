@@ -16,6 +16,7 @@ from marketplace_core.capabilities.sellers import Sellers, SellerTerms
 from marketplace_core.capabilities.users import Users
 from marketplace_core.errors import Conflict, Invalid, NotFound, Problem
 from marketplace_core.values import Address, Money
+from marketplace_orders.domain import Discount
 
 __all__ = ["Basket", "Buyer", "Part", "PricedLine", "buyer", "collect", "destination", "price_parts", "select_options"]
 
@@ -36,7 +37,7 @@ class Buyer(NamedTuple):
 
 
 class PricedLine(NamedTuple):
-    """A line with its price; ``place`` is where it stands in the basket."""
+    """A line with its price and what is taken off; ``place`` is where it stands in the basket."""
 
     place: int
     variant_id: str
@@ -44,10 +45,21 @@ class PricedLine(NamedTuple):
     seller_name: str
     quantity: int
     unit_price: Money
+    product_id: str
+    category_id: str | None
+    discounts: tuple[Discount, ...] = ()
 
     @property
     def subtotal(self) -> Money:
         return self.unit_price * self.quantity
+
+    @property
+    def discount(self) -> Money:
+        return Money.sum((one.amount for one in self.discounts), self.unit_price.currency)
+
+    @property
+    def total(self) -> Money:
+        return self.subtotal - self.discount
 
 
 @dataclass
@@ -66,8 +78,16 @@ class Part:
         return Money.sum((line.subtotal for line in self.lines), self.lines[0].unit_price.currency)
 
     @property
+    def discount(self) -> Money:
+        return Money.sum((line.discount for line in self.lines), self.lines[0].unit_price.currency)
+
+    @property
     def shipping(self) -> Money:
         return self.selected.price if self.selected else Money.zero(self.lines[0].unit_price.currency)
+
+    @property
+    def total(self) -> Money:
+        return self.subtotal - self.discount + self.shipping
 
 
 async def buyer(users: Users | None, request: PlaceOrder) -> Buyer:

@@ -12,6 +12,7 @@ from marketplace_core.values import Money
 
 __all__ = [
     "Charge",
+    "Discount",
     "Line",
     "NotPossible",
     "Order",
@@ -42,9 +43,19 @@ class NotPossible(Exception):
     """The state does not allow it; the text says why."""
 
 
+@dataclass(frozen=True)
+class Discount:
+    """What a price rule took off a line; ``funded_by`` the ``platform`` or the ``seller``."""
+
+    code: str
+    label: str
+    funded_by: str
+    amount: Money
+
+
 @dataclass
 class Line:
-    """A bought variant as it was at that moment. Money in the order's currency; the last three are units."""
+    """A bought variant as it was at that moment. Money in the order's currency; the last three numbers are units."""
 
     id: str
     variant_id: str
@@ -64,6 +75,20 @@ class Line:
     shipped: int = 0
     cancelled: int = 0
     returned: int = 0
+    discounts: list[Discount] = field(default_factory=list)
+
+    @property
+    def subsidy(self) -> Money:
+        """What the marketplace pays of it in the buyer's place."""
+        return self._funded_by("platform")
+
+    @property
+    def commission_base(self) -> Money:
+        """What the seller asks for it: without tax, and without what the seller takes off."""
+        return self.subtotal - self._funded_by("seller")
+
+    def _funded_by(self, funder: str) -> Money:
+        return Money.sum((one.amount for one in self.discounts if one.funded_by == funder), self.subtotal.currency)
 
     @property
     def left(self) -> int:
@@ -220,12 +245,16 @@ def cancel_units(package: Package, units: Units) -> Money:
 
 
 class Charge(NamedTuple):
-    """What is captured for units that are shipped; of it shipping, tax, and the marketplace's commission."""
+    """What is captured for units that are shipped; of it shipping, tax, and the marketplace's commission.
+
+    ``subsidy`` is beside it: what the marketplace pays of their price.
+    """
 
     amount: Money
     shipping: Money
     tax: Money
     commission: Money
+    subsidy: Money
 
 
 def ship_units(package: Package, units: Units, shipment: Shipment) -> Charge:
@@ -238,15 +267,16 @@ def ship_units(package: Package, units: Units, shipment: Shipment) -> Charge:
     total = Money.sum((share(line, line.total, units) for line in package.items), currency)
     tax = Money.sum((share(line, line.tax, units) for line in package.items), currency)
     fee = Money.sum(
-        (share(line, commission(line.subtotal, package.commission_rate), units) for line in package.items), currency
+        (share(line, commission(line.commission_base, package.commission_rate), units) for line in package.items), currency
     )
+    subsidy = Money.sum((share(line, line.subsidy, units) for line in package.items), currency)
     shipping = Money.zero(currency) if package.shipments else package.shipping
     for line in package.items:
         line.shipped += units.get(line.id, 0)
     package.shipments.append(shipment)
     package.captured = package.captured + total + shipping
     package.status = package_status(package)
-    return Charge(total + shipping, shipping, tax, fee)
+    return Charge(total + shipping, shipping, tax, fee, subsidy)
 
 
 def _check(package: Package, units: Units) -> None:

@@ -70,6 +70,7 @@ def shipped(
         address=views.address(record),
         tracking_token=shipment.tracking_token,
         weight_g=line_weight_g * sum(shipment.items.values()),
+        subsidy=charge.subsidy,
     )
 
 

@@ -8,13 +8,14 @@ from typing import NamedTuple
 from marketplace_core.capabilities.cart import Cart
 from marketplace_core.capabilities.catalog import Catalog, Reservation
 from marketplace_core.capabilities.logistics import Logistics, Place
-from marketplace_core.capabilities.orders import PlaceOrder, Quote, QuoteRequest
+from marketplace_core.capabilities.orders import PlaceOrder, Quote, QuoteProblem, QuoteRequest
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
-from marketplace_core.errors import Conflict, Invalid, Problem, Refused
+from marketplace_core.errors import Conflict, Invalid, Problem, Refused, Unavailable
 from marketplace_core.values import Clock
 from marketplace_orders import checkout, quotes
 from marketplace_orders.config import OrdersConfig
+from marketplace_orders.discounts import PriceRules
 
 __all__ = ["Checkout", "Placing"]
 
@@ -41,6 +42,7 @@ class Checkout:
         sellers: Sellers | None,
         logistics: Logistics | None,
         users: Users | None,
+        rules: PriceRules,
         clock: Clock,
         config: OrdersConfig,
         *,
@@ -52,6 +54,7 @@ class Checkout:
         self._sellers = sellers
         self._logistics = logistics
         self._users = users
+        self._rules = rules
         self._clock = clock
         self._config = config
         self.takes_money = takes_money
@@ -63,6 +66,10 @@ class Checkout:
         priced, problems = quotes.price_lines(basket.lines, views)
         if not priced:
             raise Conflict("cart.empty", "Nothing in the cart can be bought now.")
+        try:
+            priced = await self._rules.apply(priced, request.owner.account_id)
+        except Unavailable as error:  # what it costs at most is worth knowing; an order is refused meanwhile
+            problems.append(QuoteProblem("discounts_unknown", None, error.detail))
         parts = await self._price(priced, await checkout.destination(self._users, request))
         checkout.select_options(parts, request.shipping, complete=False)
         expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
@@ -78,11 +85,21 @@ class Checkout:
         basket = await checkout.collect(self._cart, request.owner, request.lines)
         reservation = await self._catalog.reserve(key, basket.lines, self._config.reserve_seconds)
         priced = [
-            checkout.PricedLine(index, line.variant_id, line.seller.id, line.seller.name, line.quantity, line.unit_price)
+            checkout.PricedLine(
+                index,
+                line.variant_id,
+                line.seller.id,
+                line.seller.name,
+                line.quantity,
+                line.unit_price,
+                line.product_id,
+                line.category_id,
+            )
             for index, line in enumerate(reservation.lines)
         ]
         if len({line.unit_price.currency for line in priced}) > 1:
             raise Refused("cart.currency_mismatch", "An order has one currency.")
+        priced = await self._rules.apply(priced, buyer.account_id)
         parts = await self._price(priced, Place(buyer.address.country, buyer.address.postal_code))
         checkout.select_options(parts, request.shipping, complete=True)
         total = quotes.total(parts)

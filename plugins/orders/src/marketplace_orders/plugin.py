@@ -18,6 +18,7 @@ from marketplace_core.http.routing import Router
 from marketplace_core.sagas import Saga
 from marketplace_orders import router, worker
 from marketplace_orders.config import OrdersConfig
+from marketplace_orders.discounts import PriceRules
 from marketplace_orders.placing import Checkout
 from marketplace_orders.sagas import SAGAS
 from marketplace_orders.service import OrderService
@@ -30,7 +31,7 @@ STORES = {"postgres": lambda context: PostgresOrderStore(context.database)}
 def info() -> PluginInfo:
     return PluginInfo(
         name="orders",
-        version="0.1.0.dev0",
+        version="0.1.0",
         provides="orders",
         requires=("catalog", "orchestrator"),
         uses=("users", "sellers", "cart", "payments", "logistics"),
@@ -57,6 +58,7 @@ def provide_orders(context: PluginContext) -> Orders:
         context.optional_port(Sellers),
         context.optional_port(Logistics),
         context.optional_port(Users),
+        PriceRules(context.extensions, context.clock),
         context.clock,
         config,
         takes_money=context.optional_port(Payments) is not None,

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import msgspec
 
-from marketplace_core.capabilities.cart import CartProblem
 from marketplace_core.capabilities.catalog import LineRequest, Reservation, VariantView
 from marketplace_core.capabilities.orders import (
     CouponView,
@@ -15,10 +14,11 @@ from marketplace_core.capabilities.orders import (
     QuoteItem,
     QuoteOption,
     QuotePackage,
+    QuoteProblem,
     Shipment,
 )
 from marketplace_core.values import Money, new_id
-from marketplace_orders import domain
+from marketplace_orders import domain, views
 from marketplace_orders.checkout import Basket, Buyer, Part, PricedLine
 
 __all__ = ["order", "price_lines", "quote", "shipment", "total"]
@@ -26,33 +26,36 @@ __all__ = ["order", "price_lines", "quote", "shipment", "total"]
 _NO_TAX = "0"
 
 
-def price_lines(lines: Sequence[LineRequest], views: Mapping[str, VariantView]) -> tuple[list[PricedLine], list[CartProblem]]:
+def price_lines(lines: Sequence[LineRequest], found: Mapping[str, VariantView]) -> tuple[list[PricedLine], list[QuoteProblem]]:
     """What can be bought of the lines, at prices of now; of the rest, why not."""
     priced, problems = [], []
     for index, line in enumerate(lines):
-        view = views.get(line.variant_id)
+        view = found.get(line.variant_id)
         if view is None or not view.buyable or view.price is None:
-            problems.append(CartProblem("unavailable", line.variant_id, "It is not for sale any more."))
+            problems.append(QuoteProblem("unavailable", line.variant_id, "It is not for sale any more."))
             continue
         if view.available < line.quantity:
             detail = f"{view.available} can be bought now."
-            problems.append(CartProblem("out_of_stock", line.variant_id, detail))
+            problems.append(QuoteProblem("out_of_stock", line.variant_id, detail))
             if view.available == 0:
                 continue
-        priced.append(PricedLine(index, view.id, view.seller.id, view.seller.name, line.quantity, view.price))
+        seller = view.seller
+        priced.append(
+            PricedLine(index, view.id, seller.id, seller.name, line.quantity, view.price, view.product_id, view.category_id)
+        )
     return priced, problems
 
 
 def total(parts: Sequence[Part]) -> Money:
     """What the buyer pays for all parts with what is selected."""
     currency = parts[0].lines[0].unit_price.currency
-    return Money.sum((part.subtotal + part.shipping for part in parts), currency)
+    return Money.sum((part.total for part in parts), currency)
 
 
 def quote(
     parts: Sequence[Part],
     coupon: str | None,
-    problems: list[CartProblem],
+    problems: list[QuoteProblem],
     expires_at: datetime,
     *,
     tax_included: bool,
@@ -63,7 +66,7 @@ def quote(
         packages=[_quote_package(part, zero) for part in parts],
         coupon=None if coupon is None else CouponView(coupon, False, "There is no such coupon."),
         subtotal=Money.sum((part.subtotal for part in parts), currency),
-        discount=zero,
+        discount=Money.sum((part.discount for part in parts), currency),
         tax=zero,
         tax_included=tax_included,
         shipping=Money.sum((part.shipping for part in parts), currency),
@@ -81,9 +84,10 @@ def _quote_package(part: Part, zero: Money) -> QuotePackage:
                 variant_id=line.variant_id,
                 quantity=line.quantity,
                 unit_price=line.unit_price,
-                discount=zero,
+                discount=line.discount,
                 tax=zero,
-                total=line.subtotal,
+                total=line.total,
+                discounts=views.discounts(line.discounts),
             )
             for line in part.lines
         ],
@@ -128,7 +132,7 @@ def order(
         coupon=None,
         tax_included=tax_included,
         subtotal=Money.sum((package.subtotal for package in packages), currency),
-        discount=zero,
+        discount=Money.sum((package.discount for package in packages), currency),
         tax=zero,
         shipping=Money.sum((package.shipping for package in packages), currency),
         total=Money.sum((package.total for package in packages), currency),
@@ -155,10 +159,10 @@ def _package(part: Part, reservation: Reservation, zero: Money, now: datetime) -
         items=lines,
         option=domain.Option(option.carrier, option.service, option.days) if option else None,
         subtotal=part.subtotal,
-        discount=zero,
+        discount=part.discount,
         tax=zero,
         shipping=part.shipping,
-        total=part.subtotal + part.shipping,
+        total=part.total,
         captured=zero,
         updated_at=now,
     )
@@ -177,11 +181,12 @@ def _line(reservation: Reservation, priced: PricedLine, zero: Money) -> domain.L
         quantity=held.quantity,
         unit_price=held.unit_price,
         subtotal=priced.subtotal,
-        discount=zero,
+        discount=priced.discount,
         tax=zero,
         tax_rate=_NO_TAX,
-        total=priced.subtotal,
+        total=priced.total,
         category_id=held.category_id,
+        discounts=list(priced.discounts),
     )
 
 

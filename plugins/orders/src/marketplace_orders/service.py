@@ -91,7 +91,7 @@ class OrderService(Orders):
     ) -> Order:
         record = quotes.order(uow.now, *found, tax_included=self._checkout.tax_included)
         await self._store.insert(uow, record)
-        payment = request.payment if self._checkout.takes_money else None
+        payment = request.payment if self._checkout.takes_money and record.total.amount else None  # free: nothing to pay
         expires_at = uow.now + timedelta(seconds=self._config.action_seconds)
         uow.emit(happenings.placed(record, payment, expires_at))
         return views.order(record)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from marketplace_core.capabilities.catalog import SellerRef
 from marketplace_core.capabilities.orders import (
     EventLine,
     Line,
+    LineDiscount,
     Order,
     OrderFailure,
     Package,
@@ -24,7 +27,7 @@ from marketplace_core.values import Address, Money
 from marketplace_orders import domain
 from marketplace_orders.domain import commission
 
-__all__ = ["address", "event_lines", "order", "placed", "seller_package", "shipment"]
+__all__ = ["address", "discounts", "event_lines", "order", "placed", "seller_package", "shipment"]
 
 
 def order(record: domain.Order, *, timeline: bool = True) -> Order:
@@ -97,7 +100,15 @@ def _line(line: domain.Line) -> Line:
         shipped=line.shipped,
         cancelled=line.cancelled,
         returned=line.returned,
+        discounts=discounts(line.discounts),
     )
+
+
+def discounts(taken: Sequence[domain.Discount]) -> list[LineDiscount]:
+    return [
+        LineDiscount(code=one.code, label=one.label, funded_by=one.funded_by, amount=one.amount)  # type: ignore[arg-type]
+        for one in taken
+    ]
 
 
 def shipment(record: domain.Shipment) -> Shipment:
@@ -128,15 +139,15 @@ def seller_package(record: domain.Order, item: domain.Package) -> SellerPackage:
         address=where,
         buyer_note=None,
         commission=fee,
-        net=item.total - fee,
+        net=item.total - fee + Money.sum((line.subsidy for line in item.items), fee.currency),
         created_at=record.created_at,
         updated_at=item.updated_at or record.updated_at,
     )
 
 
 def package_commission(item: domain.Package) -> Money:
-    """Of the lines' subtotals, each rounded for itself: without tax and shipping."""
-    fees = (commission(line.subtotal, item.commission_rate) for line in item.items)
+    """Of what the seller asks for the lines, each rounded for itself: without tax and shipping."""
+    fees = (commission(line.commission_base, item.commission_rate) for line in item.items)
     return Money.sum(fees, item.total.currency)
 
 

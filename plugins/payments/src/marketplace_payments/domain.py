@@ -83,6 +83,7 @@ class Sale:
     commission: Money
     shipping: Money
     tax: Money
+    subsidy: Money | None = None
 
 
 @dataclass

@@ -8,11 +8,13 @@ Accounts, and what a positive amount in each means:
 ``seller:<id>:available``      owed to a seller, to be paid out
 ``seller:<id>:paid_out``       was paid out
 ``commission``                 the marketplace's own
+``discounts``                  its negative balance is what the marketplace paid sellers for discounts of its own
 ``shipping`` · ``tax``         shipping and tax where the marketplace keeps them (to pay carriers and tax offices)
 =============================  =======================================================================================
 
 By default the seller keeps shipping and tax: it is the seller who hands the parcel over and whose sale is taxed, and
-what orders show as a package's ``net`` is its total less the commission. ``shipping_to`` and ``tax_to`` say otherwise.
+what orders show as a package's ``net`` is its total less the commission, and ``discounts`` added. ``shipping_to`` and
+``tax_to`` say otherwise.
 The seller's entries of one set are told apart by their type, so that a statement can be read off them.
 """
 
@@ -61,11 +63,15 @@ def sale(
     commission: Money,
     shipping: Money,
     tax: Money,
+    subsidy: Money,
     *,
     shipping_to: str,
     tax_to: str,
 ) -> EntrySet:
-    """A package's money was captured. ``fact``: operation, order, package, seller."""
+    """A package's money was captured. ``fact``: operation, order, package, seller.
+
+    The seller has sold for ``subsidy`` more than the buyer paid: the marketplace adds it.
+    """
     id_, order_id, package_id, seller_id = fact
     seller = account(seller_id, "pending")
     return _set(
@@ -74,7 +80,8 @@ def sale(
         package_id,
         [
             Entry("gateway", "sale", -amount),
-            Entry(seller, "sale", amount - shipping - tax),
+            Entry("discounts", "sale", -subsidy),
+            Entry(seller, "sale", amount + subsidy - shipping - tax),
             Entry(seller if shipping_to == "seller" else "shipping", "shipping", shipping),
             Entry(seller if tax_to == "seller" else "tax", "tax", tax),
             Entry(seller, "commission", -commission),

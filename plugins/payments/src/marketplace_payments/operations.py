@@ -167,6 +167,7 @@ class Operations:
                     commission=operation.sale.commission,
                     shipping=operation.sale.shipping,
                     tax=operation.sale.tax,
+                    subsidy=operation.sale.subsidy,
                 )
             )
 

@@ -21,7 +21,7 @@ STORES = {"postgres": lambda context: (PostgresPaymentStore(context.database), P
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="payments", version="0.1.0.dev0", provides="payments", stores=("postgres",))
+    return PluginInfo(name="payments", version="0.1.0", provides="payments", stores=("postgres",))
 
 
 @hookimpl

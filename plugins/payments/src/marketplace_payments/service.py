@@ -189,12 +189,14 @@ class PaymentService(Payments):
 
     @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
+        if not event.amount.amount and event.subsidy is not None and event.subsidy.amount:
+            uow.emit(_given(event))
         payment = await self._store.lock(uow, event.order_id)
         if payment is None:
             return
         if event.amount.amount > 0:
             operation = new_operation(payment, "capture", event.amount, event.shipment_id, uow.now)
-            operation.sale = Sale(event.package_id, event.seller_id, event.commission, event.shipping, event.tax)
+            operation.sale = Sale(event.package_id, event.seller_id, event.commission, event.shipping, event.tax, event.subsidy)
             left = left_to_capture(payment, await self._store.operations(payment.id, uow))
             if event.amount.currency != payment.amount.currency or event.amount.amount > left:
                 operation.status, operation.failure = "failed", "payments.exceeds_authorized"
@@ -228,6 +230,7 @@ class PaymentService(Payments):
             event.commission,
             event.shipping,
             event.tax,
+            event.subsidy or Money.zero(event.amount.currency),
             shipping_to=self._config.shipping_to,
             tax_to=self._config.tax_to,
         )
@@ -248,6 +251,21 @@ class PaymentService(Payments):
 
     async def _release(self, uow: UnitOfWork, sale: StoredSale) -> None:
         await self._ledger.post(uow, ledger.release(sale.set_id, sale.order_id, sale.package_id, sale.seller_id, sale.amount))
+
+
+def _given(event: PackageShipped) -> PaymentCaptured:
+    """All of it is paid by the marketplace: a fact for the ledger, and none for the gateway."""
+    return PaymentCaptured(
+        order_id=event.order_id,
+        operation_id=event.shipment_id,
+        package_id=event.package_id,
+        seller_id=event.seller_id,
+        amount=event.amount,
+        commission=event.commission,
+        shipping=event.shipping,
+        tax=event.tax,
+        subsidy=event.subsidy,
+    )
 
 
 def _outcome(payment: Payment) -> PaymentView:
