@@ -72,6 +72,16 @@ class OwnOperations(Operations):
     async def list_parked(self) -> list[Parked]:
         return [parked for parking, handlers in self._parkings() for parked in await parking.list(handlers)]
 
+    async def count_parked(self) -> dict[tuple[str, str], int]:
+        """Keys that wait, by plugin and whether they are ``parked`` or ``deferred``; also those of which there are none."""
+        counts: dict[tuple[str, str], int] = {}
+        for parking, handlers in self._parkings():
+            for state in ("parked", "deferred"):
+                counts |= {(handler.split(".", 1)[0], state): 0 for handler in handlers}
+            for (handler, state), count in (await parking.count(handlers)).items():
+                counts[handler.split(".", 1)[0], state] += count
+        return counts
+
     async def request_parked(self, id_: str, drop: bool) -> bool:
         for parking, _ in self._parkings():
             if await parking.request(id_, drop=drop):

@@ -60,7 +60,7 @@ def operations_router(process: Process) -> Router:
         await simulators.move_clocks(process.simulators.values(), movable.offset)
         return ClockView(now)
 
-    @router.get("/quiesce", access="staff")
+    @router.get("/quiesce", access="staff", also=[202])
     async def quiesce() -> Answer[Pending]:
         """200 when nothing is under way by itself, else 202 with what is."""
         counts = await pending(process)

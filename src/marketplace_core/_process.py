@@ -28,6 +28,8 @@ _PR_SET_PDEATHSIG = 1
 _NOT_STARTED = 127
 #: The environment variable of systemd's protocol.
 NOTIFY = "NOTIFY_SOCKET"
+#: In that protocol names that begin so are anybody's own.
+_WATCHED = b"X_MARKETPLACE_METRICS="
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,13 @@ def _in_child(user: User | None, new_group: bool, death_signal: int) -> Callable
 
 
 class Readiness:
-    """How a child tells us that it is ready: systemd's protocol (sd_notify), on a socket that is but a name."""
+    """How a child tells us that it is ready: systemd's protocol (sd_notify), on a socket that is but a name.
+
+    ``watched`` is the ``host:port`` at which it said that it answers those who watch it.
+    """
 
     def __init__(self, name: str) -> None:
+        self.watched: str | None = None
         self._name = f"marketplace/{os.getpid()}/{id(self)}/{name}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         self._socket.bind(f"\0{self._name}")
@@ -178,20 +184,24 @@ class Readiness:
         ready = False
         with contextlib.suppress(BlockingIOError):
             while True:
-                ready |= b"READY=1" in self._socket.recv(4096).split(b"\n")
+                for line in self._socket.recv(4096).split(b"\n"):
+                    ready |= line == b"READY=1"
+                    if line.startswith(_WATCHED):
+                        self.watched = line.removeprefix(_WATCHED).decode()
         return ready
 
     def close(self) -> None:
         self._socket.close()
 
 
-def notify_ready() -> None:
-    """Tell whoever started us that we do our work: our supervisor, or systemd."""
+def notify_ready(watched: str | None = None) -> None:
+    """Tell whoever started us that we do our work, and where we are ``watched``: our supervisor, or systemd."""
     address = os.environ.get(NOTIFY, "")
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
-        sender.sendto(b"READY=1", f"\0{address[1:]}" if address.startswith("@") else address)
+        also = b"" if watched is None else b"\n" + _WATCHED + watched.encode()
+        sender.sendto(b"READY=1" + also, f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def memory(pid: int, *, tree: bool = False) -> int:

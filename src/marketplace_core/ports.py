@@ -7,6 +7,7 @@ by :func:`query` and :func:`mutation`, so that a runner knows what it may repeat
 from __future__ import annotations
 
 import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
@@ -165,7 +166,7 @@ def command(
     method: Callable[Concatenate[S, UnitOfWork, P], Awaitable[R]],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
     """A service method that is one unit of work; under the call's idempotency key, when it has one, once."""
-    spec = _Answer(method)
+    spec = _Answer(method, given_after=2)
 
     @functools.wraps(method)
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -204,7 +205,7 @@ def command_after(
     def decorate(
         method: Callable[Concatenate[S, UnitOfWork, G, P], Awaitable[R]],
     ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-        spec = _Answer(method)
+        spec = _Answer(method, given_after=3)
 
         @functools.wraps(method)
         async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -237,11 +238,15 @@ def command_after(
 
 
 class _Answer:
-    """The answer's type and the claim's method name, worked out once per method."""
+    """The answer's type, the claim's method name and the arguments' defaults, worked out once per method."""
 
-    def __init__(self, method: Callable[..., Any]) -> None:
+    def __init__(self, method: Callable[..., Any], *, given_after: int) -> None:
+        """``given_after``: how many parameters come before those of the port's method."""
         self._method = method
         self._type: Any = None
+        parameters = list(inspect.signature(method).parameters.values())[given_after:]
+        self._names = [parameter.name for parameter in parameters]
+        self._defaults = [parameter.default for parameter in parameters]
         self.name = f"{method.__module__.split('.', 1)[0].removeprefix('marketplace_')}.{method.__name__}"
 
     @property
@@ -254,15 +259,44 @@ class _Answer:
         call = calls.current()
         if call.key is None:
             return None
-        return Claim(call.scope, self.name, call.key, digest(args, kwargs))
+        rest = zip(self._names[len(args) :], self._defaults[len(args) :], strict=True)
+        given = [*args, *(kwargs.get(name, default) for name, default in rest)]
+        return Claim(call.scope, self.name, call.key, digest(given, self._defaults))
 
 
-def digest(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """What tells one request from another under one key."""
+def digest(args: Sequence[Any], defaults: Sequence[Any] = ()) -> bytes:
+    """What tells one request from another under one key: all that is not as by default.
+
+    So a request is the same to a release that has more arguments and fields than the one that it was first sent to.
+    ``defaults`` are those of the parameters, by position.
+    """
     import hashlib  # noqa: PLC0415
 
-    raw = msgspec.msgpack.encode([list(args), dict(kwargs)], order="deterministic")
+    given = [_given(value) for value in args]
+    while given and len(given) <= len(defaults) and args[len(given) - 1] == defaults[len(given) - 1]:
+        given.pop()
+    raw = msgspec.msgpack.encode(given, order="deterministic")
     return hashlib.blake2b(raw, digest_size=16).digest()
+
+
+def _given(value: Any) -> Any:
+    """A value without the fields that are as by default."""
+    if isinstance(value, Struct):
+        fields = _fields(type(value))
+        found = ((name, getattr(value, name), default) for name, default in fields)
+        return {name: _given(part) for name, part, default in found if part is not default and part != default}
+    if isinstance(value, list | tuple):
+        return [_given(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _given(part) for key, part in value.items()}
+    return value
+
+
+@functools.cache
+def _fields(cls: type[Struct]) -> list[tuple[str, Any]]:
+    """A struct's fields with their defaults."""
+    fields = msgspec.structs.fields(cls)
+    return [(f.name, f.default if f.default_factory is msgspec.NODEFAULT else f.default_factory()) for f in fields]
 
 
 E = TypeVar("E", bound=Event)

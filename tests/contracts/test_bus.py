@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from marketplace_core.adapters._redis_consumer import Names, RedisConsumer
 from marketplace_core.adapters.embedded import EmbeddedRedis
 from marketplace_core.adapters.redis import RedisBus, connect
 from marketplace_core.errors import Unavailable
+from marketplace_core.ports import Delivery
 from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
 from marketplace_core.testing.contracts.bus import GROUPS, LEASE, BusContract, Log, StartConsumer, messages
 from tests.contracts import bus_process
@@ -106,3 +108,32 @@ async def test_a_server_that_is_killed_loses_nothing_and_is_found_again() -> Non
             assert list(dict.fromkeys(log.sequences("a"))) == list(range(1, 9))
             assert await bus.lag({"one": ["shop"]}) == 0
         await server.stop()
+
+
+class LeavesSlowly(RedisConsumer):
+    """As where Redis was stopped for a while: the last word about a partition takes longer than the next renewal."""
+
+    async def _part(self, partition: Any, done: dict[str, str]) -> None:
+        await asyncio.sleep(1.5)
+        await super()._part(partition, done)
+
+
+async def test_a_partition_that_is_lost_while_it_is_left_is_served_again(redis_lasting: Redis) -> None:
+    log, changed = Log(), asyncio.Event()
+    consumer = LeavesSlowly(redis_lasting, Names("bus", "one", ["shop"], 4), "one", lease=2.0)
+
+    async def deliver(delivery: Delivery) -> None:
+        await log(delivery)
+        if not changed.is_set():  # a renewal whose answer was lost has taken it anew
+            changed.set()
+            lease = f"bus:lease:one:{delivery.partition}"
+            owner = (await redis_lasting.get(lease)).rpartition(b":")[0]
+            await redis_lasting.set(lease, owner + b":late", px=2000)
+
+    bus = RedisBus(redis_lasting, groups=GROUPS)
+    async with running(consumer.run(deliver)):
+        await bus.publish(messages("a", 1, 1))
+        await changed.wait()
+        await asyncio.sleep(2.0)
+        await bus.publish(messages("a", 2, 3))
+        await eventually(lambda: list(dict.fromkeys(log.sequences("a"))) == [1, 2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 
 from marketplace_core.adapters.redis import connect
 from marketplace_core.adapters.redis_reads import EncodedReads, RedisCache
+from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.cache import PLUGIN, CacheContract
 from tests.contracts import wrong_cache as wrong
@@ -71,3 +73,18 @@ async def test_the_suite_notices(mistake: type, test: str, redis_cache: Redis, l
 
 def test_every_rule_is_broken_once() -> None:
     assert rules(CacheContract) == {test for _, test in MISTAKES}
+
+
+async def test_a_silent_redis_does_not_hold_a_drop_up() -> None:
+    """It takes connections and what is sent, and never answers."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, connect(f"redis://127.0.0.1:{port}/0") as client:
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await RedisCache(client, PLUGIN, patience=0.1).drop(["lists"])

@@ -53,6 +53,7 @@ class TestArq(JobsContract):
     ("mistake", "test"),
     [
         (wrong.LosesArguments, "test_a_job_is_done_with_its_arguments"),
+        (wrong.LosesTraces, "test_a_job_belongs_to_the_trace_that_queued_it"),
         (wrong.QueuesTwice, "test_an_id_is_queued_once"),
         (wrong.CountsWaitingOnly, "test_the_backlog_is_what_is_due_or_running"),
         (wrong.OneQueue, "test_a_worker_takes_only_jobs_of_its_plugins"),

@@ -72,6 +72,9 @@ class TestDbos(SagaContract):
         (wrong.has_a_clock_of_its_own, "test_a_deadline_is_by_the_deployments_clock"),
         (wrong.mixes_up_deadlines, "test_a_deadline_that_is_past_has_no_claim_on_the_next_wait"),
         (wrong.runs_the_newest, "test_versions_run_side_by_side"),
+        (wrong.undoes_forwards, "test_any_saga_goes_as_the_model_says"),
+        (wrong.has_no_pivot, "test_any_saga_goes_as_the_model_says"),
+        (wrong.forgets_after_the_pivot, "test_any_saga_goes_as_the_model_says"),
     ],
 )
 async def test_the_suite_notices(

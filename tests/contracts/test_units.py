@@ -38,6 +38,10 @@ class TestPostgresUnits(UnitsContract):
         (wrong.MarksBeforehand, "test_a_handler_that_fails_has_applied_nothing"),
         (wrong.PassesParkedKeys, "test_a_parked_key_waits"),
         (wrong.EmitsBesides, "test_what_a_handler_emits_leaves_with_its_unit"),
+        (wrong.IgnoresTheScope, "test_calls_are_what_the_model_says"),
+        (wrong.IgnoresTheDigest, "test_calls_are_what_the_model_says"),
+        (wrong.ForgetsRefusals, "test_calls_are_what_the_model_says"),
+        (wrong.LooksThenWorks, "test_calls_are_what_the_model_says"),
     ],
 )
 async def test_the_suite_notices(

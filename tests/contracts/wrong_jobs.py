@@ -13,15 +13,22 @@ from marketplace_core.adapters import arq
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker, FailedJob
 from marketplace_core.values import new_id
 
+NONE: Mapping[str, str] = {}
+
 
 class LosesArguments(ArqQueue):
-    async def put(self, jobs: Sequence[tuple[str, str, str]]) -> None:
-        await super().put([(job, id_, "{}") for job, id_, _ in jobs])
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = NONE) -> None:
+        await super().put([(job, id_, "{}") for job, id_, _ in jobs], traces)
+
+
+class LosesTraces(ArqQueue):
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = NONE) -> None:
+        await super().put(jobs)
 
 
 class QueuesTwice(ArqQueue):
-    async def put(self, jobs: Sequence[tuple[str, str, str]]) -> None:
-        await super().put([(job, new_id(), args) for job, _, args in jobs])
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = NONE) -> None:
+        await super().put([(job, new_id(), args) for job, _, args in jobs], traces)
 
 
 class CountsWaitingOnly(ArqQueue):

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 from marketplace_cart.config import CartConfig
@@ -18,6 +17,7 @@ from marketplace_core.adapters.redis import connect
 from marketplace_core.capabilities.cart import AddItem, CartOwner, CartView
 from marketplace_core.capabilities.catalog import Catalog, LineRequest
 from marketplace_core.errors import Invalid, NotFound, Refused
+from marketplace_core.testing.machines import bounded
 
 LINES, UNITS = 3, 10
 EUR, USD = 4, 2
@@ -222,10 +222,7 @@ async def test_carts_are_what_the_model_says(shop: Any, redis_lasting_url: str) 
             return CartService(RedisCartStore(redis, config), catalog, config, currency="EUR", token_key=b"k" * 32)
 
         Machine.run, Machine.make, Machine.variants = staticmethod(run), staticmethod(make), variants  # type: ignore[assignment]
-        options = settings(
-            max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-        )
-        await asyncio.to_thread(run_state_machine_as_test, Machine, settings=options)
+        await asyncio.to_thread(run_state_machine_as_test, Machine, settings=bounded(40, 25))
 
 
 async def _awaited(act: Awaitable[Any]) -> Any:

@@ -19,6 +19,7 @@ from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
 from marketplace_core.adapters.postgres import Database, PostgresUnits
 from marketplace_core.capabilities.orchestrator import SagaView
 from marketplace_core.events import Envelope, Event
+from marketplace_core.metrics import PluginMetrics
 from marketplace_core.sagas import Performer, Saga, SagaContext, saga
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.contracts.orchestrator import Acts, Answered, Begun, Rehearsal
@@ -69,7 +70,8 @@ class Stage:
             park=park(self.store, self.clock),
         )
         reader, units = DbosReader(self.database), PostgresUnits(self.database, self.clock)
-        self.service = OrchestratorService(units, self.store, sagas, engine, reader, self.clock, 0.05)
+        counted = PluginMetrics("rehearsal").gauge("sagas", "Of a test.", ("saga", "status"))
+        self.service = OrchestratorService(units, self.store, sagas, engine, reader, self.clock, 0.05, counted)
         [self._subscription] = worker.subscriptions(sagas)
         return self.service
 

@@ -22,7 +22,7 @@ STORES = {"postgres": lambda context: PostgresAuthStore(context.database)}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="auth", version="0.1.0.dev0", provides="auth", stores=("postgres",), needs={"cache": "redis"})
+    return PluginInfo(name="auth", version="0.1.0", provides="auth", stores=("postgres",), needs={"cache": "redis"})
 
 
 @hookimpl

@@ -30,7 +30,7 @@ class SimulatorExtensions:
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="carriers_simulator", version="0.1.0.dev0", development=True)
+    return PluginInfo(name="carriers_simulator", version="0.1.0", development=True)
 
 
 @hookimpl

@@ -19,7 +19,7 @@ STORES = {"redis": lambda context: RedisCartStore(context.redis(), context.confi
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="cart", version="0.1.0.dev0", provides="cart", requires=("catalog",), stores=("redis",))
+    return PluginInfo(name="cart", version="0.1.0", provides="cart", requires=("catalog",), stores=("redis",))
 
 
 @hookimpl

@@ -20,7 +20,7 @@ STORES = {"postgres": lambda context: (PostgresCatalogStore(context.database), P
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="catalog", version="0.1.0.dev0", provides="catalog", stores=("postgres",))
+    return PluginInfo(name="catalog", version="0.1.0", provides="catalog", stores=("postgres",))
 
 
 @hookimpl

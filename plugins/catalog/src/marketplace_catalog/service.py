@@ -395,7 +395,8 @@ class CatalogService(Catalog):
             uow.after_commit(lambda: self._forget_stock(tags))
 
     async def _forget_stock(self, tags: list[str]) -> None:
-        # A sale does not fail for a cache that is away: nobody reads from it, and it comes back empty.
+        # A sale does not fail for a cache that is away: nobody reads from it, and it comes back empty. One that was only silent
+        # comes back with pages that tell the former number, for as long as it keeps an entry.
         with contextlib.suppress(Unavailable):
             await self._cache.drop(tags)
 

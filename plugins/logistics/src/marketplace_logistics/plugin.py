@@ -22,7 +22,7 @@ STORES = {"postgres": lambda context: PostgresLogisticsStore(context.database)}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="logistics", version="0.1.0.dev0", provides="logistics", stores=("postgres",))
+    return PluginInfo(name="logistics", version="0.1.0", provides="logistics", stores=("postgres",))
 
 
 @hookimpl

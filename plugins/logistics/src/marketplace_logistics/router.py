@@ -19,6 +19,7 @@ from marketplace_core.values import Page
 
 __all__ = ["routers"]
 
+PDF = "application/pdf"
 #: Headers that say who calls, and nothing about a signature.
 PRIVATE = frozenset({"authorization", "cookie"})
 
@@ -41,7 +42,7 @@ def buyer(logistics: Logistics) -> Router:
 def seller(logistics: Logistics) -> Router:
     router = Router("seller", "logistics", scope="orders")
 
-    @router.get("/shipments/{id}/label", access="shop")
+    @router.get("/shipments/{id}/label", access="shop", media_type=PDF)
     async def get_label(request: Request, id: str) -> Content:
         """The label of one of the shop's shipments, as PDF."""
         label = await logistics.get_label(request.seller_id, id)
@@ -63,7 +64,7 @@ def carrier(logistics: Logistics) -> Router:
         """One of the carrier's shipments."""
         return await logistics.get_shipment(_carrier(request), id)
 
-    @router.get("/shipments/{id}/label", access="staff")
+    @router.get("/shipments/{id}/label", access="staff", media_type=PDF)
     async def get_label(request: Request, id: str) -> Content:
         """The label of one of the carrier's shipments, as PDF."""
         label = await logistics.get_carrier_label(_carrier(request), id)
@@ -107,4 +108,4 @@ def _carrier(request: Request) -> str:
 
 
 def _pdf(content: bytes, shipment_id: str) -> Content:
-    return Content(content, "application/pdf", f"{shipment_id}.pdf")
+    return Content(content, PDF, f"{shipment_id}.pdf")

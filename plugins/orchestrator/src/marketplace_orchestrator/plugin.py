@@ -21,7 +21,7 @@ STORES = {"postgres": lambda context: PostgresOrchestratorStore(context.database
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="orchestrator", version="0.1.0.dev0", provides="orchestrator", stores=("postgres",), exclusive=True)
+    return PluginInfo(name="orchestrator", version="0.1.0", provides="orchestrator", stores=("postgres",), exclusive=True)
 
 
 @hookimpl
@@ -45,9 +45,15 @@ def provide_orchestrator(context: PluginContext) -> Orchestrator:
         waits=StoredWaits(store),
         park=park(store, context.clock),
     )
-    tick_seconds = context.config(OrchestratorConfig).tick_seconds
     return OrchestratorService(
-        context.units, store, context.sagas, engine, DbosReader(context.database), context.clock, tick_seconds
+        context.units,
+        store,
+        context.sagas,
+        engine,
+        DbosReader(context.database),
+        context.clock,
+        context.config(OrchestratorConfig).tick_seconds,
+        context.metrics.gauge("sagas", "Sagas that have not ended.", ("saga", "status")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,16 +16,18 @@ from marketplace_core.adapters.dbos import DbosReader, DbosSagas, EngineSaga, Wa
 from marketplace_core.capabilities.orchestrator import Orchestrator, SagaQuery, SagaStep, SagaView
 from marketplace_core.errors import Conflict, Failure, NotFound, Unavailable
 from marketplace_core.events import Event
+from marketplace_core.metrics import Gauge
 from marketplace_core.ports import UnitOfWork, Units, command
 from marketplace_core.sagas import COMPENSATE, RETRY, Saga, StepCall
 from marketplace_core.values import Clock, Page
-from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
+from marketplace_orchestrator.store import OPEN_STATUSES, OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
 __all__ = ["OrchestratorService", "StoredWaits", "note_try", "park"]
 
 log = structlog.get_logger("marketplace.orchestrator")
 
 AWAY_PAUSE = 0.5
+WATCH_SECONDS = 5.0
 
 
 class OrchestratorService(Orchestrator):
@@ -37,13 +40,17 @@ class OrchestratorService(Orchestrator):
         reader: DbosReader,
         clock: Clock,
         tick_seconds: float,
+        open_sagas: Gauge,
     ) -> None:
+        """``open_sagas`` has the labels ``saga`` and ``status``."""
         self.units = units
         self._store = store
         self._engine = engine
         self._reader = reader
         self._clock = clock
         self._tick_seconds = tick_seconds
+        self._open_sagas = open_sagas
+        self._names = {saga.name for saga in sagas}
         self._launched = asyncio.Event()
         newest: dict[type[Event], dict[str, Saga]] = {}
         for saga in sorted(sagas, key=lambda saga: saga.name):
@@ -82,6 +89,17 @@ class OrchestratorService(Orchestrator):
         for parked in await self._store.take_decided():
             await self._engine.decide(parked.saga_id, parked.step, parked.decision or RETRY)
             await self._store.unpark(parked.saga_id, parked.step)
+
+    async def watch(self) -> None:
+        """A task: how many sagas have not ended, and what they wait for."""
+        await self._launched.wait()
+        while True:
+            with contextlib.suppress(Unavailable, OSError):
+                counts = await self._store.count_open(self._clock.now())
+                for name in self._names:
+                    for status in OPEN_STATUSES:
+                        self._open_sagas.labels(name, status).set(counts.get((name, status), 0))
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def ready(self, event: Event) -> None:
         """Before a handler's transaction: there is an engine to tell it to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
@@ -14,7 +14,11 @@ from marketplace_core.errors import Failure
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.sagas import Decision
 
-__all__ = ["OrchestratorStore", "ParkedSaga", "StartedSaga", "Try", "Wait"]
+__all__ = ["OPEN_STATUSES", "OpenStatus", "OrchestratorStore", "ParkedSaga", "StartedSaga", "Try", "Wait"]
+
+#: What a saga that has not ended does.
+OpenStatus = Literal["running", "waits_for_signal", "waits_for_person"]
+OPEN_STATUSES: tuple[OpenStatus, ...] = get_args(OpenStatus)
 
 
 class Wait(Struct, frozen=True):
@@ -106,6 +110,10 @@ class OrchestratorStore(ABC):
 
         Only once an engine has run.
         """
+
+    @abstractmethod
+    async def count_open(self, now: datetime) -> dict[tuple[str, OpenStatus], int]:
+        """Sagas that have not ended, by name and status. Only once an engine has run."""
 
     @abstractmethod
     async def park(self, parked: ParkedSaga) -> None:

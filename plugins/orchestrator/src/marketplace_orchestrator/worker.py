@@ -12,7 +12,10 @@ from marketplace_orchestrator.service import OrchestratorService
 
 __all__ = ["TASKS", "subscriptions"]
 
-TASKS = (Task("orchestrator.engine", OrchestratorService.run_engine),)
+TASKS = (
+    Task("orchestrator.engine", OrchestratorService.run_engine),
+    Task("orchestrator.watch", OrchestratorService.watch),
+)
 
 
 def subscriptions(sagas: Sequence[Saga]) -> Sequence[Callable[..., Any]]:

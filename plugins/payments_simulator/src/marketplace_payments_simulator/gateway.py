@@ -14,6 +14,7 @@ from marketplace_core import webhooks
 from marketplace_core.capabilities.orders import PaymentMethod
 from marketplace_core.capabilities.payments import GatewayEvent, GatewayPayment, PaymentGateway
 from marketplace_core.errors import MarketplaceError, NotFound, Refused, Unavailable
+from marketplace_core.http.client import outgoing
 from marketplace_core.values import Money
 from marketplace_payments_simulator import wire
 from marketplace_payments_simulator.config import PaymentsSimulatorConfig
@@ -77,10 +78,13 @@ class SimulatorGateway(PaymentGateway):
 
     async def _ask(self, method: str, path: str, key: str | None = None, body: Any = None) -> bytes:
         """:raises Unavailable: nobody knows what became of it. :raises Refused: it was decided against."""
-        headers = {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        data = None if body is None else msgspec.json.encode(body)
+        with outgoing("simulated payment gateway", method, path) as headers:
+            headers["Content-Type"] = "application/json"
+            if key is not None:
+                headers["Idempotency-Key"] = key
+            return await self._exchange(method, path, headers, None if body is None else msgspec.json.encode(body))
+
+    async def _exchange(self, method: str, path: str, headers: dict[str, str], data: bytes | None) -> bytes:
         url = self._config.address + path
         try:
             async with self._opened().request(method, url, headers=headers, data=data, allow_redirects=False) as answer:

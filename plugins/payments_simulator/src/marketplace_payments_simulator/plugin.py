@@ -23,7 +23,7 @@ class PaymentsSimulator:
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="payments_simulator", version="0.1.0.dev0", development=True)
+    return PluginInfo(name="payments_simulator", version="0.1.0", development=True)
 
 
 @hookimpl

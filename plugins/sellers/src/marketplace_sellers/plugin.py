@@ -20,7 +20,7 @@ STORES = {"postgres": lambda context: PostgresSellersStore(context.database)}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="sellers", version="0.1.0.dev0", provides="sellers", requires=("catalog",), stores=("postgres",))
+    return PluginInfo(name="sellers", version="0.1.0", provides="sellers", requires=("catalog",), stores=("postgres",))
 
 
 @hookimpl

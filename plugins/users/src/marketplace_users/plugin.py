@@ -20,7 +20,7 @@ STORES = {"postgres": lambda context: PostgresUsersStore(context.database)}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="users", version="0.1.0.dev0", provides="users", requires=("auth",), stores=("postgres",))
+    return PluginInfo(name="users", version="0.1.0", provides="users", requires=("auth",), stores=("postgres",))
 
 
 @hookimpl

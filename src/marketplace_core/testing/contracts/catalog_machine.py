@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any, ClassVar, Literal, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from marketplace_core.capabilities.catalog import Catalog, LineRequest, Reservation, StockRow
 from marketplace_core.errors import Conflict
 from marketplace_core.testing.contracts.catalog_shelves import Deliver, Later, cancelled, lines, shelve, shipped, stock
+from marketplace_core.testing.machines import bounded
 from marketplace_core.values import new_id
 
 __all__ = ["MachineRules"]
@@ -213,13 +214,4 @@ class MachineRules:
         machine = type(
             "Machine", (StockMachine,), {**surroundings, "later": staticmethod(later), "deliver": staticmethod(deliver)}
         )
-        options = settings(
-            max_examples=20,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],  # to shrink a failure takes thousands of runs, each of which asks a server
-        )
-        await asyncio.to_thread(run_state_machine_as_test, machine, settings=options)
+        await asyncio.to_thread(run_state_machine_as_test, machine, settings=bounded(20, 30))

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from marketplace_core import calls
 from marketplace_core.outbox import JobQueue
 from marketplace_core.testing.contracts import eventually, running
 from marketplace_core.testing.contracts.bus import ConsumerProcess
@@ -48,6 +49,19 @@ class JobsContract:
         async with running(make_worker({"contract.one": one, "contract.two": two})):
             await eventually(lambda: len(one.args) + len(two.args) >= 3)
         assert (sorted(one.args), two.args) == (['{"n":"ü"}', "{}"], ["{}"])
+
+    async def test_a_job_belongs_to_the_trace_that_queued_it(self, queue: JobQueue, make_worker: MakeWorker) -> None:
+        seen: dict[str, str | None] = {}
+
+        async def look(args: str) -> None:
+            seen[args] = calls.trace_id(calls.current().trace)
+
+        first = f"00-{'4b' * 16}-{'1f' * 8}-00"
+        await queue.put([("contract.one", "1", "one"), ("contract.one", "2", "two")], {"1": first})
+        async with running(make_worker({"contract.one": look})):
+            await eventually(lambda: len(seen) >= 2)
+        assert seen["one"] == "4b" * 16
+        assert seen["two"] not in {None, "4b" * 16}  # one of its own
 
     async def test_an_id_is_queued_once(self, queue: JobQueue, make_worker: MakeWorker) -> None:
         done = Done()

@@ -14,6 +14,7 @@ from marketplace_core.sagas import Saga, SagaContext, saga
 from marketplace_core.testing.contracts import eventually, together
 from marketplace_core.testing.contracts.bus import ConsumerProcess
 from marketplace_core.testing.contracts.clock import MovableClock
+from marketplace_core.testing.contracts.sagas_machine import PlanRules
 
 __all__ = ["SAGAS", "Acts", "ActsProbe", "Answered", "Began", "SagaContract", "SagaRunner", "StartRunner"]
 
@@ -177,10 +178,32 @@ async def regretted(ctx: SagaContext, began: Began) -> None:
     raise ctx.refuse("http.precondition_failed", "it thought better of it too late")
 
 
-SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new, regretted)
+@saga("contract.planned", version=1, start=Began, signals=(Answered,))
+async def planned(ctx: SagaContext, began: Began) -> None:
+    """Does what it is told: ``things`` are the steps of a :class:`~.sagas_machine.Plan`."""
+    for thing in began.things:
+        kind, name = thing.split()
+        if kind == "call":
+            await ctx.call(Acts.do, ctx.id, name)
+        elif kind == "kept":
+            await ctx.call(Acts.do, ctx.id, name, undo=Acts.undo)
+        elif kind == "undo":
+            ctx.undo(Acts.undo, ctx.id, name)
+        elif kind == "give_up":
+            ctx.on_refusal(Acts.give_up, ctx.id)
+        elif kind == "pivot":
+            await ctx.pivot()
+        elif kind == "refuse":
+            raise ctx.refuse("http.precondition_failed")
+        else:
+            answered = await ctx.wait(Answered, until=began.until)
+            await ctx.call(Acts.do, ctx.id, f"{name} {answered.text if answered else 'late'}")
 
 
-class SagaContract:
+SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new, regretted, planned)
+
+
+class SagaContract(PlanRules):
     """Fixtures: ``runner``, a :class:`SagaRunner` of :data:`SAGAS`; ``acts``, a probe of the port that it calls; ``clock``, on
     which it runs; ``start_runner``, a :data:`StartRunner`.
     """

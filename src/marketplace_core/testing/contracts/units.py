@@ -16,6 +16,7 @@ from marketplace_core.events import Envelope, encode_data
 from marketplace_core.outbox import Parking
 from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
 from marketplace_core.testing.contracts import Happened, eventually
+from marketplace_core.testing.contracts.units_machine import IdempotencyRules
 from marketplace_core.values import new_id
 
 __all__ = ["Answer", "Probe", "UnitsContract", "claim", "happened"]
@@ -51,7 +52,7 @@ def happened(thing: str, sequence: int, note: str = "") -> Envelope:
     return Envelope(id=new_id(), type=Happened.type, version=1, key=thing, occurred_at=at, data=data, sequence=sequence)
 
 
-class UnitsContract:
+class UnitsContract(IdempotencyRules):
     """Fixtures: ``units``; ``probe``, a :class:`Probe` of the same store; ``parking`` of that store."""
 
     # ── run ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.sagas import Decision
-from marketplace_orchestrator.store import OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
+from marketplace_orchestrator.store import OpenStatus, OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
 
 __all__ = ["PostgresOrchestratorStore"]
 
@@ -136,6 +136,21 @@ class PostgresOrchestratorStore(OrchestratorStore):
             now,
         )
         return count
+
+    async def count_open(self, now: datetime) -> dict[tuple[str, OpenStatus], int]:
+        rows = await self._database.fetch(
+            "SELECT name, status, count(*) AS count FROM ("
+            " SELECT s.name, CASE WHEN EXISTS (SELECT FROM orchestrator.parked p"
+            "     WHERE p.saga_id = s.id AND p.decision IS NULL) THEN 'waits_for_person'"
+            "   WHEN EXISTS (SELECT FROM orchestrator.waits a"
+            "     WHERE a.saga_id = s.id AND a.state = 'waiting' AND a.due_at > $2) THEN 'waits_for_signal'"
+            "   ELSE 'running' END AS status"
+            f" FROM {SCHEMA}.workflow_status w JOIN orchestrator.sagas s ON s.id = w.workflow_uuid"
+            " WHERE w.name = $1 AND w.status IN ('PENDING', 'ENQUEUED')) AS open GROUP BY name, status",
+            WORKFLOW,
+            now,
+        )
+        return {(row["name"], row["status"]): row["count"] for row in rows}
 
     async def park(self, parked: ParkedSaga) -> None:
         await self._database.execute(
