@@ -1,0 +1,248 @@
+"""What must be true of a marketplace that has come to rest, whatever was done to its processes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from marketplace_core._assembly import Assembly, Process
+from marketplace_core._process_main import open_process
+from marketplace_core._supervisor.state import embedded_url
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.deployment import load
+from marketplace_core.ports import event_types
+from tests.faults.fire.deployment import Standing
+from tests.faults.fire.errands import Purchase
+from tests.faults.fire.people import Offer, People
+
+__all__ = ["Truth", "check_applied", "check_charges", "check_numbers", "check_orders", "look"]
+
+#: Which events each handler applied, in order: the inbox itself keeps only the last. In the handler's own transaction.
+_WATCH = """
+CREATE TABLE public.applied (position bigint GENERATED ALWAYS AS IDENTITY, handler text, key text, sequence bigint);
+CREATE FUNCTION public.note_applied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO public.applied (handler, key, sequence) VALUES (NEW.handler, NEW.key, NEW.sequence);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_first AFTER INSERT ON marketplace.inbox FOR EACH ROW
+  WHEN (NEW.parked_at IS NULL) EXECUTE FUNCTION public.note_applied();
+CREATE TRIGGER note_next AFTER UPDATE ON marketplace.inbox FOR EACH ROW
+  WHEN (OLD.sequence IS DISTINCT FROM NEW.sequence) EXECUTE FUNCTION public.note_applied();
+"""
+
+
+@dataclass
+class Truth:
+    """What was looked at: ``checked`` counts per invariant, ``broken`` says what does not hold.
+
+    ``lost``, ``repeated`` and ``charged_twice`` are ids of what was.
+    """
+
+    standing: Standing
+    checked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    broken: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    repeated: set[str] = field(default_factory=set)
+    charged_twice: set[str] = field(default_factory=set)
+    _before: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator[Process]:
+        """The deployment from outside: its databases, and who subscribes to what."""
+        deployment = load(self.standing.file)
+        data = self.standing.data
+        opened = open_process(
+            Assembly.of(deployment),
+            lambda name: embedded_url(deployment, data, name),
+            b"no secret is needed to look",
+            own=frozenset(),
+        )
+        async with opened as process:
+            yield process
+
+    async def begin(self) -> None:
+        """From now on each database writes down what its handlers apply."""
+        async with self.process() as process:
+            for name in process.assembly.databases():
+                async with process.resources.database(name).connection() as connection:
+                    await connection.script(_WATCH)
+                for row in await connection_rows(process, name, "SELECT handler, key, sequence FROM marketplace.inbox"):
+                    self._before[(row["handler"], row["key"])] = row["sequence"]
+
+    def check(self, invariant: str, good: bool, told: str) -> bool:
+        self.checked[invariant] += 1
+        if not good:
+            self.broken.append(f"{invariant}: {told}")
+        return good
+
+    def before(self, handler: str, key: str) -> int:
+        """The last event that a handler had applied when it all began."""
+        return self._before.get((handler, key), 0)
+
+
+async def connection_rows(process: Process, name: str, sql: str) -> list[dict[str, Any]]:
+    return await process.resources.database(name).fetch(sql)
+
+
+async def look(truth: Truth, people: People, offer: Offer, purchases: Sequence[Purchase]) -> None:
+    """Everything, on a marketplace that is quiet."""
+    accepted = {purchase.order: purchase for purchase in purchases if purchase.order is not None}
+    orders = {order["id"]: order for order in await people.admin.items("/orders")}
+    check_orders(truth, accepted, orders)
+    check_numbers(truth, orders.values())
+    operations = (await people.simulator("payments", "GET", "/ledger?limit=1000"))["items"]
+    check_charges(truth, accepted, orders, operations)
+    dead = await people.admin.items("/events/dead")
+    truth.check("no event is parked", not dead, str(dead))
+    sagas = await people.admin.items("/sagas")
+    truth.check("one saga for each order", len(sagas) == len(accepted), f"{len(sagas)} for {len(accepted)} orders")
+    for saga in sagas:
+        truth.check("every saga has ended", saga["status"] in {"done", "refused"}, f"{saga['key']}: {saga['status']}")
+    async with truth.process() as process:
+        homes = {
+            plugin: process.resources.database(name)
+            for name, inside in process.assembly.databases().items()
+            for plugin in inside
+        }
+        await _stock(truth, people, homes["catalog"], offer, accepted, orders)
+        await _ledger(truth, homes["payments"], operations)
+        await _events(truth, process, homes)
+
+
+def check_orders(truth: Truth, accepted: dict[str, Purchase], orders: dict[str, Any]) -> None:
+    for id_ in orders.keys() - accepted.keys():
+        truth.check("each request made one order", False, f"{id_} is nobody's")
+        truth.repeated.add(id_)
+    for id_, purchase in accepted.items():
+        if not truth.check("every accepted order is there", id_ in orders, id_):
+            truth.lost.add(id_)
+            continue
+        order = orders[id_]
+        ended = (order["status"], order["failure"]["code"] if order["failure"] else None)
+        good = ended == purchase.expected or (purchase.errand.scarce and ended == ("failed", "orders.out_of_stock"))
+        if not truth.check("every order ends as it should", good, f"{id_}: {ended} and not {purchase.expected}"):
+            truth.lost.add(id_)
+        left = purchase.carts_left
+        truth.check("what was bought has left the cart", left == 0, f"{id_}: {left} lines were there at confirmed")
+
+
+def check_numbers(truth: Truth, orders: Iterable[Any]) -> None:
+    numbers = sorted(int(order["number"]) for order in orders if order["number"] is not None)
+    good = numbers == list(range(1, len(numbers) + 1))
+    truth.check("numbers are consecutive from 1", good, str(numbers))
+
+
+def check_charges(truth: Truth, accepted: dict[str, Purchase], orders: dict[str, Any], operations: Sequence[Any]) -> None:
+    """The gateway's own book against what was ordered, cancelled and shipped."""
+    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row in operations:
+        found[row["reference"]][row["kind"]].append(row["amount"]["amount"])
+    for reference in found.keys() - accepted.keys():
+        truth.check("nothing is charged for what nobody ordered", False, f"{reference}: {dict(found[reference])}")
+        truth.charged_twice.add(reference)
+    for id_, purchase in accepted.items():
+        kinds = found[id_]
+        status = orders[id_]["status"] if id_ in orders else "absent"
+        failure = orders[id_]["failure"] if id_ in orders else None
+        never = failure is not None and (failure["code"].startswith("payments.") or not kinds["void"])
+        good = kinds["authorize"] == ([] if never else [purchase.total])
+        truth.check("one authorization for each", good, f"{id_} ({status}): {dict(kinds)}")
+        captures = sorted((purchase.packages or {})[package] for package in purchase.shipped)
+        good_captures = sorted(kinds["capture"]) == captures
+        truth.check("captured is what was shipped", good_captures, f"{id_}: {dict(kinds)} and not {captures}")
+        voids = [purchase.total] if status in {"failed", "cancelled"} and kinds["authorize"] else []
+        truth.check("what is cancelled is given back", kinds["void"] == voids, f"{id_} ({status}): {dict(kinds)}")
+        if len(kinds["authorize"]) > 1 or sum(kinds["capture"]) > purchase.total:
+            truth.charged_twice.add(id_)
+
+
+async def _stock(
+    truth: Truth, people: People, database: Database, offer: Offer, accepted: dict[str, Purchase], orders: dict[str, Any]
+) -> None:
+    held: dict[str, int] = defaultdict(int)
+    gone: dict[str, int] = defaultdict(int)
+    for id_, purchase in accepted.items():
+        status = orders[id_]["status"] if id_ in orders else "absent"
+        if status not in {"failed", "cancelled"}:
+            for variant, quantity in (purchase.bought or {}).items():
+                (gone if purchase.shipped else held)[variant] += quantity
+    told = {variant["id"]: variant["available"] for product in await _products(people) for variant in product["variants"]}
+    for row in await database.fetch("SELECT id, on_hand, reserved, allocated FROM catalog.variants"):
+        variant = row["id"]
+        wanted = (offer.stock[variant] - gone[variant], 0, held[variant])
+        stands = (row["on_hand"], row["reserved"], row["allocated"])
+        truth.check("stock adds up", stands == wanted, f"{variant}: {stands} and not {wanted}")
+        free = offer.stock[variant] - gone[variant] - held[variant]
+        truth.check("shoppers are told the stock", told[variant] == free, f"{variant}: {told[variant]} and not {free}")
+
+
+async def _products(people: People) -> list[Any]:
+    buyer = people.person("buyer", "nobody@example.org")
+    cards = await buyer.items("/products")
+    return [await buyer.get(f"/products/{card['id']}") for card in cards]
+
+
+async def _ledger(truth: Truth, database: Database, operations: Sequence[Any]) -> None:
+    sums = await database.fetch(
+        "SELECT set_id, currency, sum(amount)::bigint AS left_over FROM payments.ledger GROUP BY set_id, currency"
+    )
+    for row in sums:
+        truth.check("each ledger set sums to zero", row["left_over"] == 0, str(row))
+    captured: dict[str, int] = defaultdict(int)
+    for row in operations:
+        captured[row["reference"]] += {"capture": 1, "refund": -1}.get(row["kind"], 0) * row["amount"]["amount"]
+    booked = await database.fetch(
+        "SELECT s.order_id, (-sum(l.amount))::bigint AS amount FROM payments.ledger l"
+        " JOIN payments.ledger_sets s ON s.id = l.set_id WHERE l.account = 'gateway' GROUP BY s.order_id"
+    )
+    ours = {row["order_id"]: row["amount"] for row in booked}
+    theirs = {reference: amount for reference, amount in captured.items() if amount}
+    truth.check("the ledger is equal to the gateway's", ours == theirs, f"{ours} and not {theirs}")
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+_WRITTEN = "SELECT topic, key, type, sequence FROM marketplace.outbox WHERE kind = 'event' ORDER BY topic, key, sequence"
+
+
+async def _events(truth: Truth, process: Process, homes: dict[str, Database]) -> None:
+    """Each aggregate's events are numbered from 1, and each handler applied those that are for it once and in order."""
+    written: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    for name in process.assembly.databases():
+        for row in await connection_rows(process, name, _WRITTEN):
+            written[(row["topic"], row["key"])].append((row["sequence"], row["type"]))
+        for row in await connection_rows(process, name, "SELECT topic, key, sequence FROM marketplace.aggregates"):
+            sequences = [sequence for sequence, _ in written[(row["topic"], row["key"])]]
+            good = sequences == list(range(1, row["sequence"] + 1))
+            truth.check("events are numbered from 1", good, f"{row['topic']}:{row['key']}: {sequences} of {row['sequence']}")
+        parked = await connection_rows(process, name, "SELECT id, error FROM marketplace.parked")
+        truth.check("no event is parked", not parked, f"{name}: {parked}")
+    for plugin, methods in process.all_subscriptions.items():
+        applied: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row in await homes[plugin].fetch("SELECT handler, key, sequence FROM public.applied ORDER BY position"):
+            applied[(row["handler"], row["key"])].append(row["sequence"])
+        for method in methods:
+            types = {type_.type for type_ in event_types(method)}
+            check_applied(truth, f"{plugin}.{method.__name__}", types, written, applied)
+
+
+def check_applied(
+    truth: Truth,
+    handler: str,
+    types: set[str],
+    written: dict[tuple[str, str], list[tuple[int, str]]],
+    applied: dict[tuple[str, str], list[int]],
+) -> None:
+    for (topic, aggregate), events in written.items():
+        key = f"{topic}:{aggregate}"
+        due = [sequence for sequence, type_ in events if type_ in types and sequence > truth.before(handler, key)]
+        got = applied.get((handler, key), [])
+        truth.check("each handler applied each event once, in order", got == due, f"{handler} {key}: {got} and not {due}")
+        if set(due) - set(got):
+            truth.lost.add(f"{handler} {key}")
+        if len(set(got)) < len(got):
+            truth.repeated.add(f"{handler} {key}")
