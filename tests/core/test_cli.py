@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,17 @@ def up(file: Path, *arguments: str) -> Iterator[Running]:
         assert_nothing_left(run.data, 5.0)
 
 
+def assert_watched(run: Running, processes: dict[str, dict[str, Any]]) -> None:
+    """Each process of ours answers at an address of its own, which a file for Prometheus has too."""
+    watched = {name: item["metrics"] for name, item in processes.items() if item["metrics"]}
+    assert watched.keys() == {"market", "market.worker"}
+    for name, kind in (("market", "api"), ("market.worker", "worker")):
+        with urllib.request.urlopen(f"http://{watched[name]}/metrics") as answer:
+            assert f'kind="{kind}"' in answer.read().decode()
+    found = json.loads((run.data / "run" / "prometheus.json").read_text())
+    assert {one["labels"]["process"]: one["targets"] for one in found} == {name: [at] for name, at in watched.items()}
+
+
 def test_up_says_one_line_keeps_what_it_started_and_ends_with_0(file: Path) -> None:
     port = free_port(None)
     with up(file, "--port", str(port)) as run:
@@ -299,6 +311,7 @@ def test_up_says_one_line_keeps_what_it_started_and_ends_with_0(file: Path) -> N
         assert all(item["pid"] and item["memory"] > 500_000 for item in first.values())
         assert first["supervisor"]["pid"] == run.process.pid
         assert oct((run.data / "secret").stat().st_mode)[-3:] == "600"
+        assert_watched(run, first)
 
         os.kill(first["redis-cache"]["pid"], signal.SIGKILL)
         assert run.ps()["supervisor"]["pid"] == run.process.pid  # it answers whatever is down

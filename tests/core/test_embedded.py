@@ -484,6 +484,23 @@ async def test_the_cache_keeps_nothing(data: Path) -> None:
     await cache.stop()
 
 
+async def test_servers_can_be_opened_to_tcp(data: Path) -> None:
+    """On an address of this machine that nobody else uses, so that PostgreSQL keeps its port, by which its socket is found."""
+    host = f"127.{os.getpid() % 250 + 1}.7.7"
+    postgres = EmbeddedPostgres(data, durable=False, settings={"listen_addresses": host})
+    cache = EmbeddedRedis(data, "cache", settings={"port": "6379", "bind": host})
+    await asyncio.gather(postgres.start(), cache.start())
+    try:
+        assert await ask(f"postgres://postgres@{host}:5432/postgres", "SELECT 1") == 1
+        assert await ask(postgres.dsn("postgres"), "SELECT 2") == 2
+        async with redis.asyncio.Redis(host=host) as connection:
+            assert await connection.ping()
+        async with client(cache) as connection:
+            assert await connection.ping()
+    finally:
+        await asyncio.gather(postgres.stop(), cache.stop())
+
+
 async def test_files_of_a_later_redis_are_refused_by_an_earlier(
     data: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

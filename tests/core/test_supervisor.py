@@ -19,6 +19,8 @@ import msgspec
 import psutil
 import pytest
 
+from marketplace_core._assembly import Assembly
+from marketplace_core._resources import POOL_SIZE
 from marketplace_core._supervisor import (
     CannotStart,
     Policy,
@@ -30,11 +32,13 @@ from marketplace_core._supervisor import (
     running,
     simulator_secret,
 )
+from marketplace_core._supervisor import servers as supervised
 from marketplace_core._supervisor import state as run_state
 from marketplace_core._supervisor.net import answers, free_port, in_use
-from marketplace_core._supervisor.servers import create_databases, servers_of
+from marketplace_core._supervisor.servers import connections, create_databases, servers_of
 from marketplace_core.adapters.embedded import DataFolder
-from marketplace_core.deployment import Deployment, Resource
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.deployment import Deployment, Resource, load
 
 QUICK = Policy(first=0.05, longest=0.2, healthy=1.0, attempts=5)
 
@@ -240,6 +244,24 @@ async def test_embedded_servers_are_kept_like_any_other_process(data: Path) -> N
             assert [process.restarts for process in made.processes] == [1, 1, 0]
             numbers = [pid or 0 for pid in pids(made).values()]
         assert not any(alive(number) for number in numbers)
+
+
+async def test_the_embedded_server_takes_every_connection_that_a_deployment_may_open(data: Path) -> None:
+    split = load(Path(__file__).parents[2] / "examples" / "split.toml")
+    most = 0
+    for service in split.services.values():
+        used = sum(1 for inside in Assembly.of(split).databases().values() if set(inside) & set(split.plugins_of(service.name)))
+        most += service.replicas * used * 2 * POOL_SIZE  # the API's and the worker's
+    assert supervised.POOL_SIZE == POOL_SIZE
+    assert connections(split) > most > 100
+    async with supervisor(data / "logs") as made:
+        with DataFolder(data, "supervisor"):
+            await made.start([server for server in servers_of(split, data) if server.name == "postgres"])
+            await create_databases(split, data)
+            database = Database(embedded_url(split, data, "orders"))
+            assert await database.value("SHOW max_connections") == str(connections(split))
+            await database.close()
+            await made.stop()
 
 
 def test_the_address_of_any_resource(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

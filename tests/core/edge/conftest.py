@@ -20,14 +20,22 @@ def runner() -> str:
     return "local"
 
 
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """TOML lines for plugins' tables."""
+    return {}
+
+
 @pytest_asyncio.fixture
-async def shop(runner: str, marketplace: Callable[..., Awaitable[Marketplace]], tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(
+    runner: str, settings: dict[str, str], marketplace: Callable[..., Awaitable[Marketplace]], tmp_path: Path
+) -> AsyncIterator[Shop]:
     payments, carriers = Simulator("payments", tmp_path), Simulator("carriers", tmp_path)
     market = await marketplace(
         PLUGINS,
         runner=runner,
         http=True,
-        settings={"payments_simulator": payments.settings(), "carriers_simulator": carriers.settings()},
+        settings={"payments_simulator": payments.settings(), "carriers_simulator": carriers.settings(), **settings},
         simulators={"payments": payments.url, "carriers": carriers.url},
     )
     auth = market.port(Auth)

@@ -93,7 +93,7 @@ async def stream() -> ServerSentEvents:
     raise Unavailable()
 
 
-@shop.get("/file", access="guest")
+@shop.get("/file", access="guest", headers=["X-Order-Token"], media_type="text/csv", also=[202])
 async def file() -> Content:
     return Content(b"", "text/csv")
 
@@ -343,13 +343,29 @@ def test_the_document_says_what_the_routes_take() -> None:
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Card"}}},
     }
     assert added["security"] == [{"bearer": []}]
-    assert set(added["responses"]) == {"201", "400", "401", "408", "409", "413", "415", "422", "429", "503"}
+    assert set(added["responses"]) == {"201", "400", "401", "403", "408", "409", "413", "415", "422", "429", "503"}
     sent = api["paths"]["/cards/{id}/pictures"]["post"]
     assert sent["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["file"]["maxItems"] == 2
     assert {"202", "403", "404"} <= set(sent["responses"])
-    assert "text/event-stream" in api["paths"]["/stream"]["get"]["responses"]["200"]["content"]
     assert "Find" not in api["components"]["schemas"]
     assert api["components"]["schemas"]["Card"]["description"] == "A product in a list."
+
+
+def test_the_document_says_what_the_routes_answer() -> None:
+    paths = document("buyer", [shop, office], "Shop", "1.2.3")["paths"]
+    streamed, filed = paths["/stream"]["get"]["responses"]["200"], paths["/file"]["get"]["responses"]
+    assert streamed["content"] == {"text/event-stream": {}} and "ETag" not in streamed["headers"]
+    assert list(filed["200"]["content"]) == ["text/csv"]
+    assert set(filed["200"]["headers"]) == {"X-Request-Id", "ETag"}
+    assert filed["202"]["content"] == filed["200"]["content"] and "Location" in filed["202"]["headers"]
+    assert [each["name"] for each in paths["/file"]["get"]["parameters"]][:2] == ["X-Cart-Token", "X-Order-Token"]
+    assert set(paths["/cards"]["post"]["responses"]["201"]["headers"]) == {"X-Request-Id", "Location", "Idempotent-Replayed"}
+
+
+def test_what_is_only_answered_leaves_out_no_field() -> None:
+    schemas = document("buyer", [shop, office], "Shop", "1.2.3")["components"]["schemas"]
+    assert schemas["Page_Card_"]["required"] == ["items", "next"]
+    assert schemas["Card"]["required"] == ["id"], "it is also sent, and then title may be left out"
 
 
 def test_every_reference_leads_somewhere() -> None:
