@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from msgspec import Meta
+from msgspec import NODEFAULT, Meta
 
+from marketplace_core import ports
 from marketplace_core.capabilities.orders import Orders
 from marketplace_core.errors import CODES, Failure
 from marketplace_core.events import EVENTS, Event, event
 from marketplace_core.ports import query
 from marketplace_core.sagas import Saga, SagaContext, SagaEnd, StepCall, StepResult
+from marketplace_core.testing.compat import subjects as subject_module
 from marketplace_core.testing.compat.histories import Entry, History, RecordingEngine, ReplayEngine, replay
 from marketplace_core.testing.compat.recording import changes, record
 from marketplace_core.testing.compat.subjects import Subject, event_subject, kept_subject, port_subjects
@@ -172,6 +174,22 @@ def test_methods(tmp_path: Path, after: type, causes: list[str]) -> None:
     assert bool(lines) == bool(causes)
     for cause in causes:
         assert any(cause in line for line in lines), lines
+
+
+def test_a_request_is_the_same_to_the_next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is repeated after an upgrade is answered as before it; else it would be refused, as another request."""
+    cls: Any = thing(NAME, COUNT)
+    wider: Any = thing(NAME, COUNT, ("more", list[int], msgspec.field(default_factory=list)))
+    old, new = cls(name="a", count=None), wider(name="a", count=None)
+    assert ports.digest([old, 5]) == ports.digest([new, 5, False], [NODEFAULT, NODEFAULT, False])
+    assert ports.digest([[old]]) == ports.digest([(new,)])
+    different = [[cls(name="b", count=None), 5], [cls(name="a", count=0), 5], [old, 6], [old], [old, 5, True], [[old], 5]]
+    assert len({ports.digest(args) for args in different} | {ports.digest([old, 5])}) == 7
+    [before] = [subject for subject in port_subjects("things", Old) if subject.name == "arguments things.find"]
+    record(tmp_path / "1.0.0", {before.name: before})
+    monkeypatch.setattr(subject_module, "digest", lambda values, _: repr(values).encode())
+    [line] = changes(tmp_path / "1.0.0", {before.name: before})
+    assert "arguments things.find: a request that 1.0.0 has answered is another one now" in line
 
 
 def test_a_removed_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

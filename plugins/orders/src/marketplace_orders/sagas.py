@@ -37,7 +37,7 @@ async def checkout(ctx: SagaContext, order: OrderPlaced) -> None:
             if settled is None:
                 await ctx.call(Payments.expire_action, order.order_id)
             elif settled.failure is not None:
-                raise ctx.refuse(settled.failure)
+                raise ctx.refuse(settled.failure, "The payment failed.")
     await ctx.call(Catalog.commit, order.reservation)
     await ctx.pivot()
     if order.cart_id is not None:

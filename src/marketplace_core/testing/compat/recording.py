@@ -1,6 +1,7 @@
 """A release's recording: ``schemas.json`` and ``samples.jsonl`` of its subjects in a folder, and reading them with later code.
 
-A sample is what the release wrote: MessagePack in base64 under ``msgpack``, or the JSON itself under ``json``.
+A sample is what the release wrote: MessagePack in base64 under ``msgpack``, or the JSON itself under ``json``. Arguments have the
+``digest`` by which the request is known under an idempotency key.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def record(folder: Path, subjects: Mapping[str, Subject]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     schemas = msgspec.json.encode(_schemas(subjects), order="deterministic")
     (folder / SCHEMAS).write_bytes(msgspec.json.format(schemas, indent=1) + b"\n")
-    lines = [_line(subject, raw) for subject in subjects.values() for raw in _packed(subject)]
+    lines = [_line(subject, values) for subject in subjects.values() for values in subject.samples()]
     (folder / SAMPLES).write_bytes(b"".join(lines))
 
 
@@ -49,14 +50,12 @@ def _anything(type_: type) -> dict[str, Any]:
     raise NotImplementedError
 
 
-def _packed(subject: Subject) -> Iterator[bytes]:
-    return (subject.pack(values) for values in subject.samples())
-
-
-def _line(subject: Subject, raw: bytes) -> bytes:
+def _line(subject: Subject, values: Sequence[Any]) -> bytes:
+    raw = subject.pack(values)
     binary = subject.look is msgspec.msgpack.decode
     sample = {"msgpack": base64.b64encode(raw).decode()} if binary else {"json": msgspec.Raw(raw)}
-    return msgspec.json.encode({"of": subject.name} | sample) + b"\n"
+    known = {} if subject.digest is None else {"digest": subject.digest(values).hex()}
+    return msgspec.json.encode({"of": subject.name} | sample | known) + b"\n"
 
 
 def changes(folder: Path, subjects: Mapping[str, Subject]) -> list[str]:
@@ -95,7 +94,8 @@ def _read(folder: Path, subjects: Mapping[str, Subject]) -> Iterator[str]:
         subject = subjects[name]
         raw = bytes(sample["json"]) if "json" in sample else msgspec.json.decode(sample["msgpack"], type=bytes)
         try:
-            again = subject.pack(subject.unpack(raw))
+            values = subject.unpack(raw)
+            again = subject.pack(values)
         except (msgspec.DecodeError, TypeError, ValueError) as error:
             yield f"{name}: what {folder.name} wrote is not read any more: {error}"
         else:
@@ -104,6 +104,8 @@ def _read(folder: Path, subjects: Mapping[str, Subject]) -> Iterator[str]:
                 after = after[: len(before)]
             for pointer in lost(before, after):
                 yield f"{name}: of what {folder.name} wrote {pointer or 'all'} is lost"
+            if subject.digest is not None and subject.digest(values).hex() != msgspec.json.decode(sample["digest"]):
+                yield f"{name}: a request that {folder.name} has answered is another one now, under its idempotency key"
 
 
 def lost(before: Any, after: Any, pointer: str = "") -> Iterator[str]:

@@ -14,6 +14,7 @@ from marketplace_core import calls, capabilities
 from marketplace_core._codec import MethodCodec, port_methods
 from marketplace_core.errors import Failure
 from marketplace_core.events import EVENTS, Envelope, Event, encode_data
+from marketplace_core.ports import digest
 from marketplace_core.sagas import SagaEnd, StepCall, StepResult
 from marketplace_core.testing.compat.samples import EPOCH, samples
 from marketplace_core.values import derived_id, utc_text
@@ -35,7 +36,8 @@ class Subject:
     """``name`` is like ``event orders.placed``, ``arguments orders.place``, ``answer orders.place`` or ``kept orders.order``.
 
     ``parts`` are the types of its values: one, or one per argument, of which ``required`` have no default.
-    ``pack`` makes the bytes of values, ``unpack`` values of bytes, and ``look`` what anybody can see in bytes.
+    ``pack`` makes the bytes of values, ``unpack`` values of bytes, and ``look`` what anybody can see in bytes. ``digest`` is by
+    what a request is known under an idempotency key.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Subject:
     pack: Callable[[Sequence[Any]], bytes]
     unpack: Callable[[bytes], Sequence[Any]]
     look: Callable[[bytes], Any]
+    digest: Callable[[Sequence[Any]], bytes] | None = None
 
     def samples(self) -> Iterator[list[Any]]:
         """Values of every part; those of the part that has fewer begin again."""
@@ -117,6 +120,7 @@ def _method(name: str, capability: type, codec: MethodCodec) -> list[Subject]:
             lambda values: codec.encode_arguments(tuple(values), {}),
             codec.decode_arguments,
             msgspec.msgpack.decode,
+            lambda values: digest(values, [parameter.default for parameter in given]),
         ),
         Subject(
             f"answer {name}",
