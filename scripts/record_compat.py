@@ -54,10 +54,14 @@ def _record(folder: Path) -> None:
         found = asyncio.run(histories(servers))
     finally:
         servers.stop()
-    (folder / "histories").mkdir(exist_ok=True)
-    for name, history in found.items():
-        text = msgspec.json.format(msgspec.json.encode(history), indent=1)
-        (folder / "histories" / f"{name}.json").write_bytes(text + b"\n")
+    for name, (history, rows) in found.items():
+        _write(folder / "histories" / f"{name}.json", history)
+        _write(folder / "engine" / f"{name}.json", rows)
+
+
+def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -35,7 +36,7 @@ from marketplace_core.adapters.redis_reads import EncodedReads
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.deployment import Deployment, Limits
-from marketplace_core.errors import Forbidden, NotFound
+from marketplace_core.errors import Forbidden, NotFound, Unavailable
 from marketplace_core.http.addresses import Addresses
 from marketplace_core.http.app import Application, HttpOptions, build_app
 from marketplace_core.http.gate import SessionGate
@@ -45,8 +46,13 @@ from marketplace_core.values import AUDIENCES, Audience, SystemClock
 
 __all__ = ["application", "migrate", "open_process", "opened", "serve", "serving", "work"]
 
+T = TypeVar("T")
+
 TOKENS = "tokens"
 DRAIN_SECONDS = 10.0
+#: How long a process that begins waits for its databases, and how often it looks.
+AWAY_SECONDS = 30.0
+AWAY_PAUSE = 0.2
 #: About what a request's header may have, and of what a body is read at once; the server answers 431 to more.
 HEADER_BYTES = 32 * 1024
 DEFAULT_LIMITS = Limits()
@@ -309,10 +315,25 @@ def _know_simulators(data: Path) -> dict[str, str]:
     return dict(state.simulators)
 
 
+async def when_there(ask: Callable[[], Awaitable[T]], seconds: float = AWAY_SECONDS) -> T:
+    """What is answered once who is asked is there again: to end and to be started anew would take longer.
+
+    :raises Unavailable: still away after ``seconds``.
+    """
+    until = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            return await ask()
+        except Unavailable:
+            if asyncio.get_running_loop().time() >= until:
+                raise
+        await asyncio.sleep(AWAY_PAUSE)
+
+
 async def _check_migrated(process: Process) -> None:
     """:raises MigrationError: a database is not up to date."""
     for name, plugins in process.databases(extending=True).items():
-        missing = await missing_steps(process.resources.database(name), plugins)
+        missing = await when_there(partial(missing_steps, process.resources.database(name), plugins))
         if missing:
             first = f"{missing[0].plugin} {missing[0].number}"
             raise MigrationError(f"{name} lacks {len(missing)} migrations, the first being {first}; run marketplace migrate")

@@ -25,6 +25,8 @@ from marketplace_core.testing.marketplace import Marketplace, open_marketplace
 from marketplace_core.testing.servers import Servers
 from marketplace_core.testing.simulators import Simulator
 from marketplace_core.values import new_id
+from tests.compat import engine
+from tests.compat.engine import EngineRows
 
 __all__ = ["histories", "sagas"]
 
@@ -187,8 +189,8 @@ CHECKOUTS: tuple[Callable[[Runs], Awaitable[str]], ...] = (
 )
 
 
-async def histories(servers: Servers) -> dict[str, History]:
-    """A history of each way in which a checkout goes, by a name for it."""
+async def histories(servers: Servers) -> dict[str, tuple[History, EngineRows]]:
+    """A history of each way in which a checkout goes, by a name for it, with what the engine keeps of it."""
     with tempfile.TemporaryDirectory(prefix="mp-") as name:
         gateway = Simulator("payments", Path(name))
         settings = {"payments_simulator": gateway.settings()}
@@ -199,7 +201,9 @@ async def histories(servers: Servers) -> dict[str, History]:
                 await runs.stock()
                 with runs.recording():
                     found = {f"checkout_{run.__name__}": runs.made[await run(runs)] for run in CHECKOUTS}
+                    await market.settle()
                     await market.stop_worker()
-                return found
+                database = market.process.resources.database("main")
+                return {name: (history, await engine.rows(database, history.id)) for name, history in found.items()}
         finally:
             gateway.end()

@@ -47,7 +47,7 @@ class Prometheus:
         found = [float(value) for one in series for _, value in one["values"]]
         return [value for value in found if not math.isnan(value)]
 
-    async def until(self, query: str, seconds: float = 60) -> None:
+    async def until(self, query: str, seconds: float = 120) -> None:
         """Until the query gives anything but nothing and zero."""
         async with asyncio.timeout(seconds):
             while not any(float(one["value"][1]) for one in await self.ask("query", query=query)):  # noqa: ASYNC110

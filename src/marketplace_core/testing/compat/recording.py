@@ -1,7 +1,7 @@
 """A release's recording: ``schemas.json`` and ``samples.jsonl`` of its subjects in a folder, and reading them with later code.
 
-A sample is what the release wrote: MessagePack in base64 under ``msgpack``, or the JSON itself under ``json``. Arguments have the
-``digest`` by which the request is known under an idempotency key.
+A sample is what the release wrote: MessagePack in base64 under ``msgpack``, or the JSON itself under ``json``. Arguments have
+the ``digest`` by which the request is known under an idempotency key.
 """
 
 from __future__ import annotations
