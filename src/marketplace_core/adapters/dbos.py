@@ -55,8 +55,21 @@ _FOREVER = 10 * 365 * 86400.0
 def _dbos() -> Any:
     """The engine, imported by the process in which it runs: it is half a second and 60 MB that no other one needs."""
     import dbos  # noqa: PLC0415
+    from sqlalchemy import Engine, event  # noqa: PLC0415
 
+    event.listen(Engine, "handle_error", _know_the_lost)
     return dbos
+
+
+def _know_the_lost(context: Any) -> None:
+    """Say of every connection that its driver lost, or could not make, that it was lost: then the engine asks again.
+
+    It goes by the driver's words, and does not know those for a socket whose server was killed a moment ago. Such an error it
+    took for the saga's own, which ended for good.
+    """
+    error = context.original_exception
+    if type(error).__name__ == "OperationalError" and getattr(error, "sqlstate", "") is None:
+        context.is_disconnect = True
 
 
 def engine_url(dsn: str) -> str:
