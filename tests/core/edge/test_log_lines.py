@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
-from structlog._config import BoundLoggerLazyProxy
 
 from marketplace_core.http.logging import configure_logging
 from marketplace_core.testing.client import Client
@@ -42,19 +40,10 @@ def json_logs(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixtu
     handlers, level = root.handlers[:], root.level
     configure_logging("info", json=True)
     structlog.configure(cache_logger_on_first_use=False)  # they would write here for ever
-    _forget_loggers()
     yield capfd
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
-
-
-def _forget_loggers() -> None:
-    """A test before this one in the same process may have had them kept as they were then."""
-    for module in [module for name, module in sys.modules.items() if name.startswith("marketplace")]:
-        for value in list(vars(module).values()):
-            if isinstance(value, BoundLoggerLazyProxy):
-                vars(value).pop("bind", None)
 
 
 class Secrets:
