@@ -26,7 +26,7 @@ def deployed(workers: dict[str, list[str]]) -> Deployment:
 
 
 def declared(**more: Any) -> dict[str, Declared]:
-    handlers = {name: ("orders.delivered",) for name in HANDLERS}
+    handlers = dict.fromkeys(HANDLERS, ("orders.delivered",))
     return {"reviews": Declared(info=PluginInfo(name="reviews", version="1"), subscriptions=handlers, **more)}
 
 
