@@ -1,0 +1,51 @@
+"""What the saga engine takes for a lost connection. What it takes for anything else ends the saga that meets it."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from sqlalchemy.exc import DBAPIError
+
+from marketplace_core.adapters.dbos import _dbos, engine_url
+from marketplace_core.adapters.postgres import Database
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mp-") as name:
+        yield Path(name)
+
+
+def nobody(_: Path) -> None:
+    """There was never a server."""
+
+
+def killed(folder: Path) -> None:
+    """The socket of a server that was killed, which the next one has not made anew yet."""
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(folder / ".s.PGSQL.5432"))
+
+
+@pytest.mark.parametrize("server", [nobody, killed])
+def test_a_server_that_is_not_there_is_asked_again(server: Callable[[Path], None], folder: Path) -> None:
+    _dbos()
+    server(folder)
+    engine = sqlalchemy.create_engine(engine_url(f"postgres://postgres@/main?host={folder}"))
+    with pytest.raises(DBAPIError) as told:
+        engine.connect()
+    assert told.value.connection_invalidated
+    engine.dispose()
+
+
+def test_what_the_server_refuses_is_not(database: Database) -> None:
+    _dbos()
+    engine = sqlalchemy.create_engine(engine_url(database.dsn))
+    with engine.connect() as connection, pytest.raises(DBAPIError) as told:
+        connection.execute(sqlalchemy.text("SELECT 1/0"))
+    assert not told.value.connection_invalidated
+    engine.dispose()
