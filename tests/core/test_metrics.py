@@ -179,13 +179,16 @@ async def test_extensions_are_counted_by_plugin_and_hook() -> None:
 
 
 async def test_pools_tell_how_many_connections_are_taken(database: Database) -> None:
-    def now(state: str) -> float:
-        return value("marketplace_pool_connections", kind="postgres", resource="marketplace", state=state)
+    counted = Database(database.dsn, name="counted")  # an earlier test's may still be there under the usual name
 
-    assert value("marketplace_pool_size", kind="postgres", resource="marketplace") == 8
-    async with database.connection(), database.connection():
+    def now(state: str) -> float:
+        return value("marketplace_pool_connections", kind="postgres", resource="counted", state=state)
+
+    assert value("marketplace_pool_size", kind="postgres", resource="counted") == 8
+    async with counted.connection(), counted.connection():
         assert (now("open"), now("in_use")) == (2, 2)
     assert (now("open"), now("in_use")) == (2, 0)
+    await counted.close()
 
 
 async def test_a_worker_measures_what_needs_a_query(
