@@ -124,8 +124,9 @@ async def _written(folder: Path) -> Spans:
     def read() -> Spans | None:
         text = "".join(file.read_text().rpartition("\n")[0] + "\n" for file in folder.glob("*.jsonl"))
         spans = Spans([json.loads(line) for line in text.splitlines() if line])
-        complete = spans.paths("send orders.confirmed") and spans.paths("apply payments.on_webhook_received")
-        return spans if complete else None
+        last = ("send orders.confirmed", "apply payments.on_webhook_received", "apply orchestrator.on_event")
+        begun = [any(path.startswith(ORDER) for path in spans.paths(name)) for name in last]
+        return spans if all(begun) else None
 
     found: Spans = await eventually(read)
     return found

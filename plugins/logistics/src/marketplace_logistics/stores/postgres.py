@@ -16,13 +16,15 @@ from marketplace_logistics.store import LogisticsStore, Position, WebhookRecord
 
 __all__ = ["PostgresLogisticsStore"]
 
+#: Two that insert one shipment take turns: the token, which is unique as well, would refuse the second.
 _INSERT = """
 INSERT INTO logistics.shipments (id, order_id, package_id, seller_id, carrier, service, status, own, tracking_number,
   tracking_token, document, created_at, updated_at)
 SELECT d->>'id', d->>'order_id', d->>'package_id', d->>'seller_id', d->>'carrier', d->>'service', d->>'status',
   (d->>'own')::boolean, d->>'tracking_number', d->>'tracking_token', d - 'events', (d->>'created_at')::timestamptz,
   (d->>'updated_at')::timestamptz
-FROM (SELECT $1::text::jsonb AS d) AS given ON CONFLICT (id) DO NOTHING RETURNING id
+FROM (SELECT d, pg_advisory_xact_lock(hashtextextended(d->>'id', 0)) FROM (SELECT $1::text::jsonb AS d) AS sent) AS given
+ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
 _SAVE = """
