@@ -116,7 +116,7 @@ class CartService(Cart):
         if key is None or not (known or is_secret(key.partition(":")[2] or key)):
             return Claim(f"{self._process}:{next(self._numbers)}", "", False)
         name = msgspec.msgpack.encode([place.id if known else None, op, key])
-        return Claim(hashlib.blake2b(name, digest_size=20).hexdigest(), digest(arguments, {}).hex(), True)
+        return Claim(hashlib.blake2b(name, digest_size=20).hexdigest(), digest(arguments).hex(), True)
 
     def _refused(self, code: str) -> MarketplaceError:
         if code == "validation":

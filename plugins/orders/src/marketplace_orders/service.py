@@ -359,7 +359,7 @@ class OrderService(Orders):
 def _reservation_key(request: PlaceOrder) -> str:
     """A retry finds the reservation of the first try; another request under the same key has one of its own."""
     call = calls.current()
-    return f"{call.scope}/{call.key}/{digest((request,), {}).hex()}" if call.key else new_id()
+    return f"{call.scope}/{call.key}/{digest((request,)).hex()}" if call.key else new_id()
 
 
 def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
