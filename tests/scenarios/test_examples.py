@@ -53,8 +53,13 @@ class Running:
         self._file, self._data, self._env = file, data, {**os.environ, **env}
         argv = [*OURS, "up", os.fspath(file), "--demo", "--json", "--data", os.fspath(data)]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._env)
-        line = self.process.stdout.readline() if self.process.stdout else ""
-        assert line, self.process.communicate()[1]
+        try:
+            line = self.process.stdout.readline() if self.process.stdout else ""
+            assert line, self.process.communicate()[1]
+        except BaseException:  # the time of the test may be over: what was started must not outlive it
+            self.process.kill()
+            self.process.communicate()
+            raise
         self.said: dict[str, Any] = json.loads(line)
 
     def run(self, *arguments: str, given: str = "") -> str:
@@ -79,8 +84,8 @@ class Running:
 @contextlib.contextmanager
 def up(file: Path, data: Path, **env: str) -> Iterator[Running]:
     running = Running(file, data, env)
-    below = psutil.Process(running.process.pid).children(recursive=True)
     try:
+        below = psutil.Process(running.process.pid).children(recursive=True)
         yield running
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(30) == 0
