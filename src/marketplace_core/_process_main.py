@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
@@ -20,6 +19,7 @@ from granian.server.embed import Server
 from marketplace_core import metrics, tracing
 from marketplace_core._assembly import Assembly, Process
 from marketplace_core._migrate import MigrationError, Step, migrate_database, missing_steps
+from marketplace_core._net import free_port
 from marketplace_core._operating import CORE, Operations, OwnOperations
 from marketplace_core._operations import operations_router
 from marketplace_core._process import notify_ready
@@ -194,7 +194,7 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Answer HTTP at ``host:port``; gives the address. In the end what is under way is finished."""
     host, _, port = listen.rpartition(":")
-    number = int(port) or _free_port(host)
+    number = int(port) or free_port(host=host)
     server = Server(
         app,
         address=host,
@@ -221,13 +221,6 @@ async def serving(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await app.drained()
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        found: int = probe.getsockname()[1]
-        return found
 
 
 async def _listening(task: asyncio.Task[None], host: str, port: int) -> None:

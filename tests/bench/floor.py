@@ -145,7 +145,8 @@ async def _serve(spec: Spec) -> None:
     from granian.server.embed import Server  # noqa: PLC0415
     from quart import Quart, Response  # noqa: PLC0415
 
-    from marketplace_core._process_main import _free_port, _listening, _terminated  # noqa: PLC0415
+    from marketplace_core._net import free_port  # noqa: PLC0415
+    from marketplace_core._process_main import _listening, _terminated  # noqa: PLC0415
 
     app, body = Quart("floor"), spec.body
     if spec.redis or spec.sql:
@@ -161,7 +162,7 @@ async def _serve(spec: Spec) -> None:
         async def fixed() -> Response:
             return Response(body, content_type="application/json")
 
-    port = _free_port("127.0.0.1")
+    port = free_port()
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_access=False, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     await _listening(serving, "127.0.0.1", port)

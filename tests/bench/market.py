@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_core._migrate import migrate_database
+from marketplace_core._net import free_port
 from marketplace_core._supervisor.state import RunState, embedded_url, running
 from marketplace_core.adapters.embedded import EmbeddedPostgres
 from marketplace_core.adapters.postgres import Database
@@ -52,7 +52,7 @@ class Market:
         self.deployment = load(file)
         self.accounts: dict[str, dict[str, str]] = {}
         self.audiences: dict[str, str] = {}
-        self._port = _free_port()
+        self._port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -183,10 +183,3 @@ async def variants(client: Client, count: int) -> list[str]:
             break
         cursor = f"&cursor={page['next']}"
     return found[:count]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-        return found

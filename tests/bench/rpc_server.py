@@ -16,6 +16,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from marketplace_core import _process_main
+from marketplace_core._net import free_port
 from marketplace_core._rpc import InternalApplication
 from marketplace_core.capabilities.catalog import Card, Image, ProductQuery, Rating, SellerRef
 from marketplace_core.http.logging import configure_logging
@@ -70,7 +71,7 @@ async def main() -> None:
 
     made = Made()
     body = msgspec.msgpack.encode(await made.list_products(ProductQuery()))
-    port = _process_main._free_port("127.0.0.1")
+    port = free_port()
     floor = Server(bare(body), address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_access=False, log_enabled=False)
     serving = asyncio.create_task(floor.serve())
     await _process_main._listening(serving, "127.0.0.1", port)

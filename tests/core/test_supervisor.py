@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from marketplace_core._assembly import Assembly
+from marketplace_core._net import answers, free_port, in_use
 from marketplace_core._resources import POOL_SIZE
 from marketplace_core._supervisor import (
     CannotStart,
@@ -34,7 +35,6 @@ from marketplace_core._supervisor import (
 )
 from marketplace_core._supervisor import servers as supervised
 from marketplace_core._supervisor import state as run_state
-from marketplace_core._supervisor.net import answers, free_port, in_use
 from marketplace_core._supervisor.servers import connections, create_databases, servers_of
 from marketplace_core.adapters.embedded import DataFolder
 from marketplace_core.adapters.postgres import Database

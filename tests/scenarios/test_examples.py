@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from marketplace_core._supervisor.net import free_port
+from marketplace_core._net import free_port
 from marketplace_core.testing.servers import Servers
 
 pytestmark = pytest.mark.xdist_group("processes")

@@ -14,11 +14,11 @@ import msgspec
 from msgspec import Struct
 
 from marketplace_core._deployment.model import Deployment, split_address
+from marketplace_core._net import stays_in_use
 from marketplace_core._process import Child, spawn
 from marketplace_core._supervisor import state as run_state
 from marketplace_core._supervisor.demo import Account, kept_accounts
 from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_group
-from marketplace_core._supervisor.net import stays_in_use
 from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
 from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of

@@ -19,7 +19,6 @@ import asyncio
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
+
+from marketplace_core._net import free_port
 
 if TYPE_CHECKING:
     from marketplace_core.testing.marketplace import Marketplace
@@ -52,7 +53,7 @@ class Simulator:
         self.secret = SECRET
         self._database = folder / f"{program}.db"
         self._delays = {**DELAYS, **delays}
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -160,10 +161,3 @@ class Simulator:
         if status != wanted:
             raise AssertionError(f"{method} {path} of the simulator of {self.program}: {status} {answer}")
         return answer
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-        return found

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from marketplace_core._supervisor.net import free_port
+from marketplace_core._net import free_port
 from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
 
 __all__ = ["KINDS", "Behind", "behind_proxies", "program"]

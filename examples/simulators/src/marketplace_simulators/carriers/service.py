@@ -38,6 +38,7 @@ class Service:
     def ship(self, new: NewShipment) -> Outcome:
         self._decline("create")
         terms = SERVICES[new.service]
+        now = self._clock.now()
         days = terms.home_days if new.from_.country == new.to.country else terms.abroad_days
         shipment = Shipment(
             seq=0,
@@ -46,10 +47,10 @@ class Service:
             reference=new.reference,
             service=new.service,
             status="label_created",
-            estimated_delivery=rfc3339(self._clock.now() + days * _DAY),
+            estimated_delivery=rfc3339(now + days * _DAY),
             content=new,
             events=[],
-            created_at=self._clock.text(),
+            created_at=rfc3339(now),
         )
         self._shipments.insert(shipment)
         return Outcome(201, domain.view(shipment, self._url))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
+import itertools
+import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from marketplace_core._deployment.model import reachable, split_address
 
 __all__ = ["answers", "free_port", "in_use", "stays_in_use"]
 
 _PATIENCE = 5.0
+_TRIES = 100
+_GIVEN_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def answers(listen: str, path: str) -> Callable[[], Awaitable[bool]]:
@@ -61,13 +67,27 @@ async def stays_in_use(listen: str, seconds: float = 1.0) -> bool:
     return False
 
 
-def free_port(wanted: int | None = None) -> int:
-    """``wanted`` if nobody listens there on the loopback address, else another."""
-    if wanted and not in_use(f"127.0.0.1:{wanted}"):
-        return wanted
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(wanted: int | None = None, host: str = "127.0.0.1") -> int:
+    """``wanted`` if nobody listens there, else another.
+
+    Not one that the kernel gives out: between this look and the moment when somebody listens there, a connection of any
+    process of the machine could be given it for its own end.
+    """
+    ports = itertools.chain([wanted] if wanted else [], (secrets.choice(_ports()) for _ in range(_TRIES)))
+    found = next((port for port in ports if not in_use(f"{host}:{port}")), None)
+    if found is None:
+        raise OSError(errno.EADDRINUSE, f"no port of {host} is free")
+    return found
+
+
+@functools.cache
+def _ports() -> range:
+    """Above what servers are known by and below what the kernel gives out (Linux: ``ip(7)``; elsewhere from 49152)."""
+    try:
+        lowest = int(_GIVEN_OUT.read_text().split()[0])
+    except OSError:
+        lowest = 49152
+    return range(20000, lowest) if lowest > 21000 else range(1024, 65536)
 
 
 def _split(address: str) -> tuple[str, int]:
