@@ -7,13 +7,13 @@ only what the act itself needs.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from marketplace_core._entropy import random_bytes
 from marketplace_core.values import Caller
 
 __all__ = ["Call", "current", "derived", "new_trace", "scope"]
@@ -99,7 +99,8 @@ def mark_replayed() -> None:
 
 def new_trace() -> str:
     """A fresh ``traceparent`` (W3C Trace Context, version 00) of what nobody records; see :mod:`marketplace_core.tracing`."""
-    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+    digits = random_bytes(24).hex()
+    return f"00-{digits[:32]}-{digits[32:]}-00"
 
 
 def trace_id(trace: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from marketplace_core._entropy import random_bytes
 from marketplace_core.errors import BadCursor, Invalid, Problem
 
 __all__ = [
@@ -145,7 +145,7 @@ def new_id() -> str:
         stamp = (time.time_ns() // 1_000_000) << 12
         _last_id = max(stamp, _last_id + 1)
         value = _last_id
-    return _uuid7(value >> 12, value, int.from_bytes(os.urandom(8), "big"))
+    return _uuid7(value >> 12, value, int.from_bytes(random_bytes(8), "big"))
 
 
 def derived_id(name: str) -> str:

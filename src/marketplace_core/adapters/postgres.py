@@ -12,18 +12,22 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+import structlog
 from msgspec import Struct
 from psqlpy import ConnectionPool, ConnRecyclingMethod
 from psqlpy.exceptions import DataError
 from psqlpy.exceptions import Error as DriverError
 
 from marketplace_core import _failpoints, calls, metrics, tracing
+from marketplace_core.adapters._waits import ANSWER_SECONDS, STATEMENT_SECONDS, bounded_dsn, patience
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, Unavailable, error_from
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
 from marketplace_core.values import Clock, new_id, utc_text
 
 __all__ = ["Connection", "Database", "PostgresUnits", "Row", "UniqueViolation", "json_text"]
+
+log = structlog.get_logger("marketplace.postgres")
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -33,6 +37,7 @@ _replaying: ContextVar[bool] = ContextVar("marketplace_replaying", default=False
 
 LANES = 16
 NOTIFY_CHANNEL = "marketplace_outbox"
+_SILENT = "The database does not answer."
 
 
 class UniqueViolation(Exception):
@@ -54,27 +59,41 @@ def _translate(error: DriverError) -> Exception:
         return UniqueViolation(text.split('unique constraint "', 1)[-1].split('"', 1)[0])
     if "deadlock detected" in text or "could not serialize" in text:
         return Unavailable("The work met another one; please repeat it.")
+    if "canceling statement due to statement timeout" in text:
+        return Unavailable("The database is busy.")
     if "db error: ERROR" in text or "error serializing parameter" in text or isinstance(error, DataError):
         return error  # a mistake of ours, which no repeat mends
-    return Unavailable("The database does not answer.")
+    return Unavailable(_SILENT)
 
 
 class Connection:
     """One connection inside a transaction, or taken for a single statement."""
 
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
+    def __init__(self, raw: Any, database: Database, pool: ConnectionPool, seconds: float | None) -> None:
+        """``seconds``: how long an answer may take; None: for ever."""
+        self._raw, self._database, self._pool, self._seconds = raw, database, pool, seconds
+        self._silent = False
 
     async def fetch(self, sql: str, *params: Any) -> list[Row]:
-        result = await self._execute(sql, params)
+        result = await self._ask(self._raw.execute, sql, list(params))
         rows: list[Row] = result.result()
         return rows
 
-    async def _execute(self, sql: str, params: tuple[Any, ...]) -> Any:
+    async def _ask(self, act: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """The answer. One that did not come leaves a connection on which it may come still: nobody asks there again."""
+        if self._silent:
+            raise Unavailable(_SILENT)
         try:
-            return await self._raw.execute(sql, list(params))
+            async with asyncio.timeout(self._seconds):
+                answer = await act(*args)
+        except TimeoutError:
+            self._silent = True
+            self._database._give_up(self._pool)
+            raise Unavailable(_SILENT) from None
         except DriverError as error:
             raise _translate(error) from error
+        self._database._heard = time.perf_counter()
+        return answer
 
     async def row(self, sql: str, *params: Any) -> Row | None:
         rows = await self.fetch(sql, *params)
@@ -86,24 +105,25 @@ class Connection:
 
     async def execute(self, sql: str, *params: Any) -> None:
         """For its effect: what it returns, which may be of no type that Python has, is not looked at."""
-        await self._execute(sql, params)
+        await self._ask(self._raw.execute, sql, list(params))
 
     async def script(self, sql: str) -> None:
         """Several statements without parameters, as migrations have them."""
-        try:
-            await self._raw.execute_batch(sql)
-        except DriverError as error:
-            raise _translate(error) from error
+        await self._ask(self._raw.execute_batch, sql)
 
 
 class Database:
-    """A pool onto one database. Connections are taken by ``async with``, so a cancelled task gives its own back."""
+    """A pool onto one database. Connections are taken by ``async with``, so a cancelled task gives its own back.
+
+    Nobody waits for an answer longer than :mod:`~marketplace_core.adapters._waits` says: then it is :class:`Unavailable`.
+    """
 
     def __init__(self, dsn: str, *, size: int = 8, name: str = "marketplace") -> None:
         self.dsn = dsn
         self.name = name
-        self._pool = ConnectionPool(dsn=dsn, max_db_pool_size=size, conn_recycling_method=ConnRecyclingMethod.Fast)
         self._size = size
+        self._pool = self._open()
+        self._heard = 0.0
         self._waited = metrics.DATABASE_WAIT.labels(name)
         self._running: set[asyncio.Task[Any]] = set()
         metrics.POOLS.add(self)
@@ -112,6 +132,17 @@ class Database:
     def pool(self) -> ConnectionPool:
         return self._pool
 
+    def _open(self) -> ConnectionPool:
+        dsn = bounded_dsn(self.dsn)
+        return ConnectionPool(dsn=dsn, max_db_pool_size=self._size, conn_recycling_method=ConnRecyclingMethod.Fast)
+
+    def _give_up(self, pool: ConnectionPool) -> None:
+        """Begin a new pool. The driver closes no connection by itself; those of a closed pool end when they are given back."""
+        if pool is self._pool:
+            log.warning("database.silent", database=self.name)
+            self._pool = self._open()
+            pool.close()
+
     def pools(self) -> list[metrics.PoolState]:
         status = self._pool.status()
         free = max(status.available, 0)
@@ -119,11 +150,38 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        began = time.perf_counter()
+        async with self._taken() as (raw, pool):
+            seconds = patience()
+            connection = Connection(raw, self, pool, _longest(seconds))
+            if seconds == STATEMENT_SECONDS:
+                yield connection
+                return
+            await connection.execute(f"SET statement_timeout = {_milliseconds(seconds)}")
+            try:
+                yield connection
+            finally:
+                with contextlib.suppress(Unavailable):
+                    await connection.execute("RESET statement_timeout")
+
+    @contextlib.asynccontextmanager
+    async def _taken(self) -> AsyncIterator[tuple[Any, ConnectionPool]]:
+        """A connection, and the pool that it goes back to."""
+        pool, began = self._pool, time.perf_counter()
         try:
-            async with self._pool.acquire() as raw:
-                self._waited.observe(time.perf_counter() - began)
-                yield Connection(raw)
+            holder = pool.acquire()
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    raw = await holder.__aenter__()
+            except TimeoutError:
+                # Nobody got an answer meanwhile, or a place stays empty, whose connection is being made still: no mere crowd.
+                if self._heard < began or pool.status().size < self._size:
+                    self._give_up(pool)
+                raise Unavailable(_SILENT) from None
+            self._waited.observe(time.perf_counter() - began)
+            try:
+                yield raw, pool
+            finally:
+                await holder.__aexit__(None, None, None)
         except DriverError as error:
             raise _translate(error) from error
 
@@ -154,24 +212,22 @@ class Database:
         return await asyncio.shield(task)
 
     async def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        began = time.perf_counter()
-        try:
-            async with self._pool.acquire() as raw:
-                self._waited.observe(time.perf_counter() - began)
-                transaction = raw.transaction()
-                await transaction.begin()
-                try:
-                    answer = await work(Connection(transaction))
-                except BaseException:
-                    with contextlib.suppress(DriverError):
-                        await transaction.rollback()
-                    raise
-                _failpoints.hit("unit.before_commit")
-                await transaction.commit()
-                _failpoints.hit("unit.after_commit")
-                return answer
-        except DriverError as error:
-            raise _translate(error) from error
+        async with self._taken() as (raw, pool):
+            transaction, seconds = raw.transaction(), patience()
+            connection = Connection(transaction, self, pool, _longest(seconds))
+            await connection._ask(transaction.begin)
+            try:
+                if seconds != STATEMENT_SECONDS:
+                    await connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
+                answer = await work(connection)
+            except BaseException:
+                with contextlib.suppress(DriverError, Unavailable):
+                    await connection._ask(transaction.rollback)
+                raise
+            _failpoints.hit("unit.before_commit")
+            await connection._ask(transaction.commit)
+            _failpoints.hit("unit.after_commit")
+            return answer
 
     def on(self, uow: UnitOfWork) -> Connection:
         """The connection of a unit of work that runs on this database: where a store's writes go."""
@@ -183,6 +239,14 @@ class Database:
         if self._running:
             await asyncio.wait(self._running, timeout=10)
         self._pool.close()
+
+
+def _longest(statement: float | None) -> float | None:
+    return None if statement is None else statement + ANSWER_SECONDS - STATEMENT_SECONDS
+
+
+def _milliseconds(seconds: float | None) -> int:
+    return 0 if seconds is None else round(seconds * 1000)
 
 
 def with_database(dsn: str, database: str) -> str:
