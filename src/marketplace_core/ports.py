@@ -34,6 +34,7 @@ __all__ = [
     "event_types",
     "handler",
     "handler_after",
+    "is_for",
     "mutation",
     "natural",
     "patient",
@@ -309,11 +310,14 @@ IMPORT = "import"
 def handler(
     *event_types: type[E],
     imports: bool = True,
+    when: Callable[[E], bool] | None = None,
 ) -> Callable[[Callable[[S, UnitOfWork, E], Awaitable[None]]], Callable[[S, Envelope], Coroutine[Any, Any, bool]]]:
     """A service method that applies an event exactly once, in one unit of work.
 
     It is called with the envelope; the method sees the event. Its name in the inbox is ``<plugin>.<method>``.
     ``imports=False``: not those of an import. For what acts (sagas, stock, money, mail), not for what only follows.
+    ``when``: only those of which it is true, which an event alone decides; of the others nothing is written, not even that
+    they were seen.
     """
 
     def decorate(
@@ -327,9 +331,12 @@ def handler(
             if envelope.origin == IMPORT and not imports:
                 return False
             event: Any = envelope.decode()
+            if when is not None and not when(event):
+                return False
             return await self.units.apply(name, envelope, lambda uow: method(self, uow, event))
 
         run.event_types = event_types  # type: ignore[attr-defined]
+        run.when = when  # type: ignore[attr-defined]
         return run
 
     return decorate
@@ -359,6 +366,7 @@ def handler_after(
             return await self.units.apply(name, envelope, lambda uow: method(self, uow, found, event))
 
         run.event_types = event_types  # type: ignore[attr-defined]
+        run.when = None  # type: ignore[attr-defined]
         return run
 
     return decorate
@@ -445,3 +453,9 @@ def event_types(method: Callable[..., Any]) -> tuple[type[Event], ...]:
     """The events that a method made by :func:`handler` is for."""
     types: tuple[type[Event], ...] = method.event_types  # type: ignore[attr-defined]
     return types
+
+
+def is_for(method: Callable[..., Any], event: Event) -> bool:
+    """Whether a method made by :func:`handler` applies an event of one of its types."""
+    when: Callable[[Any], bool] | None = method.when  # type: ignore[attr-defined]
+    return when is None or when(event)

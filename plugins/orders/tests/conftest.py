@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from marketplace_orders import worker
 
 from marketplace_core import calls
 from marketplace_core.adapters.postgres import Database
@@ -14,6 +15,7 @@ from marketplace_core.capabilities.catalog import Catalog, SellerRef
 from marketplace_core.capabilities.logistics import ShipmentChanged
 from marketplace_core.capabilities.orders import Order, Orders, PlacedOrder, Shipment, TrackingEvent
 from marketplace_core.events import Envelope, Event
+from marketplace_core.ports import event_types
 from marketplace_core.testing.contracts.orders import draft, list_variants
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import new_id, utc_text
@@ -76,8 +78,8 @@ class Bench:
             data=msgspec.Raw(msgspec.json.encode(event)),
             sequence=sequence or self._told,
         )
-        method = {"payments": "on_payment_changed", "logistics": "on_shipment_changed"}[event.topic]
-        applied: bool = await getattr(self.service, method)(envelope)
+        [method] = [each for each in worker.SUBSCRIPTIONS if isinstance(event, event_types(each))]
+        applied: bool = await method(self.service, envelope)
         return applied
 
     async def track(self, order: Order, shipment: Shipment, status: Any, sequence: int | None = None) -> bool:

@@ -136,6 +136,26 @@ def counts_on_at_every_call(right: Any, _: Any) -> Mapping[str, Method]:
     return {"get_orders": get_orders}
 
 
+def forgets_the_payment(right: Any, _: Any) -> Mapping[str, Method]:
+    async def confirm(order_id: str, payment: Any = None) -> None:
+        await right.confirm(order_id)
+
+    return {"confirm": confirm}
+
+
+def shows_every_payment_it_is_given(right: Any, _: Any) -> Mapping[str, Method]:
+    told: list[Any] = []
+
+    async def confirm(order_id: str, payment: Any = None) -> None:
+        await right.confirm(order_id, payment)
+        told.append(payment)
+
+    async def get_orders(ids: list[str]) -> Any:
+        return [replace(order, payment=told[-1]) for order in await right.get_orders(ids)]
+
+    return {"confirm": confirm, "get_orders": get_orders}
+
+
 def numbers_every_attempt(right: Any, _: Any) -> Mapping[str, Method]:
     async def fail(order_id: str, failure: Any) -> None:
         await right.confirm(order_id)
@@ -299,6 +319,8 @@ def hides_orders_behind_a_403(right: Any, _: Any) -> Mapping[str, Method]:
         (does_not_say_which, "test_too_many_units_are_refused_by_line"),
         (sells_nothing_at_all, "test_nothing_to_buy_is_refused"),
         (counts_on_at_every_call, "test_a_number_comes_with_the_confirmation"),
+        (forgets_the_payment, "test_the_payment_comes_with_the_confirmation"),
+        (shows_every_payment_it_is_given, "test_the_payment_comes_with_the_confirmation"),
         (numbers_every_attempt, "test_numbers_have_no_gaps"),
         (fails_without_a_word, "test_a_failed_order_says_why"),
         (shows_orders_to_anybody, "test_a_guest_sees_an_order_by_its_token"),

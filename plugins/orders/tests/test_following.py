@@ -9,7 +9,7 @@ import pytest
 
 from marketplace_core.capabilities.logistics import ShipmentChanged
 from marketplace_core.capabilities.orders import CancelItem, PackageQuery, PaymentView, ShipRequest
-from marketplace_core.capabilities.payments import PaymentChanged
+from marketplace_core.capabilities.payments import PaymentChanged, PaymentSettled
 from marketplace_core.errors import NotFound
 from marketplace_core.testing.contracts.orders import ADDRESS, PRICE
 from marketplace_core.values import Money, new_id
@@ -162,7 +162,7 @@ async def test_what_is_told_twice_or_of_nothing_changes_nothing(bench: Any) -> N
         heard = ShipmentChanged(shipment_id=new_id(), order_id=order_id, package_id=package_id, shipment=shipment)
         assert await bench.hear(heard)
     assert await bench.now(order) == before
-    assert await bench.hear(PaymentChanged(order_id=new_id(), payment=payment("authorized")))
+    assert await bench.hear(PaymentChanged(order_id=new_id(), payment=payment("voided")))
     assert len(await bench.events("orders.package_delivered")) == 1
 
 
@@ -203,17 +203,52 @@ async def test_many_orders_are_completed_at_once(bench: Any) -> None:
 
 async def test_a_payment_is_shown_as_it_was_told_last(bench: Any) -> None:
     placed = await bench.place(await bench.stock())
-    views = [payment("authorized"), payment("authorized"), payment("partially_captured", 1), payment("partially_captured", 2)]
+    views = [payment("requires_action"), payment("requires_action"), payment("partially_captured", 1), payment("voided")]
     for view in views:
         assert await bench.hear(PaymentChanged(order_id=placed.id, payment=view))
     order = await bench.now(placed)
     assert order.payment == views[-1] and order.status == "pending"
     assert [entry.type for entry in order.timeline] == [
         "orders.placed",
-        "payments.authorized",
+        "payments.requires_action",
         "payments.partially_captured",
-        "payments.partially_captured",
+        "payments.voided",
     ]
     assert not await bench.hear(PaymentChanged(order_id=placed.id, payment=views[0]), sequence=1)
     assert await bench.now(placed) == order
     assert order.updated_at - placed.updated_at > timedelta()
+
+
+async def test_what_is_authorized_at_once_comes_with_the_confirmation(bench: Any) -> None:
+    placed = await bench.place(await bench.stock())
+    assert not await bench.hear(PaymentChanged(order_id=placed.id, payment=payment("authorized")))
+    assert (await bench.now(placed)).payment is None
+    await bench.orders.confirm(placed.id, payment("authorized"))
+    order = await bench.now(placed)
+    assert (order.status, order.payment) == ("confirmed", payment("authorized"))
+    assert [entry.type for entry in order.timeline] == ["orders.placed", "payments.authorized", "orders.confirmed"]
+
+
+async def test_what_somebody_acted_for_is_shown_before_the_confirmation(bench: Any) -> None:
+    placed = await bench.place(await bench.stock())
+    await bench.hear(PaymentChanged(order_id=placed.id, payment=payment("requires_action")))
+    assert await bench.hear(PaymentSettled(order_id=placed.id, payment=payment("authorized")))
+    assert (await bench.now(placed)).payment == payment("authorized")
+    assert not await bench.hear(PaymentSettled(order_id=placed.id, payment=payment("failed"), failure="payments.declined"))
+
+
+@pytest.mark.parametrize("late", ["pending", "requires_action"])
+async def test_a_payment_that_is_told_late_does_not_go_back(bench: Any, late: str) -> None:
+    """The confirmation and the events come by two ways, and the slower one may be that of the events."""
+    placed = await bench.place(await bench.stock())
+    await bench.orders.confirm(placed.id, payment("authorized"))
+    before = await bench.now(placed)
+    assert await bench.hear(PaymentChanged(order_id=placed.id, payment=payment(late)))
+    assert await bench.now(placed) == before
+
+
+async def test_a_confirmation_does_not_take_back_what_was_told(bench: Any) -> None:
+    placed = await bench.place(await bench.stock())
+    await bench.hear(PaymentChanged(order_id=placed.id, payment=payment("voided")))
+    await bench.orders.confirm(placed.id, payment("authorized"))
+    assert (await bench.now(placed)).payment == payment("voided")

@@ -12,6 +12,7 @@ from marketplace_payments.domain import (
     Operation,
     Payment,
     Seen,
+    is_known,
     left_to_capture,
     left_to_release,
     new_operation,
@@ -166,3 +167,26 @@ def test_what_is_left() -> None:
 def test_the_money_of_a_webhook(step: str, amount: Money | None, right: bool) -> None:
     known = [operation("capture", 300), operation("void", 700)]
     assert (wrong_amount(payment(), known, step, amount) is None) == right
+
+
+@pytest.mark.parametrize(
+    ("before", "step", "amount", "known"),
+    [
+        ({}, "authorized", 1000, True),  # our own call is under way
+        ({}, "failed", None, True),
+        ({}, "authorized", 999, False),
+        ({}, "captured", 1000, False),
+        ({"unanswered": True}, "authorized", 1000, False),
+        ({"status": "requires_action"}, "authorized", 1000, False),
+        ({"status": "requires_action"}, "failed", 1000, False),
+        ({"status": "authorized", "authorized": eur(1000)}, "authorized", 1000, True),
+        ({"status": "captured", "authorized": eur(1000)}, "authorized", None, True),
+        ({"status": "authorized", "authorized": eur(1000)}, "authorized", 999, False),
+        ({"status": "authorized", "authorized": eur(1000)}, "voided", 1000, False),
+        ({"status": "failed"}, "authorized", 1000, False),  # what should not be, and is asked about
+    ],
+)
+def test_what_a_webhook_tells_that_the_answer_does_not(
+    before: dict[str, Any], step: str, amount: int | None, known: bool
+) -> None:
+    assert is_known(payment(**before), step, None if amount is None else eur(amount)) == known

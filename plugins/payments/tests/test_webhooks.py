@@ -12,7 +12,7 @@ import pytest
 
 from marketplace_core import webhooks
 from marketplace_core.capabilities.payments import RawWebhook, WebhookReceived
-from marketplace_core.errors import NotFound, Unauthorized
+from marketplace_core.errors import NotFound, Unauthorized, Unavailable
 from marketplace_core.testing.simulators import SECRET
 from marketplace_core.values import new_id
 
@@ -117,8 +117,18 @@ async def test_unknown_ones_are_kept_and_ignored(desk: Any) -> None:
         await desk.payments.receive_webhook(signed(desk, "pay_1", source="another"))
 
 
+async def test_what_the_answer_told_us_is_kept_and_not_asked_for_again(desk: Any) -> None:
+    order = new_id()
+    await desk.authorize(order)
+    payment = await desk.gateway_id(order)
+    assert (await desk.payments.receive_webhook(signed(desk, payment))).status == "accepted"
+    assert (await desk.payments.receive_webhook(signed(desk, payment, amount=999))).status == "accepted"
+    assert await _stored(desk) == [("applied", "as the gateway answers us"), ("received", None)]
+    assert len(await desk.events("payments.webhook_received", payment)) == 1
+
+
 async def test_it_may_come_before_the_answer(desk: Any) -> None:
-    """The order is known by our reference; the gateway's own id is learned from the webhook."""
+    """The order is known by our reference. While we ask there is nothing to do: the answer tells the same."""
     order = new_id()
     await desk.gateway.fault("authorize", "timeout_after_success")
     asked = asyncio.create_task(desk.authorize(order))
@@ -126,10 +136,24 @@ async def test_it_may_come_before_the_answer(desk: Any) -> None:
         await asyncio.sleep(0.01)
     told = signed(desk, found[0]["id"], reference=order)
     assert (await desk.payments.receive_webhook(told)).status == "accepted"
+    assert (await asked).status == "authorized"
+    assert await desk.events("payments.webhook_received", found[0]["id"]) == []
+    assert len(await desk.events("payments.changed", order)) <= 2
+    assert await desk.really(order) == [("authorize", 1000)]
+
+
+async def test_where_no_answer_came_it_settles_the_payment(desk: Any) -> None:
+    """The gateway's own id is learned from the webhook."""
+    order = new_id()
+    await desk.gateway.fault("authorize", "timeout_after_success")
+    with pytest.raises(Unavailable):
+        await desk.payments.authorize(desk.request(order))
+    found = await desk.gateway.items(f"/payments?reference={order}")
+    told = signed(desk, found[0]["id"], reference=order)
+    assert (await desk.payments.receive_webhook(told)).status == "accepted"
     await _apply(desk, found[0]["id"])
     assert (await desk.payment(order)).status == "authorized"
-    assert (await asked).status == "authorized"
-    assert len(await desk.events("payments.changed", order)) <= 2
+    assert await desk.gateway_id(order) == found[0]["id"]
     assert await desk.really(order) == [("authorize", 1000)]
 
 

@@ -154,7 +154,8 @@ class OrderFailure(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """``number`` is None until the order is confirmed; ``payment`` None until payments has told of it."""
+    """``number`` is None until the order is confirmed; ``payment`` None until then, unless payments has told of
+    one that waits or has ended."""
 
     id: str
     number: str | None
@@ -539,8 +540,11 @@ class Orders(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def confirm(self, order_id: str) -> None:
-        """Paid and allocated: give it a number. Again: nothing."""
+    async def confirm(self, order_id: str, payment: PaymentView | None = None) -> None:
+        """Paid and allocated: give it a number. Again: nothing.
+
+        ``payment``: as the checkout left it, unless the order knows of a later state.
+        """
 
     @abstractmethod
     @mutation(retriable=True)

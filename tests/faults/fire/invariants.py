@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from marketplace_core._assembly import Assembly, Process
@@ -13,7 +14,8 @@ from marketplace_core._process_main import open_process
 from marketplace_core._supervisor.state import embedded_url
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.deployment import load
-from marketplace_core.ports import event_types
+from marketplace_core.events import Event, decode_envelope
+from marketplace_core.ports import event_types, is_for
 from tests.faults.fire.deployment import Standing
 from tests.faults.fire.errands import Purchase
 from tests.faults.fire.people import Offer, People
@@ -206,15 +208,16 @@ async def _ledger(truth: Truth, database: Database, operations: Sequence[Any]) -
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-_WRITTEN = "SELECT topic, key, type, sequence FROM marketplace.outbox WHERE kind = 'event' ORDER BY topic, key, sequence"
+_WRITTEN = "SELECT topic, key, payload, sequence FROM marketplace.outbox WHERE kind = 'event' ORDER BY topic, key, sequence"
 
 
 async def _events(truth: Truth, process: Process, homes: dict[str, Database]) -> None:
     """Each aggregate's events are numbered from 1, and each handler applied those that are for it once and in order."""
-    written: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    written: dict[tuple[str, str], list[tuple[int, Event]]] = defaultdict(list)
     for name in process.assembly.databases():
         for row in await connection_rows(process, name, _WRITTEN):
-            written[(row["topic"], row["key"])].append((row["sequence"], row["type"]))
+            event = decode_envelope(row["payload"], row["sequence"]).decode()
+            written[(row["topic"], row["key"])].append((row["sequence"], event))
         for row in await connection_rows(process, name, "SELECT topic, key, sequence FROM marketplace.aggregates"):
             sequences = [sequence for sequence, _ in written[(row["topic"], row["key"])]]
             good = sequences == list(range(1, row["sequence"] + 1))
@@ -226,20 +229,23 @@ async def _events(truth: Truth, process: Process, homes: dict[str, Database]) ->
         for row in await homes[plugin].fetch("SELECT handler, key, sequence FROM public.applied ORDER BY position"):
             applied[(row["handler"], row["key"])].append(row["sequence"])
         for method in methods:
-            types = {type_.type for type_ in event_types(method)}
-            check_applied(truth, f"{plugin}.{method.__name__}", types, written, applied)
+            check_applied(truth, f"{plugin}.{method.__name__}", partial(_due, method), written, applied)
+
+
+def _due(method: Callable[..., Any], event: Event) -> bool:
+    return isinstance(event, event_types(method)) and is_for(method, event)
 
 
 def check_applied(
     truth: Truth,
     handler: str,
-    types: set[str],
-    written: dict[tuple[str, str], list[tuple[int, str]]],
+    is_due: Callable[[Any], bool],
+    written: dict[tuple[str, str], list[tuple[int, Any]]],
     applied: dict[tuple[str, str], list[int]],
 ) -> None:
     for (topic, aggregate), events in written.items():
         key = f"{topic}:{aggregate}"
-        due = [sequence for sequence, type_ in events if type_ in types and sequence > truth.before(handler, key)]
+        due = [sequence for sequence, event in events if is_due(event) and sequence > truth.before(handler, key)]
         got = applied.get((handler, key), [])
         truth.check("each handler applied each event once, in order", got == due, f"{handler} {key}: {got} and not {due}")
         if set(due) - set(got):

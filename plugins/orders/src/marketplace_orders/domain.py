@@ -304,6 +304,15 @@ def remaining(packages: Sequence[Package], currency: str) -> Money:
     return Money.sum((_open(package) for package in packages), currency)
 
 
+#: How far a payment is; one that is not here has money that was taken, or has ended.
+_STAGES = {"pending": 0, "requires_action": 0, "authorized": 1}
+
+
+def may_follow(status: str, known: str) -> bool:
+    """Whether a payment's status may follow another: two tell an order of it, and neither waits for the other."""
+    return _STAGES.get(status, 2) >= _STAGES.get(known, 2)
+
+
 def _open(package: Package) -> Money:
     currency = package.total.currency
     lines = Money.sum((share(line, line.total, {line.id: line.left}) for line in package.items), currency)

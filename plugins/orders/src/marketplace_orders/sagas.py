@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from marketplace_core.capabilities.cart import Cart
 from marketplace_core.capabilities.catalog import Catalog, LineRequest
-from marketplace_core.capabilities.orders import OrderPlaced, Orders
+from marketplace_core.capabilities.orders import OrderPlaced, Orders, PaymentView
 from marketplace_core.capabilities.payments import Authorize, Payments, PaymentSettled
 from marketplace_core.sagas import SagaContext, saga
 
@@ -20,6 +20,7 @@ __all__ = ["SAGAS"]
 async def checkout(ctx: SagaContext, order: OrderPlaced) -> None:
     ctx.on_refusal(Orders.fail, order.order_id)
     ctx.undo(Catalog.restock, order.reservation)
+    payment: PaymentView | None = None
     if order.payment is not None:
         request = Authorize(
             order_id=order.order_id,
@@ -35,15 +36,17 @@ async def checkout(ctx: SagaContext, order: OrderPlaced) -> None:
             await ctx.call(Catalog.extend, order.reservation, until)
             settled = await ctx.wait(PaymentSettled, until=until)
             if settled is None:
-                await ctx.call(Payments.expire_action, order.order_id)
+                payment = await ctx.call(Payments.expire_action, order.order_id)
             elif settled.failure is not None:
                 raise ctx.refuse(settled.failure, "The payment failed.")
+            else:
+                payment = settled.payment
     await ctx.call(Catalog.commit, order.reservation)
     await ctx.pivot()
     if order.cart_id is not None:
         bought = [LineRequest(line.variant_id, line.quantity) for line in order.lines]
         await ctx.call(Cart.remove_bought, order.cart_id, order.order_id, bought, undo=Cart.put_back)
-    await ctx.call(Orders.confirm, order.order_id)
+    await ctx.call(Orders.confirm, order.order_id, payment)
 
 
 SAGAS = (checkout,)

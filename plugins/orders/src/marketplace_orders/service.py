@@ -26,6 +26,7 @@ from marketplace_core.capabilities.orders import (
     OrderQuery,
     Orders,
     PackageQuery,
+    PaymentView,
     PlacedOrder,
     PlaceOrder,
     Quote,
@@ -34,7 +35,7 @@ from marketplace_core.capabilities.orders import (
     Shipment,
     ShipRequest,
 )
-from marketplace_core.capabilities.payments import PaymentChanged
+from marketplace_core.capabilities.payments import PaymentChanged, PaymentSettled
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, digest, handler, natural
 from marketplace_core.values import Clock, Imported, Money, Page, new_id
@@ -97,10 +98,12 @@ class OrderService(Orders):
         return views.order(record)
 
     @natural
-    async def confirm(self, uow: UnitOfWork, order_id: str) -> None:
+    async def confirm(self, uow: UnitOfWork, order_id: str, payment: PaymentView | None = None) -> None:
         record = await self._locked(uow, order_id)
         if record.status != "pending":
             return
+        if payment is not None:
+            _pay(record, payment, uow.now)
         for package in record.packages:
             package.status, package.updated_at = "confirmed", uow.now
         record.status = "confirmed"
@@ -277,16 +280,20 @@ class OrderService(Orders):
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    @handler(PaymentChanged)
+    # What is authorized comes with the confirmation, in the same commit; sooner only where somebody had to act for it.
+
+    @handler(PaymentChanged, when=lambda event: event.payment.status != "authorized")
     async def on_payment_changed(self, uow: UnitOfWork, event: PaymentChanged) -> None:
-        record = await self._store.lock(uow, event.order_id)
-        if record is None:
-            return
-        before, record.payment = record.payment, msgspec.to_builtins(event.payment)
-        if before == record.payment:
-            return
-        _note(record, uow.now, f"payments.{event.payment.status}", "system")
-        await self._store.save(uow, record)
+        await self._show(uow, event.order_id, event.payment)
+
+    @handler(PaymentSettled, when=lambda event: event.payment.status == "authorized")
+    async def on_payment_settled(self, uow: UnitOfWork, event: PaymentSettled) -> None:
+        await self._show(uow, event.order_id, event.payment)
+
+    async def _show(self, uow: UnitOfWork, order_id: str, payment: PaymentView) -> None:
+        record = await self._store.lock(uow, order_id)
+        if record is not None and _pay(record, payment, uow.now):
+            await self._store.save(uow, record)
 
     @handler(ShipmentChanged)
     async def on_shipment_changed(self, uow: UnitOfWork, event: ShipmentChanged) -> None:
@@ -365,6 +372,16 @@ def _reservation_key(request: PlaceOrder) -> str:
 def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
     record.timeline.append(domain.Timeline(at, type_, actor, detail))
     record.updated_at = at
+
+
+def _pay(record: domain.Order, payment: PaymentView, at: datetime) -> bool:
+    """Show the payment on its order. False: nothing is new."""
+    known, told = record.payment, msgspec.to_builtins(payment)
+    if known is not None and (told == known or not domain.may_follow(payment.status, str(known["status"]))):
+        return False
+    record.payment = told
+    _note(record, at, f"payments.{payment.status}", "system")
+    return True
 
 
 def _units(packages: Sequence[domain.Package], items: list[CancelItem] | None) -> domain.Units:

@@ -127,6 +127,7 @@ class Charges:
                 await self._store.save_operation(uow, operation)
                 if operation.attempts == 1:
                     uow.emit(PaymentChanged(order_id=order_id, payment=views.payment(payment)))
+        payment.unanswered = True
         await self.save(uow, payment)
 
     # ── what the gateway says ────────────────────────────────────────────────────────────────────────────────

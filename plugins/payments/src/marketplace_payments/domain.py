@@ -22,6 +22,7 @@ __all__ = [
     "Sale",
     "Seen",
     "fail",
+    "is_known",
     "left_to_capture",
     "left_to_release",
     "new_operation",
@@ -45,7 +46,8 @@ EXPIRED = "payments.action_expired"
 class Payment:
     """One order's payment. ``amount`` is what was asked for.
 
-    ``method`` is kept only until the gateway has answered. ``unwanted``: it was given up, whatever the gateway still says.
+    ``method`` is kept only until the gateway has answered; ``unanswered``: it was asked to authorize, and no answer came.
+    ``unwanted``: it was given up, whatever the gateway still says.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Payment:
     action_expires_at: datetime | None = None
     failure: str | None = None
     unwanted: bool = False
+    unanswered: bool = False
     method: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -206,6 +209,18 @@ def _claimed(operations: Sequence[Operation]) -> int:
 
 
 # ── what a webhook may say ───────────────────────────────────────────────────────────────────────────────────
+
+
+def is_known(payment: Payment, step: str, amount: Money | None) -> bool:
+    """Whether a webhook tells what the answer to our own call has told, or is about to: money is authorized once.
+
+    Nothing waits for it in the second case. The checkout waits for the answer, and asks again where none comes.
+    """
+    if payment.status == "pending":
+        ours = step in {"authorized", "failed"} and not payment.unanswered
+    else:
+        ours = step == "authorized" and payment.authorized.amount > 0
+    return ours and amount in (None, payment.amount)
 
 
 def wrong_amount(payment: Payment, operations: Sequence[Operation], step: str, amount: Money | None) -> str | None:

@@ -25,15 +25,15 @@ from marketplace_core.capabilities.payments import (
     WebhookReceived,
 )
 from marketplace_core.errors import Conflict, NotFound, Refused, Unavailable
-from marketplace_core.ports import UnitOfWork, Units, command, handler, handler_after, natural
+from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, handler_after, natural
 from marketplace_core.values import Clock, Imported, Money
 from marketplace_payments import imports, ledger, views
 from marketplace_payments.charges import Charges
 from marketplace_payments.config import PaymentsConfig
-from marketplace_payments.domain import Payment, Sale, left_to_capture, new_operation, wrong_amount
+from marketplace_payments.domain import Payment, Sale, is_known, left_to_capture, new_operation, wrong_amount
 from marketplace_payments.gateways import Gateways
 from marketplace_payments.operations import Operations
-from marketplace_payments.store import LedgerStore, PaymentStore, StoredSale, StoredWebhook
+from marketplace_payments.store import LedgerStore, PaymentStore, StoredSale, StoredWebhook, WebhookState
 
 __all__ = ["PaymentService"]
 
@@ -129,22 +129,25 @@ class PaymentService(Payments):
         if gateway is None:
             raise NotFound("There is no such payment gateway.")
         event = gateway.read_webhook(webhook.headers, webhook.body, self._clock.now())
-        known = event.payment_id is not None and event.step is not None
-        if known and event.payment_id is not None:
-            known = await self._store.find_order(webhook.source, event.payment_id, event.reference) is not None
-        return await self._store_webhook(webhook.source, event, webhook.body.decode(errors="replace"), known)
+        return await self._store_webhook(webhook.source, event, webhook.body.decode(errors="replace"))
 
-    @command
-    async def _store_webhook(self, uow: UnitOfWork, gateway: str, event: GatewayEvent, body: str, known: bool) -> WebhookAnswer:
-        webhook = StoredWebhook(gateway, event.id, event, body, "received" if known else "ignored", uow.now)
-        if not known:
-            webhook.note = "unknown type" if event.step is None else "unknown payment"
-        if not await self._store.add_webhook(uow, webhook):
+    async def _meant(self, gateway: str, event: GatewayEvent, body: str) -> Payment | None:
+        """The payment that a webhook is about."""
+        if event.step is None or event.payment_id is None:
+            return None
+        return await self._store.find(gateway, event.payment_id, event.reference)
+
+    @command_after(_meant)
+    async def _store_webhook(
+        self, uow: UnitOfWork, payment: Payment | None, gateway: str, event: GatewayEvent, body: str
+    ) -> WebhookAnswer:
+        """``payment``: as it was a moment ago, which is enough: what is authorized stays so, and what is asked is answered."""
+        state, note = _begin(event, payment)
+        if not await self._store.add_webhook(uow, StoredWebhook(gateway, event.id, event, body, state, uow.now, note)):
             return WebhookAnswer("duplicate")
-        if not known or event.payment_id is None:
-            return WebhookAnswer("ignored")
-        uow.emit(WebhookReceived(payment_id=event.payment_id, gateway=gateway, webhook_id=event.id))
-        return WebhookAnswer("accepted")
+        if state == "received" and event.payment_id is not None:
+            uow.emit(WebhookReceived(payment_id=event.payment_id, gateway=gateway, webhook_id=event.id))
+        return WebhookAnswer("ignored" if state == "ignored" else "accepted")
 
     async def _look(self, event: WebhookReceived) -> _Look | None:
         """The webhook, the payment as the gateway has it now, and whose it is."""
@@ -153,8 +156,8 @@ class PaymentService(Payments):
             return None
         gateway = await self._gateways.get(event.gateway)
         found = await gateway.get(event.payment_id)
-        order_id = await self._store.find_order(event.gateway, event.payment_id, webhook.event.reference)
-        return webhook, found, order_id
+        payment = await self._store.find(event.gateway, event.payment_id, webhook.event.reference)
+        return webhook, found, None if payment is None else payment.order_id
 
     @handler_after(_look, WebhookReceived)
     async def on_webhook_received(self, uow: UnitOfWork, look: _Look | None, event: WebhookReceived) -> None:
@@ -266,6 +269,17 @@ def _given(event: PackageShipped) -> PaymentCaptured:
         tax=event.tax,
         subsidy=event.subsidy,
     )
+
+
+def _begin(event: GatewayEvent, payment: Payment | None) -> tuple[WebhookState, str | None]:
+    """What becomes of a webhook that has come, and why it is not looked into."""
+    if event.step is None:
+        return "ignored", "unknown type"
+    if payment is None:
+        return "ignored", "unknown payment"
+    if is_known(payment, event.step, event.amount):
+        return "applied", "as the gateway answers us"
+    return "received", None
 
 
 def _outcome(payment: Payment) -> PaymentView:

@@ -71,8 +71,8 @@ class PaymentStore(ABC):
         """About which the gateway is to be asked by now, the longest waiting first."""
 
     @abstractmethod
-    async def find_order(self, gateway: str, gateway_id: str, reference: str | None) -> str | None:
-        """The order of the gateway's payment; by ``reference`` where the gateway has not told us its id yet."""
+    async def find(self, gateway: str, gateway_id: str, reference: str | None) -> Payment | None:
+        """The gateway's payment; by ``reference``, the order's id, where the gateway has not told us its own yet."""
 
     # operations
 

@@ -26,6 +26,8 @@ from marketplace_core.capabilities.orders import (
     OrderQuery,
     Orders,
     PackageQuery,
+    PaymentStatus,
+    PaymentView,
     PlacedOrder,
     PlaceOrder,
     ShipRequest,
@@ -64,6 +66,11 @@ def draft(variants: list[str], *, units: int = 1, total: int | None = None, acco
         expected_total=Money(PRICE * units * len(variants) if total is None else total, "EUR"),
         lines=tuple(LineRequest(id_, units) for id_ in variants),
     )
+
+
+def _paid(status: PaymentStatus, total: Money) -> PaymentView:
+    zero = Money.zero(total.currency)
+    return PaymentView(id="p1", gateway="card", status=status, authorized=total, captured=zero, refunded=zero)
 
 
 async def _available(catalog: Catalog, variants: list[str]) -> list[int]:
@@ -158,6 +165,15 @@ class OrdersContract:
         assert await orders.get_orders([placed.id]) == [first]
         assert first.status == first.packages[0].status == "confirmed"
         assert first.number and first.packages[0].number
+
+    async def test_the_payment_comes_with_the_confirmation(self, orders: Orders, catalog: Catalog) -> None:
+        placed = await self._placed(orders, catalog)
+        paid = _paid("authorized", placed.total)
+        await orders.confirm(placed.id, paid)
+        await orders.confirm(placed.id, _paid("requires_action", placed.total))
+        [found] = await orders.get_orders([placed.id])
+        assert found.payment == paid
+        assert [entry.type for entry in found.timeline] == ["orders.placed", "payments.authorized", "orders.confirmed"]
 
     async def test_numbers_have_no_gaps(self, orders: Orders, catalog: Catalog) -> None:
         variants = await list_variants(catalog, SellerRef(new_id(), "Kettle"), 1)

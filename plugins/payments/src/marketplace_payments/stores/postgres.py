@@ -52,10 +52,10 @@ _OPERATION = (
     " o.sale::text AS sale, o.at"
 )
 
-_FIND_ORDER = """
-SELECT order_id FROM payments.payments WHERE gateway = $1 AND gateway_id = $2
+_FIND = """
+SELECT document::text FROM payments.payments WHERE gateway = $1 AND gateway_id = $2
 UNION ALL
-SELECT order_id FROM payments.payments WHERE order_id = $3::text AND gateway = $1 AND gateway_id IS NULL
+SELECT document::text FROM payments.payments WHERE order_id = $3::text AND gateway = $1 AND gateway_id IS NULL
 LIMIT 1
 """
 
@@ -123,9 +123,8 @@ class PostgresPaymentStore(PaymentStore):
         )
         return [msgspec.json.decode(row["document"], type=Payment) for row in rows]
 
-    async def find_order(self, gateway: str, gateway_id: str, reference: str | None) -> str | None:
-        found: str | None = await self._database.value(_FIND_ORDER, gateway, gateway_id, reference)
-        return found
+    async def find(self, gateway: str, gateway_id: str, reference: str | None) -> Payment | None:
+        return _payment(await self._database.value(_FIND, gateway, gateway_id, reference))
 
     # ── operations ───────────────────────────────────────────────────────────────────────────────────────────
 
