@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, rule
 from marketplace_cart.config import CartConfig
 from marketplace_cart.service import CartService
 from marketplace_cart.stores.redis import RedisCartStore
@@ -17,7 +16,7 @@ from marketplace_core.adapters.redis import connect
 from marketplace_core.capabilities.cart import AddItem, CartOwner, CartView
 from marketplace_core.capabilities.catalog import Catalog, LineRequest
 from marketplace_core.errors import Invalid, NotFound, Refused
-from marketplace_core.testing.machines import bounded
+from marketplace_core.testing.machines import Machine, run_machine
 
 LINES, UNITS = 3, 10
 EUR, USD = 4, 2
@@ -87,12 +86,12 @@ class Model:
                     del cart[variant]
 
 
-class CartMachine(RuleBasedStateMachine):
-    """``bench`` is set by the test: what runs a coroutine, and a service on an empty store."""
+class CartMachine(Machine):
+    """Each run on a service of its own and an empty store."""
 
-    run: Callable[[Awaitable[Any]], Any]
-    make: Callable[[], CartService]
-    variants: list[str]
+    redis: ClassVar[Any]
+    catalog: ClassVar[Catalog]
+    variants: ClassVar[list[str]]
 
     guests = Bundle("guests")
     variant = st.integers(0, EUR + USD)
@@ -102,13 +101,16 @@ class CartMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.service = type(self).make()
+        self.run(self.redis.flushdb())
+        config = CartConfig(line_limit=LINES, quantity_limit=UNITS)
+        store = RedisCartStore(self.redis, config)
+        self.service = CartService(store, self.catalog, config, currency="EUR", token_key=b"k" * 32)
         self.ids: list[str] = []
         self.tokens: list[str] = []
 
     def _do(self, act: Awaitable[CartView]) -> str | None:
         try:
-            self.last: CartView = type(self).run(act)
+            self.last: CartView = self.run(act)
         except (Refused, NotFound, Invalid) as error:
             return error.code
         return None
@@ -128,7 +130,7 @@ class CartMachine(RuleBasedStateMachine):
 
     @rule(target=guests)
     def arrive(self) -> int:
-        view = type(self).run(self.service.get_cart(CartOwner()))
+        view = self.run(self.service.get_cart(CartOwner()))
         self._check(view, {})
         assert view.id not in self.ids and view.token not in self.tokens
         self.ids.append(view.id)
@@ -170,7 +172,7 @@ class CartMachine(RuleBasedStateMachine):
     @rule(guest=guests, account=account)
     def merge(self, guest: int, account: str) -> None:
         self.model.merge(guest, account)
-        type(self).run(self.service.merge(self.tokens[guest], account))
+        self.run(self.service.merge(self.tokens[guest], account))
 
     @rule(account=account, order=st.integers(0, 5), lines=st.lists(st.tuples(variant, units), max_size=3))
     def buy(self, account: str, order: int, lines: list[tuple[int, int]]) -> None:
@@ -188,16 +190,16 @@ class CartMachine(RuleBasedStateMachine):
 
     def _bought(self, cart_id: str, order: int, lines: list[tuple[int, int]]) -> None:
         requests = [LineRequest(self.variants[variant], quantity) for variant, quantity in lines]
-        type(self).run(self.service.remove_bought(cart_id, f"order-{order}", requests))
+        self.run(self.service.remove_bought(cart_id, f"order-{order}", requests))
 
     def teardown(self) -> None:
         for account, cart in self.model.accounts.items():
-            self._check(type(self).run(self.service.get_cart(CartOwner(account))), cart)
+            self._check(self.run(self.service.get_cart(CartOwner(account))), cart)
         for number in range(len(self.tokens)):
             owner, cart = self._guest(number)
-            view = type(self).run(self.service.get_cart(owner))
+            view = self.run(self.service.get_cart(owner))
             self._check(view, cart)
-            lines = type(self).run(self.service.get_lines(owner))
+            lines = self.run(self.service.get_lines(owner))
             expected = [LineRequest(self.variants[variant], quantity) for variant, quantity in cart.items()]
             assert (lines.lines if lines else []) == expected
 
@@ -206,24 +208,5 @@ class CartMachine(RuleBasedStateMachine):
 async def test_carts_are_what_the_model_says(shop: Any, redis_lasting_url: str) -> None:
     bench = await shop()
     variants = await bench.stock(EUR) + await bench.stock(USD, currency="USD") + ["unknown"]
-    loop = asyncio.get_running_loop()
-    catalog = bench.market.port(Catalog)
     async with connect(redis_lasting_url) as redis:
-
-        class Machine(CartMachine):
-            pass
-
-        def run(act: Awaitable[Any]) -> Any:
-            return asyncio.run_coroutine_threadsafe(_awaited(act), loop).result(30)
-
-        def make() -> CartService:
-            run(redis.flushdb())
-            config = CartConfig(line_limit=LINES, quantity_limit=UNITS)
-            return CartService(RedisCartStore(redis, config), catalog, config, currency="EUR", token_key=b"k" * 32)
-
-        Machine.run, Machine.make, Machine.variants = staticmethod(run), staticmethod(make), variants  # type: ignore[assignment]
-        await asyncio.to_thread(run_state_machine_as_test, Machine, settings=bounded(40, 25))
-
-
-async def _awaited(act: Awaitable[Any]) -> Any:
-    return await act
+        await run_machine(CartMachine, 40, 25, redis=redis, catalog=bench.market.port(Catalog), variants=variants)

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from marketplace_core._runners import Runner, run_port
 from marketplace_core.adapters.blobs import FolderBlobs
 from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.postgres import Connection, Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database, PostgresUnits
 from marketplace_core.adapters.redis_reads import RedisCache
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data
@@ -101,20 +101,3 @@ def make_bench(
 @pytest.fixture
 def bench(make_bench: Callable[..., Bench], runner: Runner) -> Bench:
     return make_bench(runner)
-
-
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement from now on; begin and commit are not among them."""
-    seen: list[str] = []
-
-    def noted(real: Any) -> Any:
-        async def run(self: Connection, sql: str, *params: Any) -> Any:
-            seen.append(sql)
-            return await real(self, sql, *params)
-
-        return run
-
-    for name in ("fetch", "execute"):
-        monkeypatch.setattr(Connection, name, noted(getattr(Connection, name)))
-    return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import tempfile
@@ -22,6 +23,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*
 _MAX_KEY = 200
 
 
+@functools.lru_cache(4096)
 def check_key(key: str) -> str:
     """``catalog/ab/cdef.webp``: relative, no part begins with a dot, nothing that a URL would have to quote.
 

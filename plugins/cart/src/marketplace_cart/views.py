@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ __all__ = ["Seen", "cart_view", "observe", "snapshot"]
 
 _GONE = Fact(0, False)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Snapshot).decode
+#: What is in one cart is in many.
+_decode = functools.lru_cache(4096)(msgspec.msgpack.Decoder(Snapshot).decode)
 
 
 class Seen(NamedTuple):

@@ -30,6 +30,8 @@ from marketplace_core.values import new_id
 
 __all__ = ["PostgresCatalogStore"]
 
+_decode_variants = msgspec.json.Decoder(list[VariantView]).decode
+
 
 class PostgresCatalogStore(CatalogStore):
     def __init__(self, database: Database) -> None:
@@ -91,8 +93,7 @@ class PostgresCatalogStore(CatalogStore):
         return [CategoryNode(**row) for row in await self._database.fetch(sql.CATEGORIES)]
 
     async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
-        rows = await self._database.fetch(sql.VARIANTS, list(ids))
-        return [msgspec.json.decode(row["variant"], type=VariantView) for row in rows]
+        return _decode_variants(await self._database.value(sql.VARIANTS, list(ids)))
 
     # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
 

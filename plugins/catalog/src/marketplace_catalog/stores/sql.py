@@ -57,14 +57,16 @@ json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_k
     FROM catalog.variants v WHERE v.product_id = p.id))::text AS record
 """
 
+#: All of them as one text: a cart asks for many, and a row for each costs more than what is in it.
 VARIANTS = """
-SELECT json_build_object('id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
+SELECT coalesce(json_agg(json_build_object('id', v.id, 'product_id', p.id,
+  'seller', json_build_object('id', s.id, 'name', s.name),
   'sku', v.sku, 'title', p.title, 'options', v.options,
   'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
   'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
   'available', v.on_hand - v.reserved - v.allocated,
   'buyable', p.status = 'published' AND s.active AND v.price IS NOT NULL,
-  'category_id', p.category_id, 'tax_class', 'standard')::text AS variant
+  'category_id', p.category_id, 'tax_class', 'standard')), '[]')::text AS variants
 FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN catalog.sellers s ON s.id = p.seller_id
 WHERE v.id = ANY($1::text[])
 """
