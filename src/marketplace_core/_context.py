@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis_reads import RedisCache
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions

@@ -7,6 +7,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from marketplace_core.adapters._waits import patient
 from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres_outbox import CORE_MIGRATIONS
 from marketplace_core.hookspecs import Migration
@@ -64,8 +65,16 @@ async def migrate_database(
 ) -> list[Step]:
     """Bring one database up to date: core's own tables, then each plugin's in a schema of its name.
 
-    Each step is one transaction. Two that migrate at once take turns, and the second finds nothing to do.
+    Each step is one transaction, which takes as long as it does. Two that migrate at once take turns, and the second finds
+    nothing to do.
     """
+    with patient(None):
+        return await _migrate(database, plugins, progress)
+
+
+async def _migrate(
+    database: Database, plugins: Mapping[str, Sequence[Migration]], progress: Callable[[Step], None]
+) -> list[Step]:
     ran: list[Step] = []
     async with database.connection() as lock:
         await lock.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)

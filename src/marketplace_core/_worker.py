@@ -14,6 +14,7 @@ import structlog
 from marketplace_core._assembly import Process
 from marketplace_core._deployment.workers import bus_groups, runs
 from marketplace_core._watch import Watch
+from marketplace_core.adapters._waits import JOB_SECONDS, patient
 from marketplace_core.adapters.arq import ArqWorker
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
@@ -29,6 +30,7 @@ log = structlog.get_logger("marketplace.worker")
 TRIM_SECONDS = 10.0
 PURGE_SECONDS = 600.0
 LEASE_RETRY_SECONDS = 0.5
+LEASE_IDLE_SECONDS = 30
 _LEASE_CLASS = 0x6C656173  # "leas"
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -44,6 +46,8 @@ async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[Non
     async with database.connection() as connection:
         while not await connection.value("SELECT pg_try_advisory_lock($1::int, hashtext($2))", _LEASE_CLASS, name):  # noqa: ASYNC110
             await asyncio.sleep(LEASE_RETRY_SECONDS)
+        # Where the server does not hear that we are gone, it ends the session that the lease is of.
+        await connection.execute(f"SET idle_session_timeout = '{LEASE_IDLE_SECONDS}s'")
 
         async def watch() -> None:
             while True:
@@ -56,6 +60,7 @@ async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[Non
         finally:
             task.cancel()
             with contextlib.suppress(Exception):
+                await connection.execute("RESET idle_session_timeout")
                 await connection.execute("SELECT pg_advisory_unlock($1::int, hashtext($2))", _LEASE_CLASS, name)
 
 
@@ -169,15 +174,16 @@ class Worker:
     async def _purge(self, outbox: PostgresOutbox) -> None:
         while True:
             await asyncio.sleep(PURGE_SECONDS)
-            with contextlib.suppress(Exception):  # the next round does it
+            with contextlib.suppress(Exception), patient(JOB_SECONDS):  # the next round does it
                 await outbox.purge()
 
 
 async def _run_job(job: Job, service: Any, raw: str) -> None:
-    if job.args is None:
-        await job.method(service)
-    else:
-        await job.method(service, msgspec.json.decode(raw, type=job.args))
+    with patient(JOB_SECONDS):
+        if job.args is None:
+            await job.method(service)
+        else:
+            await job.method(service, msgspec.json.decode(raw, type=job.args))
 
 
 async def _named(name: str, loop: Loop) -> None:

@@ -16,8 +16,9 @@ import uvloop
 from events_writer import GROUP, STREAM, Happened
 
 from marketplace_core._process_main import _terminated
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres_outbox import PostgresParking
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis import RedisBus, connect
 from marketplace_core.outbox import Deliverer, Subscription
 from marketplace_core.ports import UnitOfWork, Units, handler

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from marketplace_core.adapters.arq import ArqQueue
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis import RedisBus, connect
 from marketplace_core.events import Event, event
 from marketplace_core.outbox import Relay

@@ -18,7 +18,8 @@ import pytest
 from marketplace_core import calls
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.dbos import DbosReader, DbosSagas, Waits, engine_url
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis import connect
 from marketplace_core.errors import Failure, PreconditionFailed, Unavailable
 from marketplace_core.ports import UnitOfWork, Units, command
@@ -155,7 +156,7 @@ class DbosRunner(SagaRunner):
         return await self._engine.signal(event.id, event.type, msgspec.json.encode(event).decode(), f"{event.id}/{key}")
 
     async def retry(self, saga_id: str) -> bool:
-        return await self._decide(saga_id, RETRY)
+        return await self._engine.reopen(saga_id, self._reader) or await self._decide(saga_id, RETRY)
 
     async def compensate(self, saga_id: str) -> bool:
         if await self._decide(saga_id, COMPENSATE):

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from marketplace_core.adapters import postgres
-from marketplace_core.adapters.postgres import Connection, PostgresUnit, PostgresUnits, Row, json_text
+from marketplace_core.adapters import postgres_units
+from marketplace_core.adapters.postgres import Connection, Row, json_text
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking, _PostgresLanes
+from marketplace_core.adapters.postgres_units import PostgresUnit, PostgresUnits
 from marketplace_core.events import Envelope
 from marketplace_core.outbox import Lanes, OutboxRow, Parked, Subscription
 
@@ -18,9 +19,9 @@ from marketplace_core.outbox import Lanes, OutboxRow, Parked, Subscription
 def _flushing(change: tuple[str, str]) -> type[PostgresUnits]:
     class Unit(PostgresUnit):
         async def flush(self, answer: Row | None = None) -> None:
-            assert change[0] in postgres._FLUSH
+            assert change[0] in postgres_units._FLUSH
             rows = json_text([answer] if answer else [])
-            await self.connection.execute(postgres._FLUSH.replace(*change), json_text(self._items), rows)
+            await self.connection.execute(postgres_units._FLUSH.replace(*change), json_text(self._items), rows)
 
     class Units(PostgresUnits):
         def _unit(self, connection: Connection) -> PostgresUnit:
@@ -40,7 +41,7 @@ TellsNobody = _flushing(("WHEN EXISTS (SELECT FROM item)", "WHEN false"))
 class _Lanes(_PostgresLanes):
     async def take(self) -> None:
         """All, whoever has them."""
-        self._owned = list(range(postgres.LANES))
+        self._owned = list(range(postgres_units.LANES))
 
 
 class OwnsEveryLane(PostgresOutbox):

@@ -11,7 +11,7 @@ import pytest
 
 from marketplace_core import calls, sagas
 from marketplace_core.adapters import dbos
-from marketplace_core.adapters.dbos import DbosSagas, Waits, _DbosEngine
+from marketplace_core.adapters.dbos import DbosReader, DbosSagas, Waits, _DbosEngine
 from marketplace_core.errors import Failure, MarketplaceError, Unavailable
 from marketplace_core.sagas import (
     Engine,
@@ -274,6 +274,24 @@ def reads_the_clock_again(patch: pytest.MonkeyPatch) -> None:
         return self._sagas._clock.now()
 
     patch.setattr(_DbosEngine, "now", now)
+
+
+def leaves_alone_what_failed(patch: pytest.MonkeyPatch) -> None:
+    async def reopen(self: DbosSagas, saga_id: str, tables: DbosReader) -> bool:
+        return (await tables.look([saga_id]))[saga_id].status == "failed"
+
+    patch.setattr(DbosSagas, "reopen", reopen)
+
+
+def begins_what_failed_anew(patch: pytest.MonkeyPatch) -> None:
+    """From its first step, as if nothing were done."""
+    take_back = DbosReader.take_failure_back
+
+    async def forget(self: DbosReader, saga_id: str) -> bool:
+        await self._database.execute("DELETE FROM dbos.operation_outputs WHERE workflow_uuid = $1", saga_id)
+        return await take_back(self, saga_id)
+
+    patch.setattr(DbosReader, "take_failure_back", forget)
 
 
 def named(name: str) -> Mistake:

@@ -36,10 +36,12 @@ class Policy(Struct, frozen=True):
     """Seconds. The first restart is at once; the pause before the second is ``first``, then it doubles up to ``longest``.
 
     What has lived for ``healthy`` begins anew. ``attempts`` is how often a process may end before it was ever ready.
+    ``longest`` is how much later than its cause is gone a process may be back, besides its start: a few seconds, in which
+    one that cannot start costs a third of a core.
     """
 
     first: float = 0.5
-    longest: float = 10.0
+    longest: float = 4.0
     healthy: float = 10.0
     attempts: int = 5
 

@@ -6,12 +6,24 @@ come: the connection is half open, or what is in between takes everything and gi
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-__all__ = ["ANSWER_SECONDS", "JOB_SECONDS", "STATEMENT_SECONDS", "bounded_dsn", "bounded_libpq_dsn", "patience", "patient"]
+__all__ = [
+    "ANSWER_SECONDS",
+    "JOB_SECONDS",
+    "STATEMENT_SECONDS",
+    "Waiting",
+    "bounded_dsn",
+    "bounded_libpq_dsn",
+    "patience",
+    "patient",
+]
 
 #: What the server gives a statement. Nothing that somebody waits for takes that long, but for a lock that is not given back.
 STATEMENT_SECONDS = 10
@@ -25,6 +37,9 @@ _IDLE_SECONDS = 30
 #: Seconds until a connection is tried that says nothing, between tries, and how many fail before it is taken for lost.
 _KEEPALIVE = 10, 5, 3
 _UNACKNOWLEDGED_SECONDS = 20
+
+#: How often waits are looked through.
+_LOOK_SECONDS = 0.25
 
 _patience: ContextVar[float | None] = ContextVar("marketplace_patience", default=STATEMENT_SECONDS)
 
@@ -42,6 +57,60 @@ def patient(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _patience.reset(token)
+
+
+class Waiting:
+    """Ends waits that last too long. It looks through all now and then: a timer for each would be ten times the cost."""
+
+    def __init__(self) -> None:
+        self._waits: set[_Wait] = set()
+        self._next = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def bounded(self, seconds: float | None, act: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+        """What ``act`` gives. :raises TimeoutError: it did not in ``seconds``, or a moment more; it is cancelled."""
+        if seconds is None:
+            return await act(*args, **named)
+        now = time.monotonic()
+        if now > self._next:
+            self._look_later(now)
+        wait = _Wait(asyncio.current_task(), now + seconds)
+        self._waits.add(wait)
+        try:
+            return await act(*args, **named)
+        except asyncio.CancelledError:
+            if wait.ended and wait.task.uncancel() <= wait.cancelling:
+                raise TimeoutError from None
+            raise
+        finally:
+            self._waits.discard(wait)
+
+    def _look_later(self, now: float) -> None:
+        """Where an event loop ended with its timers, the next wait finds that nobody looked for long."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = now + 4 * _LOOK_SECONDS
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        # A process that was stopped has answers to take first, whose time seems to be over.
+        for wait in self._waits if now <= self._next else ():
+            if wait.until < now and not wait.ended:
+                wait.ended, wait.cancelling = True, wait.task.cancelling()
+                wait.task.cancel()
+        if self._waits:
+            self._look_later(now)
+        else:
+            self._next = 0.0
+
+
+class _Wait:
+    __slots__ = ("cancelling", "ended", "task", "until")
+
+    def __init__(self, task: Any, until: float) -> None:
+        self.task, self.until = task, until
+        self.ended, self.cancelling = False, 0
 
 
 def _told_to_the_server() -> str:

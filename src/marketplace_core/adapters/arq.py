@@ -20,11 +20,10 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
 from arq.worker import Retry, Worker, func
 from msgspec import Struct
-from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from marketplace_core import calls, metrics, tracing
-from marketplace_core.adapters.redis import redis_errors
+from marketplace_core.adapters.redis import connections, redis_errors
 from marketplace_core.outbox import JobQueue
 
 __all__ = ["ArqQueue", "ArqWorker", "FailedJob"]
@@ -79,8 +78,7 @@ class FailedJob(Struct, frozen=True):
 
 def _client(url: str) -> ArqRedis:
     """Not Arq's own settings: they know fewer URLs than redis-py does."""
-    pool = ConnectionPool.from_url(url, socket_connect_timeout=2)
-    return ArqRedis(pool, job_serializer=_encode, job_deserializer=_decode)
+    return ArqRedis(connections(url), job_serializer=_encode, job_deserializer=_decode)
 
 
 def _failed_key(queue: str) -> str:

@@ -21,7 +21,8 @@ import msgspec
 import structlog
 
 from marketplace_core import _failpoints, calls, metrics
-from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters._waits import bounded_libpq_dsn, patience, patient
+from marketplace_core.adapters.postgres import Database, _longest
 from marketplace_core.errors import Failure, Unavailable
 from marketplace_core.sagas import (
     COMPENSATE,
@@ -58,6 +59,7 @@ def _dbos() -> Any:
     from sqlalchemy import Engine, event  # noqa: PLC0415
 
     event.listen(Engine, "handle_error", _know_the_lost)
+    event.listen(Engine, "do_connect", _connect_in_time)
     return dbos
 
 
@@ -72,9 +74,33 @@ def _know_the_lost(context: Any) -> None:
         context.is_disconnect = True
 
 
+def _connect_in_time(dialect: Any, _: Any, args: Any, named: Any) -> Any:
+    """A connection on which the engine's threads wait no longer for an answer than anybody else. None: of another driver."""
+    return _answering().connect(*args, **named) if dialect.driver == "psycopg" else None
+
+
+@functools.cache
+def _answering() -> Any:
+    import psycopg  # noqa: PLC0415
+
+    class Answering(psycopg.Connection[Any]):
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            bound = _longest(patience())
+            # What the server tells by itself may take for ever.
+            if timeout is not None or bound is None or gen.__name__ == "notifies":
+                return super().wait(gen, interval, timeout)
+            try:
+                return super().wait(gen, interval, bound)
+            except psycopg.errors._WaitTimeout as error:
+                self.pgconn.finish()  # the answer may come still: nobody asks here again
+                raise psycopg.OperationalError("the connection is lost: the database does not answer") from error
+
+    return Answering
+
+
 def engine_url(dsn: str) -> str:
     """The address of a database as the engine's driver takes it; a socket's folder may be the ``host`` of the query."""
-    parts = urlsplit(dsn)
+    parts = urlsplit(bounded_libpq_dsn(dsn))
     return urlunsplit(parts._replace(scheme="postgresql+psycopg"))
 
 
@@ -121,14 +147,15 @@ class DbosSagas:
         self._workflow: Any = None
         for each in sagas:  # counters that are there from the beginning, so that their first increase is seen
             metrics.SAGAS_STARTED.labels(each.name.split(".", 1)[0], each.name)
-            for outcome in ("done", "refused"):
+            for outcome in ("done", "refused", "failed"):
                 metrics.SAGAS_ENDED.labels(each.name.split(".", 1)[0], each.name, outcome)
 
     async def launch(self) -> None:
         """Begin, on the running event loop; sagas that a dead process left are taken up again."""
         # The engine builds indexes CONCURRENTLY, which waits for every transaction of the database to end: those of this
         # process must be able to.
-        await asyncio.to_thread(_dbos().DBOS.migrate, self._url, schema=SCHEMA)
+        with patient(None):
+            await asyncio.to_thread(_dbos().DBOS.migrate, self._url, schema=SCHEMA)
         _dbos().DBOS(
             config={
                 "name": "marketplace",
@@ -148,7 +175,12 @@ class DbosSagas:
             saga_id = _dbos().DBOS.workflow_id
             if saga_id is None:
                 raise RuntimeError("a saga runs only inside of its workflow")
-            end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id, trace))
+            try:
+                end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id, trace))
+            except Exception as error:  # a mistake of ours or of the engine's, which takes it for the end
+                log.error("saga.failed", saga=saga_id, name=name, version=version, exc_info=error)
+                metrics.SAGAS_ENDED.labels(name.split(".", 1)[0], name, "failed").inc()
+                raise
             return msgspec.json.encode(end).decode()
 
         self._workflow = _dbos().DBOS.workflow(name=WORKFLOW)(run)
@@ -181,6 +213,17 @@ class DbosSagas:
     async def decide(self, saga_id: str, step: str, decision: Decision) -> None:
         """What a person wants of a parked step. Only the first decision about a step counts."""
         await self.signal(saga_id, OPERATOR, decision, f"{saga_id}/{step}/decision")
+
+    async def reopen(self, saga_id: str, tables: DbosReader) -> bool:
+        """Go on with a saga that failed, at the step that did. False: it has not failed.
+
+        The engine resumes under the same id what was cancelled, and what failed only as a copy of another id: that would do
+        each later step by another key, and never hear a signal that came for the first.
+        """
+        if not await tables.take_failure_back(saga_id):
+            return False
+        await _dbos().DBOS.resume_workflow_async(saga_id)
+        return True
 
     async def close(self) -> None:
         await asyncio.to_thread(_dbos().DBOS.destroy, destroy_registry=True)
@@ -279,7 +322,27 @@ class EngineSaga(msgspec.Struct, frozen=True):
 
 
 #: our name of each of the engine's
-STATUS = {"PENDING": "running", "ENQUEUED": "running", "SUCCESS": "done", "ERROR": "failed", "CANCELLED": "cancelled"}
+STATUS = {
+    "PENDING": "running",
+    "ENQUEUED": "running",
+    "SUCCESS": "done",
+    "ERROR": "failed",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
+    "CANCELLED": "cancelled",
+}
+FAILED = tuple(status for status, ours in STATUS.items() if ours == "failed")
+
+#: $1: a saga, $2: our workflow, $3: what counts as failed. Again, after it was cancelled and before it was resumed: the same.
+_TAKE_FAILURE_BACK = f"""
+WITH failed AS (
+  UPDATE {SCHEMA}.workflow_status SET status = 'CANCELLED'
+  WHERE workflow_uuid = $1 AND name = $2 AND status = ANY($3::text[] || 'CANCELLED'::text) RETURNING workflow_uuid
+), forgotten AS (
+  DELETE FROM {SCHEMA}.operation_outputs AS o USING failed
+  WHERE o.workflow_uuid = failed.workflow_uuid AND o.error IS NOT NULL
+)
+SELECT count(*) FROM failed
+"""  # noqa: S608 - constants only
 
 
 class DbosReader:
@@ -294,6 +357,13 @@ class DbosReader:
         if not self._made:
             self._made = await self._database.value(f"SELECT to_regclass('{SCHEMA}.workflow_status') IS NOT NULL AS made")
         return self._made
+
+    async def take_failure_back(self, saga_id: str) -> bool:
+        """Make of a saga that failed one that is cancelled, whose last step was not tried. False: it has not failed.
+
+        A step of ours ends with what is recorded, refusals too: where an error is recorded, the saga failed.
+        """
+        return bool(await self._database.value(_TAKE_FAILURE_BACK, saga_id, WORKFLOW, list(FAILED)))
 
     async def look(self, saga_ids: Sequence[str], *, steps: bool = False) -> dict[str, EngineSaga]:
         """Sagas by id, with their steps if asked for. :raises Unavailable:"""

@@ -9,15 +9,9 @@ from typing import Any
 
 from psqlpy.exceptions import Error as DriverError
 
-from marketplace_core.adapters.postgres import (
-    LANES,
-    NOTIFY_CHANNEL,
-    Connection,
-    Database,
-    _replaying,
-    _translate,
-    json_text,
-)
+from marketplace_core.adapters._waits import ANSWER_SECONDS
+from marketplace_core.adapters.postgres import Connection, Database, _translate, json_text
+from marketplace_core.adapters.postgres_units import LANES, NOTIFY_CHANNEL, _replaying
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, decode_envelope
 from marketplace_core.outbox import Lanes, Outbox, OutboxRow, Parked, Parking, Subscription, apply_event
@@ -29,6 +23,8 @@ _LOCK_CLASS = 0x6D6B7470  # "mktp"
 #: sending some again after a crash.
 _LINGER_SECONDS = 0.05
 _MOST_UNMARKED = 200
+#: How long the session that holds the lanes may say nothing; it polls twice a second.
+_IDLE_SECONDS = 30
 #: Seconds before each further try of a key for which somebody is away; the last one repeats.
 _DEFER_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 #: Keys that are released at a time: each may wait for the time-out of who is away.
@@ -87,22 +83,27 @@ class PostgresOutbox(Outbox):
                 woken.set()
 
             await listener.add_callback(channel=NOTIFY_CHANNEL, callback=wake)
-            await listener.startup()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await listener.startup()
             listener.listen()
             try:
                 async with self._database.connection() as connection:
                     lanes = _PostgresLanes(connection, woken)
+                    # Where the server does not hear that we are gone, it ends the session that the lanes are locked by.
+                    await connection.execute(f"SET idle_session_timeout = '{_IDLE_SECONDS}s'")
                     try:
                         await lanes.take()
                         yield lanes
                     finally:
                         with contextlib.suppress(Exception):
                             await lanes.flush()
+                            await connection.execute("RESET idle_session_timeout")
                             await connection.execute("SELECT pg_advisory_unlock_all()::text")
             finally:
                 with contextlib.suppress(Exception):
                     listener.abort_listen()
-                    await listener.shutdown()
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await listener.shutdown()
         except DriverError as error:
             raise _translate(error) from error
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,22 +19,56 @@ from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from marketplace_core.adapters._redis_consumer import Names, RedisConsumer
+from marketplace_core.adapters._waits import Waiting
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Bus, Consumer, Message
 
 __all__ = ["RedisBus", "connect", "redis_errors"]
 
 LEASE_SECONDS = 10.0
+#: How long an answer may take, that of a blocking read too. A command takes milliseconds; a lease outlives the wait.
+ANSWER_SECONDS = 5.0
 #: How many entries a stream has behind a position, up to 1,000; they themselves stay where they are.
 _COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)"
 
 
 def connect(url: str, *, size: int = 32) -> Redis:
     """A client with its pool. ``unix:///path.sock?db=0`` and ``redis://host/0`` are both understood."""
-    client: Redis = Redis.from_url(
-        url, max_connections=size, socket_connect_timeout=2, health_check_interval=0, retry=Retry(NoBackoff(), 1)
-    )
-    return client
+    return Redis.from_pool(connections(url, max_connections=size, health_check_interval=0, retry=Retry(NoBackoff(), 1)))
+
+
+def connections(url: str, **options: Any) -> Any:
+    """A pool of connections on which nobody waits for ever: what did not answer in time is closed, and not used again."""
+    pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=2, **options)
+    pool.connection_class = _bounded(pool.connection_class)
+    return pool
+
+
+def _bounded(connection_class: Any) -> Any:
+    """redis-py's own time-out makes a task for each command, and a timer for each answer."""
+    waiting = Waiting()
+
+    class Bounded(connection_class):  # type: ignore[misc]  # it is one of several
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            # What is sent in one piece goes into the socket's buffer, which is empty now.
+            if isinstance(command, list) and len(command) == 1 and self.is_connected:
+                await super().send_packed_command(command, check_health)
+                return
+            try:
+                await waiting.bounded(ANSWER_SECONDS, super().send_packed_command, command, check_health)
+            except TimeoutError as error:
+                raise RedisTimeoutError("A server takes nothing.") from error
+
+        async def read_response(self, *args: Any, **named: Any) -> Any:
+            # With a time of its own, or for what the server sends by itself, a wait may end without anything.
+            if len(args) > 1 or named.get("timeout") is not None or named.get("push_request"):
+                return await super().read_response(*args, **named)
+            try:
+                return await waiting.bounded(ANSWER_SECONDS, super().read_response, *args, **named)
+            except TimeoutError as error:
+                raise RedisTimeoutError("A server does not answer.") from error
+
+    return Bounded
 
 
 @contextlib.contextmanager

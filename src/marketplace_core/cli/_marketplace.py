@@ -11,6 +11,7 @@ from marketplace_core._process_main import migrate, opened
 from marketplace_core._supervisor import as_running
 from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of
 from marketplace_core._supervisor.state import running
+from marketplace_core.adapters._waits import JOB_SECONDS, patient
 from marketplace_core.deployment import DEFAULT_FILE, load
 
 __all__ = ["marketplace"]
@@ -28,4 +29,5 @@ async def marketplace(file: Path | None, data: Path) -> AsyncIterator[Process]:
                 stack.push_async_callback(server.stop)
             await create_databases(deployment, data)
             await migrate(deployment, data)
+        stack.enter_context(patient(JOB_SECONDS))  # somebody sits before it, and an import takes its time
         yield await stack.enter_async_context(opened(deployment, data))

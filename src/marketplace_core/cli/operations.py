@@ -241,7 +241,7 @@ def show_saga(
 
 @sagas.command()
 def retry(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
-    """Try the step again at which a saga waits for a person. The worker does it."""
+    """Try the step again at which a saga waits for a person, or failed. The worker does it."""
     from marketplace_core.capabilities.orchestrator import Orchestrator  # noqa: PLC0415
 
     _on(file, data, lambda process: process.port(Orchestrator).retry(id))

@@ -61,14 +61,14 @@ class Behind:
         self._api, self._session = api, session
 
     async def strike(self, kind: str, seconds: float) -> str:
-        """One of :data:`KINDS`, for so long."""
+        """One of :data:`KINDS`, for so long; a hole for twice as long, so that it outlasts what an answer may take."""
         act, _, server = kind.partition(" ")
         names = []
         for type_, stream, attributes in TOXICS[act]:
             toxic = {"name": f"{type_}-{stream}", "type": type_, "stream": stream, "attributes": attributes}
             await self.ask("POST", f"/proxies/{server}/toxics", toxic)
             names.append(toxic["name"])
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(2 * seconds if act == "hole" else seconds)
         for name in names:
             await self.ask("DELETE", f"/proxies/{server}/toxics/{name}")
         return server

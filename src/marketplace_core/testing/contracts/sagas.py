@@ -86,7 +86,7 @@ class SagaRunner(ABC):
 
     @abstractmethod
     async def retry(self, saga_id: str) -> bool:
-        """Let a parked saga try again. False: it is not parked."""
+        """Let a saga that is parked or failed try again. False: it is neither."""
 
     @abstractmethod
     async def compensate(self, saga_id: str) -> bool:
@@ -178,6 +178,19 @@ async def regretted(ctx: SagaContext, began: Began) -> None:
     raise ctx.refuse("http.precondition_failed", "it thought better of it too late")
 
 
+#: Sagas whose mistake is mended meanwhile, as a new release does it.
+MENDED: set[str] = set()
+
+
+@saga("contract.mistaken", version=1, start=Began, signals=(Answered,))
+async def mistaken(ctx: SagaContext, began: Began) -> None:
+    await ctx.call(Acts.do, ctx.id, "a", undo=Acts.undo)
+    if ctx.id not in MENDED:
+        raise LookupError("a mistake of the saga's own")
+    answered = await ctx.wait(Answered, until=began.until)
+    await ctx.call(Acts.do, ctx.id, answered.text if answered else "no answer")
+
+
 @saga("contract.planned", version=1, start=Began, signals=(Answered,))
 async def planned(ctx: SagaContext, began: Began) -> None:
     """Does what it is told: ``things`` are the steps of a :class:`~.sagas_machine.Plan`."""
@@ -200,7 +213,7 @@ async def planned(ctx: SagaContext, began: Began) -> None:
             await ctx.call(Acts.do, ctx.id, f"{name} {answered.text if answered else 'late'}")
 
 
-SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new, regretted, planned)
+SAGAS = (straight, undone, refusing, waiting, timed, crashing, old, new, regretted, mistaken, planned)
 
 
 class SagaContract(PlanRules):
@@ -419,6 +432,39 @@ class SagaContract(PlanRules):
             await _ends(runner, id_, "done")
         assert await acts.done("s1") == ["do old begins", "do old ends"]
         assert await acts.done("s2") == ["do new"]
+
+    async def test_what_failed_goes_on_where_it_did(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        """Under its id, so that nothing is done by another key, and what was said to it meanwhile is heard."""
+        MENDED.discard("s1")
+        await runner.start(mistaken, Began(id="s1", until=clock.after(3600)))
+        await _ends(runner, "s1", "failed")
+        assert await acts.done("s1") == ["do a"], "nothing is undone"
+        assert not await runner.compensate("s1")
+        assert await runner.signal(Answered(id="s1", text="heard"), "1")
+        MENDED.add("s1")
+        assert await runner.retry("s1")
+        await _ends(runner, "s1", "done")
+        assert await acts.done("s1") == ["do a", "do heard"]
+        assert len(await acts.keys("s1", "do a")) == 1, "what was answered is not asked again"
+        assert not await runner.retry("s1")
+        assert not await runner.retry("nobody")
+
+    async def test_what_fails_again_can_be_tried_again(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        MENDED.discard("s1")
+        await runner.start(mistaken, Began(id="s1", until=clock.after(-1)))
+        for _ in range(2):
+            await _ends(runner, "s1", "failed")
+            assert await runner.retry("s1")
+        MENDED.add("s1")
+
+        async def done() -> bool:  # the last retry may have met the mistake, or not
+            status = await runner.status("s1")
+            if status == "failed":
+                await runner.retry("s1")
+            return status == "done"
+
+        await eventually(done)
+        assert await acts.done("s1") == ["do a", "do no answer"]
 
     async def test_a_killed_process_is_taken_over_where_it_was(
         self, acts: ActsProbe, start_runner: StartRunner, clock: MovableClock
