@@ -16,7 +16,8 @@ from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
 
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.capabilities.orchestrator import SagaView
 from marketplace_core.events import Envelope, Event
 from marketplace_core.metrics import PluginMetrics

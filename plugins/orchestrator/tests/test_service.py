@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
 
+from marketplace_core.adapters.dbos import DbosReader
 from marketplace_core.adapters.postgres import Connection
 from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Unavailable
+from marketplace_core.sagas import Performer, StepCall, StepResult
 from marketplace_core.testing.contracts import eventually
 
 
@@ -160,3 +163,55 @@ async def test_two_sagas_of_one_event(stage: Any, events: Any) -> None:
         assert sorted(stage.acts.done) == [("a", "before"), ("a", "first"), ("a", "second"), ("a", "yes")]
         listed = (await service.list_sagas(SagaQuery(name="rehearsal.waits"))).items
         assert [one.id for one in listed] == ["a:rehearsal.waits"]
+
+
+# ── what failed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(
+    stage: Any, events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was with an error of its driver that it did not know. An operator finds it, and the log says which it is."""
+    perform, failures = Performer.perform, [RuntimeError("nobody knows this error")]
+
+    async def mistaken(self: Performer, call: StepCall) -> StepResult:
+        if call.step == "2:act" and failures:
+            raise failures.pop()
+        return await perform(self, call)
+
+    monkeypatch.setattr(Performer, "perform", mistaken)
+    with structlog.testing.capture_logs() as logs:
+        async with stage.running("steps") as service:
+            await stage.hear(events["begun"](thing="a"))
+            view = await stage.until("a", "failed")
+            assert [(step.name, step.status) for step in view.steps] == [("1:act", "done"), ("2:act", "failed")]
+            assert await stage.store.count_open(stage.clock.now()) == {("rehearsal.steps", "failed"): 1}
+            await service.retry("a")
+            await service.retry("a")  # again, by another operator: nothing more
+            assert await service.runnable() >= 1
+            view = await stage.until("a", "done")
+    assert [(step.name, step.status) for step in view.steps] == [("1:act", "done"), ("2:act", "done")]
+    assert stage.acts.done == [("a", "first"), ("a", "second")]
+    assert [log["saga"] for log in logs if log["event"] == "saga.failed"] == ["a"]
+
+
+async def test_a_saga_goes_on_though_its_worker_died_while_it_was_reopened(
+    stage: Any, events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the failure was taken back, and before the engine was told to go on."""
+    perform, failures = Performer.perform, [RuntimeError("nobody knows this error")]
+
+    async def mistaken(self: Performer, call: StepCall) -> StepResult:
+        if call.step == "2:act" and failures:
+            raise failures.pop()
+        return await perform(self, call)
+
+    monkeypatch.setattr(Performer, "perform", mistaken)
+    async with stage.running("steps") as service:
+        await stage.hear(events["begun"](thing="a"))
+        await stage.until("a", "failed")
+    await service.retry("a")
+    assert await DbosReader(stage.database).take_failure_back("a")
+    async with stage.running("steps"):
+        await stage.until("a", "done")
+    assert stage.acts.done == [("a", "first"), ("a", "second")]

@@ -243,6 +243,22 @@ def tries_every_undo_for_ever(right: Any) -> Mapping[str, Method]:
     return {"compensate": compensate}
 
 
+def leaves_alone_what_failed(right: Any) -> Mapping[str, Method]:
+    async def retry(saga_id: str) -> None:
+        if (await right.get_saga(saga_id)).status == "failed":
+            raise Conflict("orchestrator.wrong_state")
+        await right.retry(saga_id)
+
+    return {"retry": retry}
+
+
+def hides_what_failed(right: Any) -> Mapping[str, Method]:
+    async def list_sagas(query: Any) -> Any:
+        return Page([], None) if query.status == "failed" else await right.list_sagas(query)
+
+    return {"list_sagas": list_sagas}
+
+
 MISTAKES = [
     (shows_no_steps, "test_a_saga_is_seen_to_its_end"),
     (says_nothing_of_what_is_not_there, "test_a_saga_is_seen_to_its_end"),
@@ -263,6 +279,8 @@ MISTAKES = [
     (counts_whatever_has_not_ended, "test_what_waits_for_a_person_is_listed_and_goes_on"),
     (shows_it_as_running, "test_what_waits_for_a_person_is_listed_and_goes_on"),
     (forgets_to_retry, "test_what_waits_for_a_person_is_listed_and_goes_on"),
+    (leaves_alone_what_failed, "test_what_failed_is_listed_and_goes_on"),
+    (hides_what_failed, "test_what_failed_is_listed_and_goes_on"),
     (knows_no_keys, "test_one_key_is_one_retry"),
     (retries_instead, "test_what_waits_for_a_person_can_be_given_up"),
     (gives_up_once, "test_what_waits_for_a_person_can_be_given_up"),

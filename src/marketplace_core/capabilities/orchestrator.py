@@ -29,7 +29,7 @@ class SagaStep(Struct, frozen=True):
 
 
 class SagaView(Struct, frozen=True):
-    """``status``: running, waiting (for a person), done, refused (and undone), failed."""
+    """``status``: running, waiting (for a person), done, refused (and undone), failed (by a mistake, and not undone)."""
 
     id: str
     name: str
@@ -66,9 +66,9 @@ class Orchestrator(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def retry(self, saga_id: str) -> None:
-        """Try the step again that waits for a person.
+        """Try the step again that waits for a person, or at which the saga failed; what was done before is not done again.
 
-        :raises Conflict: ``orchestrator.wrong_state``: none does, or the saga is to be compensated.
+        :raises Conflict: ``orchestrator.wrong_state``: there is none, or the saga is to be compensated.
         """
 
     @abstractmethod

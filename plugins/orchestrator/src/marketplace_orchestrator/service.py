@@ -89,9 +89,13 @@ class OrchestratorService(Orchestrator):
         for parked in await self._store.take_decided():
             await self._engine.decide(parked.saga_id, parked.step, parked.decision or RETRY)
             await self._store.unpark(parked.saga_id, parked.step)
+        for saga_id in await self._store.take_reopenings():
+            if await self._engine.reopen(saga_id, self._reader):
+                log.info("saga.reopened", saga=saga_id)
+            await self._store.end_reopening(saga_id)
 
     async def watch(self) -> None:
-        """A task: how many sagas have not ended, and what they wait for."""
+        """A task: how many sagas have not ended, what they wait for, and how many failed."""
         await self._launched.wait()
         while True:
             with contextlib.suppress(Unavailable, OSError):
@@ -143,8 +147,11 @@ class OrchestratorService(Orchestrator):
     @command
     async def retry(self, uow: UnitOfWork, saga_id: str) -> None:
         await self._known(uow, saga_id)
-        if not await self._store.decide(uow, saga_id, RETRY):
-            raise Conflict("orchestrator.wrong_state", "The saga does not wait for a person, or is to be compensated.")
+        # One that failed while it waited for a person waits again before there is anything to decide.
+        if not await self._store.request_reopening(uow, saga_id) and not await self._store.decide(uow, saga_id, RETRY):
+            raise Conflict(
+                "orchestrator.wrong_state", "The saga neither waits for a person nor failed, or is to be compensated."
+            )
 
     @command
     async def compensate(self, uow: UnitOfWork, saga_id: str) -> None:

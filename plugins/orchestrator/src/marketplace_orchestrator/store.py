@@ -16,8 +16,8 @@ from marketplace_core.sagas import Decision
 
 __all__ = ["OPEN_STATUSES", "OpenStatus", "OrchestratorStore", "ParkedSaga", "StartedSaga", "Try", "Wait"]
 
-#: What a saga that has not ended does.
-OpenStatus = Literal["running", "waits_for_signal", "waits_for_person"]
+#: What a saga that has not ended as it should does.
+OpenStatus = Literal["running", "waits_for_signal", "waits_for_person", "failed"]
 OPEN_STATUSES: tuple[OpenStatus, ...] = get_args(OpenStatus)
 
 
@@ -106,14 +106,14 @@ class OrchestratorStore(ABC):
 
     @abstractmethod
     async def count_runnable(self, now: datetime) -> int:
-        """Sagas that have not ended and do not wait: for a signal whose time is not over, or for a person.
+        """Sagas that have not ended and do not wait: for a signal whose time is not over, or for a person; or are to go on.
 
         Only once an engine has run.
         """
 
     @abstractmethod
     async def count_open(self, now: datetime) -> dict[tuple[str, OpenStatus], int]:
-        """Sagas that have not ended, by name and status. Only once an engine has run."""
+        """Sagas that have not ended, or failed, by name and status. Only once an engine has run."""
 
     @abstractmethod
     async def park(self, parked: ParkedSaga) -> None:
@@ -122,6 +122,17 @@ class OrchestratorStore(ABC):
     @abstractmethod
     async def decide(self, uow: UnitOfWork, saga_id: str, decision: Decision) -> bool:
         """False: it does not wait for a person, or that one decided otherwise. Compensation again: True."""
+
+    @abstractmethod
+    async def request_reopening(self, uow: UnitOfWork, saga_id: str) -> bool:
+        """False: it has not failed. Again: True. Only once an engine has run."""
+
+    @abstractmethod
+    async def take_reopenings(self) -> list[str]:
+        """Sagas that failed and are to go on, of which the engine was not told yet."""
+
+    @abstractmethod
+    async def end_reopening(self, saga_id: str) -> None: ...
 
     @abstractmethod
     async def take_decided(self) -> list[ParkedSaga]:

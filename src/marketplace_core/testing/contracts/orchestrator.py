@@ -20,7 +20,7 @@ from marketplace_core.ports import mutation
 from marketplace_core.sagas import SagaContext, saga
 from marketplace_core.testing.contracts import eventually, paged, refused
 
-__all__ = ["SAGAS", "Acts", "Answered", "Asked", "Begun", "OrchestratorContract", "Rehearsal", "Stage"]
+__all__ = ["SAGAS", "Acts", "Answered", "Asked", "Begun", "Mistaken", "OrchestratorContract", "Rehearsal", "Stage"]
 
 
 # ── what is rehearsed ────────────────────────────────────────────────────────────────────────────────────────
@@ -33,6 +33,11 @@ class Begun(Event, frozen=True, kw_only=True):
 
 @event("rehearsal.asked", key="thing")
 class Asked(Event, frozen=True, kw_only=True):
+    thing: str
+
+
+@event("rehearsal.mistaken", key="thing")
+class Mistaken(Event, frozen=True, kw_only=True):
     thing: str
 
 
@@ -109,7 +114,19 @@ async def asks(ctx: SagaContext, asked: Asked) -> None:
     await ctx.call(Rehearsal.act, asked.thing, answer.word if answer else "too late")
 
 
-SAGAS = (acts, asks)
+#: Things about which the saga's mistake is mended meanwhile, as a new release does it.
+MENDED: set[str] = set()
+
+
+@saga("rehearsal.errs", version=1, start=Mistaken)
+async def errs(ctx: SagaContext, mistaken: Mistaken) -> None:
+    await ctx.call(Rehearsal.act, mistaken.thing, "before", undo=Rehearsal.undo)
+    if mistaken.thing not in MENDED:
+        raise LookupError("a mistake of the saga's own")
+    await ctx.call(Rehearsal.act, mistaken.thing, "after")
+
+
+SAGAS = (acts, asks, errs)
 CANCELLED = "give_up rehearsal.cancelled_by_operator"
 
 
@@ -329,6 +346,20 @@ class OrchestratorContract:
         await stage.hear(Answered(thing="a"))
         assert stage.acts.done == [("a", "before"), ("a", "undo before")]
         assert await stage.orchestrator.runnable() == 0
+
+    async def test_what_failed_is_listed_and_goes_on(self, stage: Stage) -> None:
+        MENDED.discard("a")
+        await stage.hear(Mistaken(thing="a"))
+        await _until(stage, "failed")
+        assert await _ids(stage, SagaQuery(status="failed")) == ["a"]
+        assert await stage.orchestrator.runnable() == 0
+        await refused("orchestrator.wrong_state", stage.orchestrator.compensate("a"))
+        MENDED.add("a")
+        await stage.orchestrator.retry("a")
+        await _until(stage, "done")
+        assert stage.acts.done == [("a", "before"), ("a", "after")]
+        assert stage.acts.tries == {"before": 1, "after": 1}
+        await refused("orchestrator.wrong_state", stage.orchestrator.retry("a"))
 
     async def test_what_goes_on_is_not_given_up(self, stage: Stage) -> None:
         stage.acts.refuse["third"] = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from marketplace_core.adapters.dbos import SCHEMA, STATUS, WORKFLOW
+from marketplace_core.adapters.dbos import FAILED, SCHEMA, STATUS, WORKFLOW
 from marketplace_core.adapters.postgres import Database, json_text
 from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Failure, Unavailable
@@ -128,7 +128,8 @@ class PostgresOrchestratorStore(OrchestratorStore):
 
     async def count_runnable(self, now: datetime) -> int:
         count: int = await self._database.value(
-            f"SELECT count(*) FROM {SCHEMA}.workflow_status w WHERE w.name = $1 AND w.status IN ('PENDING', 'ENQUEUED')"
+            "SELECT (SELECT count(*) FROM orchestrator.reopenings) + count(*)"
+            f" FROM {SCHEMA}.workflow_status w WHERE w.name = $1 AND w.status IN ('PENDING', 'ENQUEUED')"
             " AND NOT EXISTS (SELECT FROM orchestrator.waits a"
             "   WHERE a.saga_id = w.workflow_uuid AND a.state = 'waiting' AND a.due_at > $2)"
             " AND NOT EXISTS (SELECT FROM orchestrator.parked p WHERE p.saga_id = w.workflow_uuid AND p.decision IS NULL)",
@@ -140,15 +141,17 @@ class PostgresOrchestratorStore(OrchestratorStore):
     async def count_open(self, now: datetime) -> dict[tuple[str, OpenStatus], int]:
         rows = await self._database.fetch(
             "SELECT name, status, count(*) AS count FROM ("
-            " SELECT s.name, CASE WHEN EXISTS (SELECT FROM orchestrator.parked p"
+            " SELECT s.name, CASE WHEN w.status = ANY($3::text[]) THEN 'failed'"
+            "   WHEN EXISTS (SELECT FROM orchestrator.parked p"
             "     WHERE p.saga_id = s.id AND p.decision IS NULL) THEN 'waits_for_person'"
             "   WHEN EXISTS (SELECT FROM orchestrator.waits a"
             "     WHERE a.saga_id = s.id AND a.state = 'waiting' AND a.due_at > $2) THEN 'waits_for_signal'"
             "   ELSE 'running' END AS status"
             f" FROM {SCHEMA}.workflow_status w JOIN orchestrator.sagas s ON s.id = w.workflow_uuid"
-            " WHERE w.name = $1 AND w.status IN ('PENDING', 'ENQUEUED')) AS open GROUP BY name, status",
+            " WHERE w.name = $1 AND w.status = ANY($3::text[] || '{PENDING,ENQUEUED}'::text[])) AS open GROUP BY name, status",
             WORKFLOW,
             now,
+            list(FAILED),
         )
         return {(row["name"], row["status"]): row["count"] for row in rows}
 
@@ -172,6 +175,23 @@ class PostgresOrchestratorStore(OrchestratorStore):
             decision,
         )
         return row is not None
+
+    async def request_reopening(self, uow: UnitOfWork, saga_id: str) -> bool:
+        row = await self._database.on(uow).row(
+            "INSERT INTO orchestrator.reopenings (saga_id)"
+            f" SELECT workflow_uuid FROM {SCHEMA}.workflow_status WHERE workflow_uuid = $1 AND status = ANY($2::text[])"
+            " ON CONFLICT (saga_id) DO UPDATE SET saga_id = excluded.saga_id RETURNING saga_id",
+            saga_id,
+            list(FAILED),
+        )
+        return row is not None
+
+    async def take_reopenings(self) -> list[str]:
+        rows = await self._database.fetch("SELECT saga_id FROM orchestrator.reopenings LIMIT 100")
+        return [row["saga_id"] for row in rows]
+
+    async def end_reopening(self, saga_id: str) -> None:
+        await self._database.execute("DELETE FROM orchestrator.reopenings WHERE saga_id = $1", saga_id)
 
     async def take_decided(self) -> list[ParkedSaga]:
         rows = await self._database.fetch(

@@ -1,0 +1,1 @@
+CREATE TABLE orchestrator.reopenings (saga_id text PRIMARY KEY);
