@@ -1,4 +1,4 @@
-"""Records what this release sends and keeps, and runs of its sagas, under ``tests/compat/<version>/``, for later ones to read.
+"""Records what this release sends, keeps and serves, and runs of its sagas, under ``tests/compat/<version>/``, for later ones.
 
 Run it when CHANGELOG.md has the version's section. A release that is out stays as it was recorded: ``--again`` is for before
 that.
@@ -40,14 +40,19 @@ def main() -> int:
 
 
 def _record(folder: Path) -> None:
+    from marketplace_core._openapi import describe  # noqa: PLC0415
+    from marketplace_core.deployment import DEFAULT_FILE  # noqa: PLC0415
+    from marketplace_core.testing.compat import documents  # noqa: PLC0415
     from marketplace_core.testing.compat.recording import record  # noqa: PLC0415
     from marketplace_core.testing.compat.subjects import subjects  # noqa: PLC0415
     from marketplace_core.testing.servers import Servers  # noqa: PLC0415
+    from marketplace_core.values import AUDIENCES  # noqa: PLC0415
     from tests.compat.runs import histories  # noqa: PLC0415
     from tests.compat.stored import STORED  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     record(folder, subjects(STORED))
+    documents.record(folder, {audience: describe(DEFAULT_FILE, audience) for audience in AUDIENCES})
     servers = Servers()
     try:
         servers.start()

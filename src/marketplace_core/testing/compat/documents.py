@@ -17,7 +17,6 @@ import msgspec
 __all__ = ["changes", "record"]
 
 FOLDER = "openapi"
-METHODS = ("get", "put", "post", "patch", "delete")
 
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
@@ -38,15 +37,15 @@ def record(folder: Path, documents: Mapping[str, Document]) -> None:
 
 def changes(folder: Path, documents: Mapping[str, Document]) -> list[str]:
     """What breaks a client that was made by the documents in ``folder``, with what to do; nothing, if all is well."""
-    found: dict[tuple[str, str, str], str] = {}
+    found: list[str] = []
     for path in sorted((folder / FOLDER).iterdir()):
         audience = path.stem
-        if audience not in documents:
-            found[audience, "", "the document is gone"] = audience
-            continue
-        for operation, (where, cause) in _Comparison(msgspec.json.decode(path.read_bytes()), documents[audience]).all():
-            found.setdefault((audience, where, cause), f"{audience} {operation}")  # a schema once, however many use it
-    return [f"{label}: {where}{' ' * bool(where)}{cause}; {_KEEP} {folder.name}" for (_, where, cause), label in found.items()]
+        if audience in documents:
+            comparison = _Comparison(msgspec.json.decode(path.read_bytes()), documents[audience])
+            found += [f"{audience} {line}; {_KEEP} {folder.name}" for line in comparison.all()]
+        else:
+            found.append(f"{audience}: the document is gone; {_KEEP} {folder.name}")
+    return found
 
 
 _KEEP = "keep it, and give what is new a name, a route or an optional field of its own: there are clients of"
@@ -58,19 +57,24 @@ class _Comparison:
         self._asked = _Schemas("asked", written=before, read=after)
         self._answered = _Schemas("answered", written=after, read=before)
 
-    def all(self) -> Iterator[tuple[str, Found]]:
-        """By operation."""
+    def all(self) -> Iterator[str]:
+        """By operation; of a schema once, however many use it."""
         if self._before["servers"] != self._after["servers"]:
-            yield "servers", ("", "the address is another one")
+            yield "servers: the address is another one"
+        told: set[Found] = set()
+        for label, old, new in self._operations():
+            for where, cause in self._operation(old, new) if new is not None else [("", "the operation is gone")]:
+                if (where, cause) not in told:
+                    yield f"{label}: {where}{' ' * bool(where)}{cause}"
+                if where.partition("/")[0] in self._before["components"]["schemas"]:
+                    told.add((where, cause))
+
+    def _operations(self) -> Iterator[tuple[str, Document, Document | None]]:
+        """Those of before, each as it is now."""
         after = {_shape(path): item for path, item in self._after["paths"].items()}
         for path, item in self._before["paths"].items():
-            for method in METHODS:
-                if method not in item:
-                    continue
-                label = f"{method.upper()} {path}"
-                now = after.get(_shape(path), {}).get(method)
-                for each in [("", "the operation is gone")] if now is None else self._operation(item[method], now):
-                    yield label, each
+            for method, operation in item.items():
+                yield f"{method.upper()} {path}", operation, after.get(_shape(path), {}).get(method)
 
     def _operation(self, old: Document, new: Document) -> Iterator[Found]:
         if {} in old["security"] and {} not in new["security"]:
@@ -79,6 +83,8 @@ class _Comparison:
         yield from self._body(old.get("requestBody"), new.get("requestBody"))
         for status, answer in old["responses"].items():
             if status not in new["responses"]:
+                if status == "403" and {} in new["security"]:
+                    continue  # it is open to all now
                 yield f"the answer {status}", "is gone"
             else:
                 yield from self._answer(status, answer, new["responses"][status])
@@ -159,12 +165,12 @@ class _Schemas:
     def unread(self, written: Document, read: Document, where: str) -> Sequence[Found]:
         """What is wrong with it; where both are named, below the name of that schema, and looked at once."""
         if "$ref" not in written or "$ref" not in read:
-            return list(self._unread(_resolved(written, self._written), _resolved(read, self._read), where))
+            return list(self._unread(_whole(written, self._written), _whole(read, self._read), where))
         key = (written["$ref"], read["$ref"])
         if key not in self._known:
             self._known[key] = []  # for a schema that is within itself
             name = (written if self._asked else read)["$ref"].rsplit("/", 1)[1]
-            found = self._unread(_resolved(written, self._written), _resolved(read, self._read), name)
+            found = self._unread(_whole(written, self._written), _whole(read, self._read), name)
             self._known[key] = list(found)
         return self._known[key]
 
@@ -179,11 +185,13 @@ class _Schemas:
             yield from ((where, self._say(f"{value!r} {{}}")) for value in written["enum"] if not valid(value))
         elif "enum" in read:
             yield where, self._say("what is not in the list {}")
+        elif "type" not in read:
+            return  # it reads anything
         elif not _is_read(written.get("type"), read.get("type")):
             yield where, self._say(f"{written.get('type', 'anything')} {{}}")
         else:
             yield from self._limits(written, read, where)
-            yield from self._fields(_whole(written, self._written), _whole(read, self._read), where)
+            yield from self._fields(written, read, where)
             yield from self._items(written, read, where)
 
     def _say(self, text: str) -> str:
@@ -208,10 +216,10 @@ class _Schemas:
                 yield where, self._say(f"what goes beyond {name} {limit} {{}}")
 
     def _fields(self, written: Document, read: Document, where: str) -> Iterator[Found]:
-        sent, known = written["properties"], read["properties"]
+        sent, known = written.get("properties", {}), read.get("properties", {})
         for name in sorted(sent.keys() - known.keys() if self._asked else known.keys() - sent.keys()):
             yield f"{where}/{name}", "is not taken any more" if self._asked else "is gone"
-        for name in sorted(set(read["required"]) - set(written["required"])):
+        for name in sorted(set(read.get("required", ())) - set(written.get("required", ()))):
             if name in sent or self._asked:
                 yield f"{where}/{name}", "is required now" if self._asked else "is not always answered any more"
         others = read.get("additionalProperties", True)
@@ -220,6 +228,8 @@ class _Schemas:
                 yield f"{where}/{name}", "is new, where a client may forbid what it does not know"
         elif isinstance(others, Mapping):
             yield from self.unread(_values(written), others, f"{where}/*")
+        elif isinstance(written.get("additionalProperties"), Mapping):
+            yield f"{where}/*", self._say("any name {}")
         for name in sorted(sent.keys() & known.keys()):
             yield from self.unread(sent[name], known[name], f"{where}/{name}")
 
@@ -241,11 +251,14 @@ def _values(schema: Document) -> Document:
 
 
 def _whole(schema: Document, document: Document) -> Document:
-    """An object that is described in parts, as one; of a form with a file and fields."""
-    properties: dict[str, Any] = dict(schema.get("properties", {}))
-    required: list[str] = list(schema.get("required", ()))
-    for part in schema.get("allOf", ()):
-        whole = _whole(_resolved(part, document), document)
-        properties |= whole["properties"]
-        required += whole["required"]
-    return {**schema, "properties": properties, "required": required}
+    """What is referred to; and an object that is described in parts, a form's file and fields, as one."""
+    found: Document = _resolved(schema, document)
+    if "allOf" not in found:
+        return found
+    parts = [_whole(part, document) for part in found["allOf"]]
+    properties = {name: field for part in parts for name, field in part.get("properties", {}).items()}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for part in parts for name in part.get("required", ())],
+    }
