@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -53,17 +51,8 @@ service = "market"
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path, which PostgreSQL's user may pass."""
-    made = Path(tempfile.mkdtemp(prefix="mp-"))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def file(folder: Path) -> Path:
-    path = folder / "shop.toml"
+def file(short_folder: Path) -> Path:
+    path = short_folder / "shop.toml"
     path.write_text(FILE.format(port=free_port(None)))
     return path
 
@@ -206,10 +195,10 @@ def test_an_unforeseen_error_is_one_line_that_says_what_next(file: Path, tmp_pat
     assert "Traceback" in marketplace("check", file, PYTHONPATH=str(tmp_path), MARKETPLACE_TRACEBACK="1").stderr
 
 
-def test_serve_and_work_name_what_there_is(file: Path, folder: Path) -> None:
-    done = marketplace("serve", file, "markt", "--data", folder / "data")
+def test_serve_and_work_name_what_there_is(file: Path) -> None:
+    done = marketplace("serve", file, "markt", "--data", file.parent / "data")
     assert (done.returncode, done.stderr) == (2, "marketplace: the deployment has no service 'markt'; use one of market\n")
-    done = marketplace("work", file, "market", "--worker", "night", "--data", folder / "data")
+    done = marketplace("work", file, "market", "--worker", "night", "--data", file.parent / "data")
     assert (done.returncode, done.stderr) == (
         2,
         "marketplace: the service 'market' has no worker 'night'; use one of worker\n",

@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psqlpy
@@ -41,17 +41,8 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def parent() -> Iterator[Path]:
-    """Not pytest's own folder: its path is long, and PostgreSQL's user could not pass it."""
-    folder = Path(tempfile.mkdtemp(prefix="mp-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def data(parent: Path) -> Path:
-    return parent / "data"
+def data(short_folder: Path) -> Path:
+    return short_folder / "data"
 
 
 @pytest.fixture
@@ -294,11 +285,12 @@ async def test_a_start_right_after_a_killed_supervisor_waits_for_its_servers(dat
 async def test_ctrl_c_is_for_the_supervisor_alone(data: Path) -> None:
     async with starter(data) as process:
         assert process.stdout is not None
-        before = {found.pid for found in servers(data)}
+        before = psutil.Process(process.pid).children()  # not theirs: sessions come and go
+        assert {child.pid for child in before} < {found.pid for found in servers(data)}
         os.killpg(process.pid, signal.SIGINT)
         assert await process.stdout.readline() == b"heard\n"
         await asyncio.sleep(0.3)
-        assert before <= {found.pid for found in servers(data)}
+        assert before and before == psutil.Process(process.pid).children()
         assert await ask(EmbeddedPostgres(data).dsn("postgres"), "SELECT 1") == 1
         async with client(EmbeddedRedis(data, "cache")) as connection:
             assert await connection.ping()
@@ -321,8 +313,8 @@ async def test_a_second_object_of_the_same_process_is_refused(postgres: Embedded
 
 
 @pytest.mark.parametrize("name", ["d" * 120, "with, comma and \"quote\" 100% 'ü'"])
-async def test_long_and_odd_paths(parent: Path, name: str) -> None:
-    data = parent / name
+async def test_long_and_odd_paths(short_folder: Path, name: str) -> None:
+    data = short_folder / name
     server, cache = EmbeddedPostgres(data, durable=False), EmbeddedRedis(data, "cache")
     try:
         for _ in range(2):
@@ -339,22 +331,22 @@ async def test_long_and_odd_paths(parent: Path, name: str) -> None:
 
 
 async def test_a_client_with_another_temporary_folder_finds_a_long_path_too(
-    parent: Path, monkeypatch: pytest.MonkeyPatch
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = parent / ("d" * 120)
+    data = short_folder / ("d" * 120)
     cache = EmbeddedRedis(data, "cache")
     await cache.start()
-    monkeypatch.setattr(tempfile, "tempdir", str(parent))
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
     async with client(EmbeddedRedis(data, "cache")) as connection:
         assert await connection.ping()
     await cache.stop()
     shutil.rmtree(cache.socket.parent)
 
 
-async def test_a_socket_folder_of_somebody_else_is_refused(parent: Path) -> None:
-    cache = EmbeddedRedis(parent / ("d" * 120), "cache")
+async def test_a_socket_folder_of_somebody_else_is_refused(short_folder: Path) -> None:
+    cache = EmbeddedRedis(short_folder / ("d" * 120), "cache")
     folder = cache.socket.parent
-    folder.symlink_to(parent)
+    folder.symlink_to(short_folder)
     try:
         with pytest.raises(EmbeddedError, match="belongs to somebody else"):
             await cache.start()
@@ -362,11 +354,11 @@ async def test_a_socket_folder_of_somebody_else_is_refused(parent: Path) -> None
         folder.unlink()
 
 
-async def test_a_moved_folder_works(parent: Path) -> None:
-    data = parent / "a"
+async def test_a_moved_folder_works(short_folder: Path) -> None:
+    data = short_folder / "a"
     data.mkdir()
     for name in ("a", "d" * 120, "b"):
-        data = data.rename(parent / name)
+        data = data.rename(short_folder / name)
         cache = EmbeddedRedis(data, "cache")
         await cache.start()
         async with client(cache) as connection:
@@ -385,8 +377,8 @@ async def test_as_root_postgres_runs_as_nobody(postgres: EmbeddedPostgres, data:
 
 
 @pytest.mark.skipif(not ROOT, reason="otherwise PostgreSQL runs as we do")
-async def test_a_folder_that_the_user_cannot_pass_is_named(parent: Path) -> None:
-    closed = parent / "closed"
+async def test_a_folder_that_the_user_cannot_pass_is_named(short_folder: Path) -> None:
+    closed = short_folder / "closed"
     closed.mkdir(mode=0o700)
     with pytest.raises(EmbeddedError, match=f"cannot pass {closed}") as caught:
         await EmbeddedPostgres(closed / "deep" / "data").start()
@@ -502,13 +494,13 @@ async def test_servers_can_be_opened_to_tcp(data: Path) -> None:
 
 
 async def test_files_of_a_later_redis_are_refused_by_an_earlier(
-    data: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (data / "redis-lasting" / "appendonlydir").mkdir(parents=True)
-    old = parent / "redis-server"
+    old = short_folder / "redis-server"
     old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 malloc=libc bits=64'\n")
     old.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{short_folder}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(EmbeddedError, match="written by Redis 7"):
         await EmbeddedRedis(data, "lasting").start()
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,12 +51,8 @@ def program(name: str, code: str, **more: object) -> ProcessSpec:
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
-    """A short path, which PostgreSQL's user may pass."""
-    folder = Path(tempfile.mkdtemp(prefix="mp-"))
-    folder.chmod(0o711)
-    yield folder / "data"
-    shutil.rmtree(folder)
+def data(short_folder: Path) -> Path:
+    return short_folder / "data"
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +120,24 @@ time.sleep(3 if count == 7 else 0 if count > 1 else 0.1)
     starts = [float(line) for line in mark.read_text().splitlines()]
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert all(gap >= least for gap, least in zip(gaps, [0.1, 0.1, 0.2, 0.3, 0.3, 0.3, 3.0, 0.1], strict=False))
+
+
+async def test_what_is_killed_again_and_again_is_never_long_away(tmp_path: Path) -> None:
+    """By the policy that a deployment has: as a worker that was killed while its code was being replaced."""
+    said: list[str] = []
+    made = Supervisor(tmp_path, say=said.append)
+    try:
+        await made.start([program("one", STEADY)])
+        for _ in range(5):
+            await until(lambda: pids(made)["one"] is not None)
+            told = len(said)
+            os.kill(pids(made)["one"] or 0, signal.SIGKILL)
+            await until(lambda told=told: len(said) > told)  # type: ignore[misc]
+    finally:
+        await made.stop()
+    pauses = [line.partition("started again ")[2] for line in said]
+    assert pauses == ["now", "in 0.5 s", "in 1 s", "in 2 s", "in 4 s"]
+    assert Policy().longest <= 5
 
 
 async def test_what_never_becomes_ready_ends_the_start_with_its_last_lines(tmp_path: Path) -> None:

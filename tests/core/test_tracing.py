@@ -18,8 +18,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from marketplace_core import calls, tracing
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis import RedisBus, connect
 from marketplace_core.errors import Refused
 from marketplace_core.http.client import outgoing

@@ -104,7 +104,7 @@ async def test_by_the_command(shop: Shop) -> None:
         shown = await sagas("show", order["id"])
         assert shown.stdout.startswith(f"orders.checkout {order['id']}: refused\n")
         late = await sagas("retry", order["id"])
-        assert late.returncode == 2 and "does not wait for a person" in late.stderr
+        assert late.returncode == 2 and "neither waits for a person" in late.stderr
 
 
 @pytest.mark.behaviour("orchestrator-1")

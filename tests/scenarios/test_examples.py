@@ -2,100 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
+import msgspec
 import pytest
 
-from marketplace_core._net import free_port
+from marketplace_core._imports.olist import OlistReport
+from marketplace_core.testing.client import clients
+from marketplace_core.testing.deployments import Running, elsewhere, up
 from marketplace_core.testing.servers import Servers
+from tests.scenarios.olist_folder import WHOLE, counts, folder
 
 pytestmark = pytest.mark.xdist_group("processes")
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 90.0
-OURS = [sys.executable, "-m", "marketplace_core.cli"]
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path, which PostgreSQL's user may pass."""
-    made = Path(tempfile.mkdtemp(prefix="mp-"))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-
-
-def copied(name: str, folder: Path) -> Path:
-    """The example, on ports that are free now."""
-    text = re.sub(r"127\.0\.0\.1:\d+", lambda _: f"127.0.0.1:{free_port()}", (ROOT / "examples" / name).read_text())
-    (folder / name).write_text(text)
-    return folder / name
-
-
-class Running:
-    """What ``up`` said, and the deployment's commands."""
-
-    def __init__(self, file: Path, data: Path, env: Mapping[str, str]) -> None:
-        self._file, self._data, self._env = file, data, {**os.environ, **env}
-        argv = [*OURS, "up", os.fspath(file), "--demo", "--json", "--data", os.fspath(data)]
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._env)
-        try:
-            line = self.process.stdout.readline() if self.process.stdout else ""
-            assert line, self.process.communicate()[1]
-        except BaseException:  # the time of the test may be over: what was started must not outlive it
-            self.process.kill()
-            self.process.communicate()
-            raise
-        self.said: dict[str, Any] = json.loads(line)
-
-    def run(self, *arguments: str, given: str = "") -> str:
-        done = subprocess.run(
-            [*OURS, *arguments, "--data", os.fspath(self._data)],
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._env,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def on_file(self, *arguments: str, given: str = "") -> str:
-        return self.run(*arguments, "--file", os.fspath(self._file), given=given)
-
-    def names(self) -> dict[str, int]:
-        return {item["name"]: item["pid"] for item in json.loads(self.run("ps", "--json"))["items"]}
-
-
-@contextlib.contextmanager
-def up(file: Path, data: Path, **env: str) -> Iterator[Running]:
-    running = Running(file, data, env)
-    try:
-        below = psutil.Process(running.process.pid).children(recursive=True)
-        yield running
-        running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(30) == 0
-    finally:
-        running.process.kill()
-        running.process.communicate()
-    deadline = time.monotonic() + 5
-    while left := [process for process in below if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
 
 
 def bought(running: Running) -> dict[str, Any]:
@@ -118,9 +45,27 @@ def operated(running: Running) -> None:
     assert json.loads(told)["email"] == "root@example.org"
 
 
-def test_split_runs_each_service_by_itself(folder: Path) -> None:
-    file = copied("split.toml", folder)
-    with up(file, folder / "data") as running:
+def imported(running: Running, source: Path) -> dict[str, tuple[int, ...]]:
+    report = msgspec.json.decode(running.on_file("import", "olist", os.fspath(source), "--json"), type=OlistReport)
+    assert report.rejected == []
+    return counts(report)
+
+
+async def history_is_seen(running: Running) -> None:
+    """What each service was told of it by the others, too; nothing of it begins a checkout."""
+    async with clients(running.said["audiences"]) as make:
+        admin = make("admin")
+        await admin.log_in(**running.said["accounts"]["admin"])
+        [order] = (await admin.get("/orders?number=olist:o1"))["items"]
+        whole = await admin.until(f"/orders/{order['id']}", lambda one: one["payment"] is not None)
+        assert (whole["status"], whole["total"]) == ("delivered", {"amount": 26650, "currency": "BRL"})
+        assert whole["payment"]["captured"] == whole["total"]
+        assert len((await admin.get("/sagas"))["items"]) == 1
+
+
+def test_split_runs_each_service_by_itself(short_folder: Path) -> None:
+    file = elsewhere(ROOT / "examples" / "split.toml", short_folder)
+    with up(file, short_folder / "data") as running:
         names = running.names()
         expected = {"auth", "catalog", "orders.1", "orders.2", "payments", "market", "buyer", "seller", "logistics", "admin"}
         expected |= {"auth.worker", "catalog.worker", "orders.worker.1", "orders.worker.2", "payments.worker", "market.worker"}
@@ -129,15 +74,20 @@ def test_split_runs_each_service_by_itself(folder: Path) -> None:
         assert bought(running)["status"] == "confirmed"
         operated(running)
         assert "nothing to do" in running.run("migrate", os.fspath(file), "--dry-run")
+        source = folder(short_folder)
+        assert imported(running, source) == WHOLE
+        asyncio.run(history_is_seen(running))
+        again = imported(running, source)
+        assert again == {name: (read, 0, written, 0, skipped) for name, (read, written, _, _, skipped) in WHOLE.items()}
 
 
-def test_small_runs_on_servers_of_ones_own(folder: Path, marketplace_servers: Servers) -> None:
-    file = copied("small.toml", folder)
+def test_small_runs_on_servers_of_ones_own(short_folder: Path, marketplace_servers: Servers) -> None:
+    file = elsewhere(ROOT / "examples" / "small.toml", short_folder)
     database = marketplace_servers.postgres
     marketplace_servers.create_empty("small")
     with up(
         file,
-        folder / "data",
+        short_folder / "data",
         MARKETPLACE_SECRET="a secret of thirty-two characters or more",
         MARKETPLACE_POSTGRES=database.dsn("small"),
         MARKETPLACE_REDIS=marketplace_servers.redis_url(marketplace_servers.lasting),
@@ -147,3 +97,10 @@ def test_small_runs_on_servers_of_ones_own(folder: Path, marketplace_servers: Se
         assert "postgres" not in running.names()
         assert bought(running)["status"] == "confirmed"
         operated(running)
+
+
+def test_a_file_that_up_refuses_is_told(short_folder: Path) -> None:
+    file = short_folder / "shop.toml"
+    file.write_text("[deployment]\n")
+    with pytest.raises(AssertionError, match=r"shop\.toml: deployment\.currency: "), up(file, short_folder / "data"):
+        pass

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from marketplace_core.deployment import DeploymentErrors, load_all
+from marketplace_core.testing.deployments import elsewhere, up
 
 FOLDER = Path(__file__).parents[1]
 MARKET, README = FOLDER / "market.toml", (FOLDER / "README.md").read_text()
@@ -85,38 +78,11 @@ def test_the_files_of_the_readme_are_there() -> None:
 # ── market.toml, as the README has it ────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def data() -> Iterator[Path]:
-    """A folder with a short path, which PostgreSQL's user may pass."""
-    folder = Path(tempfile.mkdtemp(prefix="mp-"))
-    folder.chmod(0o711)
-    yield folder / "data"
-    shutil.rmtree(folder)
-
-
-@contextlib.asynccontextmanager
-async def up(data: Path) -> AsyncIterator[Any]:
-    """``marketplace up --demo`` on market.toml; what it says of itself once it runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    options = ("--demo", "--json", "--port", port, "--data", str(data))
-    ours = (sys.executable, "-m", "marketplace_core.cli", "up", str(MARKET))
-    process = await asyncio.create_subprocess_exec(*ours, *options, stdout=asyncio.subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        yield json.loads(await process.stdout.readline())
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.communicate()
-    assert process.returncode == 0
-
-
-async def test_the_lines_of_the_readme_do_what_it_says(data: Path, tmp_path: Path) -> None:
+async def test_the_lines_of_the_readme_do_what_it_says(short_folder: Path, tmp_path: Path) -> None:
     [lines] = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    async with up(data) as started:
-        for written, here in (("http://127.0.0.1:8000", started["url"]), ("data=.data", f"data={data}")):
+    data = short_folder / "data"
+    with up(elsewhere(MARKET, short_folder), data) as running:
+        for written, here in (("http://127.0.0.1:8000", running.said["url"]), ("data=.data", f"data={data}")):
             assert written in lines
             lines = lines.replace(written, here)
         bash = await asyncio.create_subprocess_exec(

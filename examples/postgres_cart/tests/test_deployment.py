@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import shutil
-import signal
-import socket
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +15,7 @@ from marketplace_core.deployment import DeploymentErrors
 from marketplace_core.testing.client import Client, clients
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.contracts.cart_shop import Stall
+from marketplace_core.testing.deployments import elsewhere, up
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import new_id
 
@@ -64,41 +57,6 @@ async def test_carts_that_nobody_changes_are_forgotten(marketplace: Make) -> Non
 # ── market.toml ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def data() -> Iterator[Path]:
-    """A folder with a short path, which PostgreSQL's user may pass."""
-    folder = Path(tempfile.mkdtemp(prefix="mp-"))
-    folder.chmod(0o711)
-    yield folder / "data"
-    shutil.rmtree(folder)
-
-
-@contextlib.asynccontextmanager
-async def up(data: Path) -> AsyncIterator[Any]:
-    """``marketplace up --demo`` on market.toml; what it says of itself once it runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    options = ("--demo", "--json", "--port", port, "--data", str(data))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "marketplace_core.cli",
-        "up",
-        str(MARKET),
-        *options,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        yield json.loads(await process.stdout.readline())
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.communicate()
-    assert process.returncode == 0
-
-
 async def _order(buyer: Client) -> Any:
     quote = await buyer.post("/checkout/quote", {"address": ADDRESS})
     body = {
@@ -110,8 +68,13 @@ async def _order(buyer: Client) -> Any:
     return await buyer.post("/orders", body, 202, Idempotency_Key="order-1")
 
 
-async def test_a_purchase_on_the_deployment_of_market_toml(data: Path) -> None:
-    async with up(data) as started, clients(started["audiences"]["buyer"].split("/buyer/")[0]) as make:
+async def test_a_purchase_on_the_deployment_of_market_toml(short_folder: Path) -> None:
+    with up(elsewhere(MARKET, short_folder), short_folder / "data") as running:
+        await _buy(running.said["url"])
+
+
+async def _buy(url: str) -> None:
+    async with clients(url) as make:
         buyer = make("buyer")
         card = next(card for card in (await buyer.get("/products"))["items"] if card["in_stock"])
         product = await buyer.get(f"/products/{card['id']}")

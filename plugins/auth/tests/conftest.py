@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-import pytest
 import pytest_asyncio
 from marketplace_auth import plugin
 from marketplace_auth.allow_list import AllowList
@@ -19,7 +18,8 @@ from marketplace_auth.stores.postgres import PostgresAuthStore
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.postgres import Connection, Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.capabilities.auth import Client, Credentials, Registration, SignedIn
 from marketplace_core.http.gate import SessionGate
 
@@ -94,20 +94,3 @@ async def bench(
 ) -> Bench:
     scripts = [migration.script for migration in plugin.migrations()]
     return Bench(await database_factory(["CREATE SCHEMA auth;", *scripts]), redis_cache, movable_clock)
-
-
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement from now on; begin and commit are not among them."""
-    seen: list[str] = []
-
-    def noted(real: Any) -> Any:
-        async def run(self: Connection, sql: str, *params: Any) -> Any:
-            seen.append(sql)
-            return await real(self, sql, *params)
-
-        return run
-
-    for name in ("fetch", "execute"):
-        monkeypatch.setattr(Connection, name, noted(getattr(Connection, name)))
-    return seen

@@ -29,7 +29,8 @@ async def _first(right: Any, account_id: str) -> str:
 # ── coming in ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tells_emails_apart_by_case(right: Any) -> Mapping[str, Method]:
+def _of_registered_emails(right: Any) -> Mapping[str, Method]:
+    """Whoever did not register by exactly that e-mail is refused before anybody looks."""
     known: set[str] = set()
 
     async def register(registration: Any, client: Any) -> Any:
@@ -42,6 +43,10 @@ def tells_emails_apart_by_case(right: Any) -> Mapping[str, Method]:
         return await right.log_in(credentials, client)
 
     return {"register": register, "log_in": log_in}
+
+
+def tells_emails_apart_by_case(right: Any) -> Mapping[str, Method]:
+    return _of_registered_emails(right)
 
 
 def keeps_one_session_each(right: Any) -> Mapping[str, Method]:
@@ -118,18 +123,7 @@ def lets_one_guess(right: Any) -> Mapping[str, Method]:
 
 def lets_one_guess_what_nobody_has(right: Any) -> Mapping[str, Method]:
     """Only where there is an account the failures are counted."""
-    emails: set[str] = set()
-
-    async def register(registration: Any, client: Any) -> Any:
-        emails.add(registration.email)
-        return await right.register(registration, client)
-
-    async def log_in(credentials: Any, client: Any) -> Any:
-        if credentials.email not in emails:
-            raise Unauthorized("auth.bad_credentials")
-        return await right.log_in(credentials, client)
-
-    return {"register": register, "log_in": log_in}
+    return _of_registered_emails(right)
 
 
 def has_no_closed_audience(right: Any) -> Mapping[str, Method]:

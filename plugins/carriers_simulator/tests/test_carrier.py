@@ -13,11 +13,11 @@ from marketplace_carriers_simulator import plugin
 from marketplace_carriers_simulator.carrier import SimulatedCarrier
 from marketplace_carriers_simulator.config import SimulatorConfig
 
-from marketplace_core import webhooks
 from marketplace_core.capabilities.logistics import Consignment, Place, RateRequest
 from marketplace_core.capabilities.orders import ShippedItem, TrackingEvent
 from marketplace_core.errors import Unavailable
 from marketplace_core.http.client import JsonClient
+from marketplace_core.testing.contracts.hooks import signed
 from marketplace_core.testing.simulators import Simulator
 from marketplace_core.values import Address
 
@@ -76,11 +76,6 @@ async def test_where_nobody_has_said_where_it_is() -> None:
         carrier.read_webhook({}, b"{}", NOW)
 
 
-def _signed(body: Any, at: datetime = NOW, key: bytes = KEY) -> tuple[dict[str, str], bytes]:
-    raw, stamp = json.dumps(body).encode(), int(at.timestamp())
-    return {"webhook-id": "id", "webhook-timestamp": str(stamp), "webhook-signature": webhooks.sign(key, "id", stamp, raw)}, raw
-
-
 TOLD = {"tracking_number": "T1", "code": "delivered", "location": None, "occurred_at": "2026-01-01T00:00:00Z"}
 
 
@@ -95,7 +90,7 @@ TOLD = {"tracking_number": "T1", "code": "delivered", "location": None, "occurre
     ],
 )
 def test_a_webhook_that_we_do_not_know_is_none_of_ours(body: Any) -> None:
-    event = SimulatedCarrier(None, [KEY]).read_webhook(*_signed(body), NOW)
+    event = SimulatedCarrier(None, [KEY]).read_webhook(*signed(json.dumps(body).encode(), "id", NOW, KEY), NOW)
     assert (event.id, event.tracking_number, event.event) == ("id", None, None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -12,18 +12,24 @@ import pytest_asyncio
 from marketplace_carriers_simulator.carrier import SimulatedCarrier
 from msgspec.structs import replace
 
-from marketplace_core import webhooks
 from marketplace_core.capabilities.logistics import Consignment, RateRequest
 from marketplace_core.capabilities.orders import TrackingEvent
 from marketplace_core.errors import MarketplaceError, NotFound, Refused, Unavailable
 from marketplace_core.http.client import JsonClient
-from marketplace_core.testing.contracts import Method, Wrong, assert_contract_fails, fixtures_of, rules
+from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, hooks, rules
 from marketplace_core.testing.contracts.carrier import CarrierContract, Depot
-from marketplace_core.testing.contracts.payment_gateway import RawHook
-from marketplace_core.testing.simulators import SECRET, Simulator
-from marketplace_core.values import new_id, utc_text
-
-KEY = webhooks.secret_key(SECRET)
+from marketplace_core.testing.contracts.hooks import (
+    KEY,
+    Methods,
+    RawHook,
+    gives_each_sending_an_id,
+    keyless,
+    looks_at_no_clock,
+    reads_what_nobody_signed,
+    refusing,
+)
+from marketplace_core.testing.simulators import Simulator, launched
+from marketplace_core.values import utc_text
 
 
 class SimulatedDepot(Depot):
@@ -50,17 +56,13 @@ class SimulatedDepot(Depot):
     ) -> RawHook:
         data = {"tracking_number": tracking_number, **(msgspec.to_builtins(event) if event else {})}
         body = msgspec.json.encode({"type": "shipment.event" if event else "shipment.weighed", "id": id_, "data": data})
-        stamp = int(at.timestamp())
-        signature = webhooks.sign(KEY if signed else bytes(32), id_, stamp, body)
-        return {"webhook-id": id_, "webhook-timestamp": str(stamp), "webhook-signature": signature}, body
+        return hooks.signed(body, id_, at, hooks.KEY if signed else hooks.STRANGER)
 
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    made = Simulator("carriers", tmp_path_factory.mktemp("carrier"))
-    made.launch()
-    yield made
-    made.end()
+    with launched("carriers", tmp_path_factory.mktemp("carrier")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -81,9 +83,16 @@ class TestSimulatedCarrier(CarrierContract):
 
 # ── mistakes, one each ───────────────────────────────────────────────────────────────────────────────────────
 
-Methods = Mapping[str, Method | Callable[..., Any]]
 Mistake = Callable[[Any], Methods]
 """From the right carrier to the methods that are wrong."""
+
+
+def knows_no_keys(right: Any) -> Methods:
+    return keyless(right, "create")
+
+
+def takes_silence_for_a_refusal(right: Any) -> Methods:
+    return refusing(right, "logistics.carrier_refused", "rates", "create", "label", "get")
 
 
 def answers_cheapest_first(right: Any) -> Methods:
@@ -100,31 +109,11 @@ def leaves_out_what_it_does_not_take(right: Any) -> Methods:
     return {"rates": rates}
 
 
-def knows_no_keys(right: Any) -> Methods:
-    async def create(key: str, consignment: Consignment) -> Any:
-        return await right.create(new_id(), consignment)
-
-    return {"create": create}
-
-
 def makes_one_parcel_per_reference(right: Any) -> Methods:
     async def create(key: str, consignment: Consignment) -> Any:
         return await right.create(consignment.reference, consignment)
 
     return {"create": create}
-
-
-def takes_silence_for_a_refusal(right: Any) -> Methods:
-    def decided(name: str) -> Method:
-        async def method(*args: Any) -> Any:
-            try:
-                return await getattr(right, name)(*args)
-            except Unavailable:
-                raise Refused("logistics.carrier_refused") from None
-
-        return method
-
-    return {name: decided(name) for name in ("rates", "create", "label", "get")}
 
 
 def takes_silence_for_nothing(right: Any) -> Methods:
@@ -175,24 +164,12 @@ def raises_where_there_is_nothing(right: Any) -> Methods:
     return {"get": get}
 
 
-def gives_each_sending_an_id(right: Any) -> Methods:
-    return {"read_webhook": lambda *args: replace(right.read_webhook(*args), id=new_id())}
-
-
 def fails_on_what_it_does_not_know(right: Any) -> Methods:
     def read_webhook(*args: Any) -> Any:
         event = right.read_webhook(*args)
         if event.event is None:
             raise MarketplaceError("http.malformed")
         return event
-
-    return {"read_webhook": read_webhook}
-
-
-def looks_at_no_clock(right: Any) -> Methods:
-    def read_webhook(headers: Mapping[str, str], body: bytes, now: datetime) -> Any:
-        at = int(headers.get("webhook-timestamp", "0"))
-        return right.read_webhook(headers, body, datetime.fromtimestamp(at, now.tzinfo))
 
     return {"read_webhook": read_webhook}
 
@@ -213,6 +190,7 @@ MISTAKES: list[tuple[Mistake, str]] = [
     (gives_each_sending_an_id, "test_a_webhook_is_read"),
     (fails_on_what_it_does_not_know, "test_a_webhook_of_a_type_that_we_do_not_know"),
     (looks_at_no_clock, "test_a_webhook_that_nobody_signed_or_long_ago"),
+    (reads_what_nobody_signed, "test_a_webhook_that_nobody_signed_or_long_ago"),
 ]
 
 

@@ -20,7 +20,8 @@ from redis.asyncio import Redis
 from marketplace_core._runners import Runner, run_port
 from marketplace_core.adapters.blobs import FolderBlobs
 from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.postgres import Database, PostgresUnits
+from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis_reads import RedisCache
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from marketplace_core.capabilities.logistics import Logistics
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.logistics import LogisticsContract
 from marketplace_core.testing.marketplace import Marketplace
-from marketplace_core.testing.simulators import Simulator
+from marketplace_core.testing.simulators import Simulator, as_new, launched
 from plugins.logistics.tests.wrong_logistics import MISTAKES
 
 Make = Callable[..., Awaitable[Marketplace]]
@@ -27,17 +26,14 @@ def _settings(simulator: Simulator) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def silent_carrier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     """A carrier without webhooks: parcels have numbers of their own."""
-    made = Simulator("carriers", tmp_path_factory.mktemp("carrier"))
-    made.launch()
-    yield made
-    made.end()
+    with launched("carriers", tmp_path_factory.mktemp("carrier")) as made:
+        yield made
 
 
 @pytest_asyncio.fixture
 async def simulator(silent_carrier: Simulator) -> AsyncIterator[Simulator]:
-    await silent_carrier.set_clock(timedelta())
-    yield silent_carrier
-    await silent_carrier.call("DELETE", "/faults")  # which a wrong one has not met
+    async with as_new(silent_carrier):
+        yield silent_carrier
 
 
 class TestLogistics(LogisticsContract):

@@ -15,11 +15,10 @@ import pytest_asyncio
 
 from marketplace_core.capabilities.logistics import NewTrackingEvent
 from marketplace_core.errors import NotFound
+from marketplace_core.testing.contracts.hooks import KEY, signed
 from marketplace_core.testing.simulators import SECRET
 from marketplace_core.values import new_id
-from marketplace_core.webhooks import secret_key, sign
 
-KEY = secret_key(SECRET)
 WAY = ("in_transit", "out_for_delivery", "delivered")
 MINUTE = 60.0
 
@@ -34,8 +33,7 @@ class Sender:
         self, body: Any, *, id_: str | None = None, at: datetime | None = None, key: bytes = KEY, carrier: str = "simulator"
     ) -> tuple[int, Any]:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        id_, stamp = id_ or new_id(), int((at or datetime.now(UTC)).timestamp())
-        headers = {"webhook-id": id_, "webhook-timestamp": str(stamp), "webhook-signature": sign(key, id_, stamp, raw)}
+        headers, _ = signed(raw, id_ or new_id(), at or datetime.now(UTC), key)
         url = f"{self._url}/logistics/v1/webhooks/carriers/{carrier}"
         async with self._session.post(url, data=raw, headers=headers) as answer:
             content = await answer.json(content_type=None)

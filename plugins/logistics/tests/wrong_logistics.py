@@ -12,13 +12,12 @@ from marketplace_logistics.carriers import Carriers
 from marketplace_logistics.service import LogisticsService
 from msgspec.structs import replace
 
-from marketplace_core import calls, webhooks
+from marketplace_core import calls
 from marketplace_core.capabilities.logistics import Carrier, Consignment, NewTrackingEvent, RateRequest, ShipmentQuery
-from marketplace_core.capabilities.payments import RawWebhook, WebhookAnswer
-from marketplace_core.errors import NotFound, Refused
+from marketplace_core.errors import Conflict, NotFound, Refused
 from marketplace_core.testing.contracts import Method, Wrong
+from marketplace_core.testing.contracts.hooks import takes_every_webhook, trusts_everybody
 from marketplace_core.testing.contracts.surroundings import BUYER, CARRIER
-from marketplace_core.testing.simulators import SECRET
 from marketplace_core.values import Page, new_id
 
 __all__ = ["MISTAKES"]
@@ -84,6 +83,39 @@ def sends_it_another_way(_: Any, patch: pytest.MonkeyPatch) -> Methods:
     return _asking(patch, create)
 
 
+def asks_nobody_again(right: Any, _: Any) -> Methods:
+    async def retry_shipment(shipment_id: str) -> Any:
+        return replace(await right.find_shipment(shipment_id), status="pending", refusal=None)
+
+    return {"retry_shipment": retry_shipment}
+
+
+def refuses_what_was_taken(right: Any, _: Any) -> Methods:
+    async def retry_shipment(shipment_id: str) -> Any:
+        if (await right.find_shipment(shipment_id)).refusal is None:
+            raise Conflict("logistics.wrong_state")
+        return await right.retry_shipment(shipment_id)
+
+    return {"retry_shipment": retry_shipment}
+
+
+def keeps_the_refusal(right: Any, _: Any) -> Methods:
+    async def retry_shipment(shipment_id: str) -> Any:
+        return replace(await right.retry_shipment(shipment_id), refusal="declined")
+
+    return {"retry_shipment": retry_shipment}
+
+
+def asks_for_what_a_seller_delivers(right: Any, _: Any) -> Methods:
+    async def retry_shipment(shipment_id: str) -> Any:
+        try:
+            return await right.retry_shipment(shipment_id)
+        except Conflict:
+            return await right.find_shipment(shipment_id)
+
+    return {"retry_shipment": retry_shipment}
+
+
 def has_one_number_per_package(right: Any, _: Any) -> Methods:
     first: dict[str, str] = {}
 
@@ -147,6 +179,21 @@ def shares_cursors_between_filters(right: Any, _: Any) -> Methods:
     return {"list_shipments": list_shipments}
 
 
+def finds_what_is_new_only(right: Any, _: Any) -> Methods:
+    async def list_shipments(carrier: str, query: ShipmentQuery) -> Any:
+        found = await right.list_shipments(carrier, query)
+        return found if query.status else replace(found, items=[each for each in found.items if not each.events])
+
+    return {"list_shipments": list_shipments}
+
+
+def does_not_look_when(right: Any, _: Any) -> Methods:
+    async def list_shipments(carrier: str, query: ShipmentQuery) -> Any:
+        return await right.list_shipments(carrier, replace(query, updated_after=None))
+
+    return {"list_shipments": list_shipments}
+
+
 # ── where it is ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,23 +225,6 @@ def knows_no_keys(right: Any, _: Any) -> Methods:
     return {"add_event": add_event}
 
 
-def takes_every_webhook(right: Any, _: Any) -> Methods:
-    async def receive_webhook(webhook: RawWebhook) -> Any:
-        await right.receive_webhook(webhook)
-        return WebhookAnswer("accepted")
-
-    return {"receive_webhook": receive_webhook}
-
-
-def trusts_everybody(right: Any, _: Any) -> Methods:
-    async def receive_webhook(webhook: RawWebhook) -> Any:
-        id_, stamp = webhook.headers["webhook-id"], int(webhook.headers["webhook-timestamp"])
-        signature = webhooks.sign(webhooks.secret_key(SECRET), id_, stamp, webhook.body)
-        return await right.receive_webhook(replace(webhook, headers={**webhook.headers, "webhook-signature": signature}))
-
-    return {"receive_webhook": receive_webhook}
-
-
 def follows_every_number(right: Any, _: Any) -> Methods:
     """Whoever named it."""
     known: dict[str | None, Any] = {}
@@ -217,10 +247,13 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
     "test_a_package_may_go_in_parts": _of(has_one_number_per_package),
     "test_a_carrier_in_trouble_only_delays": _of(asks_again_by_another_key),
     "test_a_refusal_is_an_exception_that_a_person_sees": _of(sends_it_another_way),
+    "test_a_person_has_the_carrier_asked_again_that_refused": _of(asks_nobody_again, refuses_what_was_taken, keeps_the_refusal),
+    "test_no_carrier_is_asked_again_that_never_was": _of(asks_for_what_a_seller_delivers),
     "test_what_a_seller_delivers_is_asked_of_no_carrier": _of(asks_carriers_for_everything),
     "test_a_label_is_its_sellers_and_its_carriers": _of(shows_labels_to_every_seller),
     "test_anybody_with_the_token_sees_the_way_and_nobody_sees_the_buyer": _of(says_who_it_is_for, follows_ids_like_tokens),
     "test_pages_of_a_carrier_go_on_where_they_ended": _of(pages_by_number, shares_cursors_between_filters),
+    "test_a_carrier_asks_for_what_has_changed_since": _of(finds_what_is_new_only, does_not_look_when),
     "test_late_events_are_kept_and_the_status_never_goes_back": _of(believes_the_last_word, drops_what_is_late),
     "test_one_key_adds_one_event": _of(knows_no_keys),
     "test_a_webhook_is_taken_once": _of(takes_every_webhook),

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
 
 from marketplace_core.capabilities.catalog import SellerRef
 from marketplace_core.capabilities.orders import CancelItem, Order, Package, PackageQuery, ShipRequest
 from marketplace_core.errors import Conflict
 from marketplace_core.testing.contracts.orders import list_variants
-from marketplace_core.testing.machines import bounded
+from marketplace_core.testing.machines import Machine, run_machine
 from marketplace_core.values import new_id
 
 UNITS = 3
 RANK = ("confirmed", "partially_shipped", "shipped", "delivered", "completed")
 
 
-class Acting(RuleBasedStateMachine):
+class Acting(Machine):
     """One order of two sellers with two lines each."""
 
-    bench: Any
-    variants: list[str]
-
-    @staticmethod
-    def run(act: Awaitable[Any]) -> Any:
-        raise NotImplementedError
+    bench: ClassVar[Any]
 
     @initialize()
     def begin(self) -> None:
+        sellers = [SellerRef(new_id(), name) for name in ("Kettle", "Lamp")]
+        self.variants = [id_ for seller in sellers for id_ in self.run(list_variants(self.bench.catalog, seller, 2))]
         self.order: Order = self.run(self.bench.confirmed(self.variants, units=UNITS))
         lines = [line for package in self.order.packages for line in package.items]
         self.left = {line.id: UNITS for line in lines}
@@ -153,22 +149,4 @@ class Acting(RuleBasedStateMachine):
 
 @pytest.mark.behaviour("orders-1", "orders-3")
 async def test_any_sequence_of_acts(bench: Any) -> None:
-    loop = asyncio.get_running_loop()
-    catalog = bench.catalog
-
-    def run(act: Awaitable[Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(_awaited(act), loop).result(30)
-
-    class Machine(Acting):
-        @initialize()
-        def begin(self) -> None:
-            sellers = [SellerRef(new_id(), name) for name in ("Kettle", "Lamp")]
-            self.variants = [id_ for seller in sellers for id_ in run(list_variants(catalog, seller, 2))]
-            super().begin()
-
-    Machine.run, Machine.bench = staticmethod(run), bench  # type: ignore[method-assign]
-    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=bounded(12, 12))
-
-
-async def _awaited(act: Awaitable[Any]) -> Any:
-    return await act
+    await run_machine(Acting, 12, 12, bench=bench)

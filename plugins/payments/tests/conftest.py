@@ -28,7 +28,7 @@ from marketplace_core.capabilities.payments import AdminPayment, Authorize, Paym
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.testing.marketplace import Marketplace
-from marketplace_core.testing.simulators import Simulator
+from marketplace_core.testing.simulators import Simulator, launched
 from marketplace_core.values import Address, Money, new_id, utc_text
 
 TOKEN = "tok_ok"
@@ -185,10 +185,8 @@ async def open_desk(marketplace: Callable[..., Awaitable[Marketplace]], payments
 @pytest.fixture(scope="session")
 def silent_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     """A gateway without webhooks, for the whole run: orders have ids of their own."""
-    simulator = Simulator("payments", tmp_path_factory.mktemp("gateway"))
-    simulator.launch()
-    yield simulator
-    simulator.end()
+    with launched("payments", tmp_path_factory.mktemp("gateway")) as simulator:
+        yield simulator
 
 
 @pytest_asyncio.fixture(params=["local", "wire"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from marketplace_core.capabilities.payments import Payments
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.payments import PaymentsContract
 from marketplace_core.testing.marketplace import Marketplace
-from marketplace_core.testing.simulators import Simulator
+from marketplace_core.testing.simulators import Simulator, as_new
 from plugins.payments.tests.wrong_payments import MISTAKES
 
 Make = Callable[..., Awaitable[Marketplace]]
@@ -26,9 +25,8 @@ def _settings(simulator: Simulator) -> dict[str, str]:
 
 @pytest_asyncio.fixture
 async def simulator(silent_gateway: Simulator) -> AsyncIterator[Simulator]:
-    await silent_gateway.set_clock(timedelta())
-    yield silent_gateway
-    await silent_gateway.call("DELETE", "/faults")  # which a wrong one has not met
+    async with as_new(silent_gateway):
+        yield silent_gateway
 
 
 class TestPayments(PaymentsContract):

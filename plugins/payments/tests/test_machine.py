@@ -10,7 +10,6 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from marketplace_core import webhooks
 from marketplace_core.capabilities.orders import ItemsCancelled, OrderCompleted, PackageShipped
 from marketplace_core.capabilities.payments import (
     AdminPayment,
@@ -20,8 +19,8 @@ from marketplace_core.capabilities.payments import (
     WebhookReceived,
 )
 from marketplace_core.errors import NotFound, Refused, Unavailable
+from marketplace_core.testing.contracts.surroundings import hook
 from marketplace_core.testing.machines import Machine, run_machine
-from marketplace_core.testing.simulators import SECRET
 from marketplace_core.values import Address, Money, new_id
 
 TOTAL = 1000
@@ -264,17 +263,11 @@ class Books(Machine):
 
 
 def _signed(desk: Any, payment: str, type_: str, amount: int) -> RawWebhook:
-    id_ = f"msg_{new_id()}"
-    data = {"payment": payment, "reference": "-", "amount": {"amount": amount, "currency": "EUR"}}
-    body = msgspec.json.encode({"type": type_, "id": id_, "data": data})
-    at = int(desk.market.clock.now().timestamp())
-    signature = webhooks.sign(webhooks.secret_key(SECRET), id_, at, body)
-    headers = {"webhook-id": id_, "webhook-timestamp": str(at), "webhook-signature": signature}
-    return RawWebhook("simulator", headers, body)
+    data = {"payment": payment, "reference": "-", "amount": Money(amount, "EUR")}
+    return hook(desk.market, type_, data)
 
 
 @pytest.mark.behaviour("payments-1", "payments-2", "payments-3", "payments-5")
 @pytest.mark.parametrize("desk", ["local"], indirect=True)
 async def test_any_sequence_keeps_the_books(desk: Any) -> None:
-    Books.desk = desk
-    await run_machine(Books, examples=20, steps=15)
+    await run_machine(Books, 20, 15, desk=desk)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import aiohttp
-import msgspec
 import pytest
 
-from marketplace_core import webhooks
 from marketplace_core.capabilities.payments import RawWebhook, WebhookReceived
 from marketplace_core.errors import NotFound, Unauthorized, Unavailable
-from marketplace_core.testing.simulators import SECRET
+from marketplace_core.testing.contracts.hooks import STRANGER
+from marketplace_core.testing.contracts.surroundings import hook
 from marketplace_core.values import new_id
-
-KEY = webhooks.secret_key(SECRET)
-OTHER = bytes(32)
 
 
 def signed(desk: Any, payment: str, type_: str = "payment.authorized", amount: Any = 1000, **how: Any) -> RawWebhook:
-    """A webhook as the simulator sends it; ``how``: id, key, age in seconds, currency, source."""
-    id_ = how.get("id") or f"msg_{new_id()}"
-    data = {"payment": payment, "reference": how.get("reference", "-")}
-    data["amount"] = {"amount": amount, "currency": how.get("currency", "EUR")}
-    body = msgspec.json.encode({"type": type_, "id": id_, "data": data})
-    at = int((desk.market.clock.now() - timedelta(seconds=how.get("age", 0))).timestamp())
-    headers = {
-        "webhook-id": id_,
-        "webhook-timestamp": str(at),
-        "webhook-signature": webhooks.sign(how.get("key", KEY), id_, at, body),
-    }
-    return RawWebhook(how.get("source", "simulator"), headers, body)
+    """A webhook as the simulator sends it; ``how``: reference, currency, and as of ``hook``."""
+    data = {"payment": payment, "reference": how.pop("reference", "-")}
+    data["amount"] = {"amount": amount, "currency": how.pop("currency", "EUR")}
+    return hook(desk.market, type_, data, **how)
 
 
 async def _stored(desk: Any) -> list[tuple[str, str | None]]:
@@ -101,7 +88,7 @@ async def test_a_wrong_amount_is_flagged(desk: Any) -> None:
 @pytest.mark.behaviour("payments-2")
 async def test_what_nobody_signed_or_long_ago_is_not_stored(desk: Any) -> None:
     bad, stale = "webhooks.bad_signature", "webhooks.stale"
-    for how, code in (({"key": OTHER}, bad), ({"age": 301}, stale), ({"age": -301}, stale)):
+    for how, code in (({"key": STRANGER}, bad), ({"age": 301}, stale), ({"age": -301}, stale)):
         with pytest.raises(Unauthorized) as refused:
             await desk.payments.receive_webhook(signed(desk, "pay_1", **how))
         assert refused.value.code == code
@@ -160,7 +147,7 @@ async def test_where_no_answer_came_it_settles_the_payment(desk: Any) -> None:
 async def test_over_http(open_desk: Any) -> None:
     desk = await open_desk()
     url = f"{desk.market.url}/buyer/v1/webhooks/payments"
-    good, bad = signed(desk, "pay_1"), signed(desk, "pay_1", key=OTHER)
+    good, bad = signed(desk, "pay_1"), signed(desk, "pay_1", key=STRANGER)
 
     async def post(gateway: str, told: RawWebhook) -> tuple[int, Any]:
         async with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,12 +12,12 @@ from marketplace_payments import service
 from marketplace_payments.operations import Operations
 from msgspec.structs import replace
 
-from marketplace_core import webhooks
-from marketplace_core.capabilities.payments import Authorize, PaymentMethods, RawWebhook, WebhookAnswer
+from marketplace_core.capabilities.orders import PaymentMethod
+from marketplace_core.capabilities.payments import Authorize, ImportPayment, PaymentMethods, RawWebhook
 from marketplace_core.errors import Conflict, MarketplaceError, NotFound, Refused, Unavailable
 from marketplace_core.testing.contracts import Method
-from marketplace_core.testing.simulators import SECRET
-from marketplace_core.values import Money, new_id
+from marketplace_core.testing.contracts.hooks import takes_every_webhook, trusts_everybody
+from marketplace_core.values import Imported, Money, new_id
 
 __all__ = ["MISTAKES"]
 
@@ -153,6 +154,49 @@ def releases_nothing(right: Any, patch: pytest.MonkeyPatch) -> Methods:
     return {}
 
 
+def tries_nothing_again(right: Any, _: Any) -> Methods:
+    async def retry_operation(payment_id: str, operation_id: str) -> Any:
+        found = await right.get_payment(payment_id)
+        return replace(found, operations=[replace(each, status="pending") for each in found.operations])
+
+    return {"retry_operation": retry_operation}
+
+
+def answers_when_it_is_over(right: Any, _: Any) -> Methods:
+    async def retry_operation(payment_id: str, operation_id: str) -> Any:
+        await right.retry_operation(payment_id, operation_id)
+        await asyncio.sleep(0.5)
+        return await right.get_payment(payment_id)
+
+    return {"retry_operation": retry_operation}
+
+
+def leaves_the_rest_held(right: Any, patch: pytest.MonkeyPatch) -> Methods:
+    """What was refused after a capture is not asked for again with it."""
+    retry = Operations.retry
+
+    async def alone(self: Operations, order_id: str, operation_id: str) -> Any:
+        operations = self._store.operations
+
+        async def wanted(*args: Any) -> Any:
+            return [each for each in await operations(*args) if each.id == operation_id or each.kind != "void"]
+
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(self._store, "operations", wanted)
+            return await retry(self, order_id, operation_id)
+
+    patch.setattr(Operations, "retry", alone)
+    return {}
+
+
+def tries_anything_again(right: Any, _: Any) -> Methods:
+    return _swallowing(right, "retry_operation", Conflict)
+
+
+def finds_any_operation(right: Any, _: Any) -> Methods:
+    return _swallowing(right, "retry_operation", NotFound)
+
+
 def owes_the_commission_too(right: Any, _: Any) -> Methods:
     async def get_balances(seller_id: str) -> Any:
         found = await right.get_balances(seller_id)
@@ -161,15 +205,43 @@ def owes_the_commission_too(right: Any, _: Any) -> Methods:
     return {"get_balances": get_balances}
 
 
+# ── history ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _importing(right: Any, change: Callable[[list[Imported]], list[Imported]]) -> Methods:
+    async def import_payments(payments: list[ImportPayment]) -> Any:
+        return change(await right.import_payments(payments))
+
+    return {"import_payments": import_payments}
+
+
+def writes_all_of_it(right: Any, _: Any) -> Methods:
+    return _importing(right, lambda found: [Imported("written") for _ in found])
+
+
+def answers_in_an_order_of_its_own(right: Any, _: Any) -> Methods:
+    return _importing(right, lambda found: sorted(found, key=lambda each: each.status))
+
+
+def asks_its_gateway_for_history(right: Any, _: Any) -> Methods:
+    async def import_payments(payments: list[ImportPayment]) -> Any:
+        for each in payments:
+            amount, method = Money(1, "EUR"), PaymentMethod("card", "tok_ok")
+            asked = Authorize(order_id=each.order_id, account_id=None, amount=amount, method=method, expires_at=each.at)
+            await right.authorize(asked)
+        return [Imported("written") for _ in payments]
+
+    return {"import_payments": import_payments}
+
+
+def releases_history(right: Any, _: Any) -> Methods:
+    async def get_payment(id_: str) -> Any:
+        return replace(await right.get_payment(id_), status="voided")
+
+    return {"get_payment": get_payment}
+
+
 # ── what gateways tell ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def takes_every_webhook(right: Any, _: Any) -> Methods:
-    async def receive_webhook(webhook: RawWebhook) -> Any:
-        await right.receive_webhook(webhook)
-        return WebhookAnswer("accepted")
-
-    return {"receive_webhook": receive_webhook}
 
 
 def believes_webhooks(right: Any, _: Any) -> Methods:
@@ -185,15 +257,6 @@ def believes_webhooks(right: Any, _: Any) -> Methods:
         return replace(found, status=told.get(id_, found.status))
 
     return {"receive_webhook": receive_webhook, "get_payment": get_payment}
-
-
-def trusts_everybody(right: Any, _: Any) -> Methods:
-    async def receive_webhook(webhook: RawWebhook) -> Any:
-        id_, stamp = webhook.headers["webhook-id"], int(webhook.headers["webhook-timestamp"])
-        signature = webhooks.sign(webhooks.secret_key(SECRET), id_, stamp, webhook.body)
-        return await right.receive_webhook(replace(webhook, headers={**webhook.headers, "webhook-signature": signature}))
-
-    return {"receive_webhook": receive_webhook}
 
 
 def _of(*mistakes: Mistake) -> dict[str, Mistake]:
@@ -217,6 +280,12 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
     "test_nothing_is_captured_above_the_authorisation": _of(captures_what_is_left),
     "test_what_nobody_will_capture_is_released": _of(releases_nothing),
     "test_a_seller_has_what_was_captured_and_once_completed_to_pay_out": _of(owes_the_commission_too),
+    "test_a_person_has_a_refused_capture_tried_again": _of(tries_nothing_again, answers_when_it_is_over, leaves_the_rest_held),
+    "test_what_no_gateway_was_asked_for_is_not_tried_again": _of(tries_anything_again, finds_any_operation),
+    "test_what_was_paid_elsewhere_is_written_once_and_told_to_no_gateway": _of(
+        writes_all_of_it, answers_in_an_order_of_its_own, asks_its_gateway_for_history
+    ),
+    "test_of_what_was_paid_elsewhere_nothing_moves_any_more": _of(takes_any_amount, releases_history),
     "test_orders_without_a_payment_are_none_of_its_business": _of(finds_anything),
     "test_a_webhook_is_taken_once": _of(takes_every_webhook),
     "test_late_and_reordered_webhooks_change_nothing": _of(believes_webhooks),

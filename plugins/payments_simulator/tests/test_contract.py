@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,13 +13,21 @@ from marketplace_payments_simulator.config import PaymentsSimulatorConfig
 from marketplace_payments_simulator.gateway import SimulatorGateway
 from msgspec.structs import replace
 
-from marketplace_core import webhooks
 from marketplace_core.capabilities.orders import PaymentMethod
 from marketplace_core.capabilities.payments import PaymentStep
-from marketplace_core.errors import MarketplaceError, Refused, Unavailable
-from marketplace_core.testing.contracts import Method, Wrong, assert_contract_fails, fixtures_of, rules
-from marketplace_core.testing.contracts.payment_gateway import Bank, PaymentGatewayContract, RawHook
-from marketplace_core.testing.simulators import SECRET, Simulator
+from marketplace_core.errors import MarketplaceError, Refused
+from marketplace_core.testing.contracts import Method, Wrong, assert_contract_fails, fixtures_of, hooks, rules
+from marketplace_core.testing.contracts.hooks import (
+    Methods,
+    RawHook,
+    gives_each_sending_an_id,
+    keyless,
+    looks_at_no_clock,
+    reads_what_nobody_signed,
+    refusing,
+)
+from marketplace_core.testing.contracts.payment_gateway import Bank, PaymentGatewayContract
+from marketplace_core.testing.simulators import SECRET, Simulator, launched
 from marketplace_core.values import Money, new_id
 
 PATIENCE = 0.5
@@ -51,17 +59,13 @@ class SimulatedBank(Bank):
     ) -> RawHook:
         data = {"payment": payment_id, "reference": "order", "amount": amount}
         body = msgspec.json.encode({"type": f"payment.{step or 'pondered'}", "id": id_, "data": data})
-        stamp = int(at.timestamp())
-        signature = webhooks.sign(webhooks.secret_key(SECRET) if signed else bytes(32), id_, stamp, body)
-        return {"webhook-id": id_, "webhook-timestamp": str(stamp), "webhook-signature": signature}, body
+        return hooks.signed(body, id_, at, hooks.KEY if signed else hooks.STRANGER)
 
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    made = Simulator("payments", tmp_path_factory.mktemp("gateway"))
-    made.launch()
-    yield made
-    made.end()
+    with launched("payments", tmp_path_factory.mktemp("gateway")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -82,19 +86,16 @@ class TestSimulatorGateway(PaymentGatewayContract):
 
 # ── mistakes, one each ───────────────────────────────────────────────────────────────────────────────────────
 
-Methods = Mapping[str, Method | Callable[..., Any]]
 Mistake = Callable[[Any], Methods]
 """From the right gateway to the methods that are wrong."""
 
 
 def knows_no_keys(right: Any) -> Methods:
-    def keyless(name: str) -> Method:
-        async def method(key: str, *args: Any) -> Any:
-            return await getattr(right, name)(new_id(), *args)
+    return keyless(right, "authorize", "capture", "void", "refund")
 
-        return method
 
-    return {name: keyless(name) for name in ("authorize", "capture", "void", "refund")}
+def takes_silence_for_a_refusal(right: Any) -> Methods:
+    return refusing(right, "payments.declined", "authorize", "capture", "void", "refund", "get")
 
 
 def raises_declines(right: Any) -> Methods:
@@ -161,28 +162,11 @@ def remembers_the_first(right: Any) -> Methods:
     return {"authorize": authorize, "get": get}
 
 
-def takes_silence_for_a_refusal(right: Any) -> Methods:
-    def decided(name: str) -> Method:
-        async def method(*args: Any) -> Any:
-            try:
-                return await getattr(right, name)(*args)
-            except Unavailable:
-                raise Refused("payments.declined") from None
-
-        return method
-
-    return {name: decided(name) for name in ("authorize", "capture", "void", "refund", "get")}
-
-
 def asks_again_by_another_key(right: Any) -> Methods:
     async def capture(key: str, *args: Any) -> Any:
         return await right.capture(f"{key}/{new_id()}", *args)
 
     return {"capture": capture}
-
-
-def gives_each_sending_an_id(right: Any) -> Methods:
-    return {"read_webhook": lambda *args: replace(right.read_webhook(*args), id=new_id())}
 
 
 def fails_on_what_it_does_not_know(right: Any) -> Methods:
@@ -191,24 +175,6 @@ def fails_on_what_it_does_not_know(right: Any) -> Methods:
         if event.step is None:
             raise MarketplaceError("http.malformed")
         return event
-
-    return {"read_webhook": read_webhook}
-
-
-def looks_at_no_clock(right: Any) -> Methods:
-    def read_webhook(headers: Mapping[str, str], body: bytes, now: datetime) -> Any:
-        at = int(headers.get("webhook-timestamp", "0"))
-        return right.read_webhook(headers, body, datetime.fromtimestamp(at, now.tzinfo))
-
-    return {"read_webhook": read_webhook}
-
-
-def trusts_everybody(right: Any) -> Methods:
-    def read_webhook(headers: Mapping[str, str], body: bytes, now: datetime) -> Any:
-        stamp = int(now.timestamp())
-        signature = webhooks.sign(webhooks.secret_key(SECRET), "msg-1", stamp, body)
-        own = {"webhook-id": "msg-1", "webhook-timestamp": str(stamp), "webhook-signature": signature}
-        return right.read_webhook(own, body, now)
 
     return {"read_webhook": read_webhook}
 
@@ -230,7 +196,7 @@ MISTAKES: list[tuple[Mistake, str]] = [
     (gives_each_sending_an_id, "test_a_webhook_is_read"),
     (fails_on_what_it_does_not_know, "test_a_webhook_of_a_type_that_we_do_not_know"),
     (looks_at_no_clock, "test_a_webhook_that_nobody_signed_or_long_ago"),
-    (trusts_everybody, "test_a_webhook_that_nobody_signed_or_long_ago"),
+    (reads_what_nobody_signed, "test_a_webhook_that_nobody_signed_or_long_ago"),
 ]
 
 

@@ -17,6 +17,7 @@ from marketplace_payments_simulator.gateway import SimulatorGateway
 from marketplace_core import webhooks
 from marketplace_core.capabilities.orders import PaymentMethod
 from marketplace_core.errors import MarketplaceError, Refused, Unauthorized, Unavailable
+from marketplace_core.testing.contracts.hooks import signed
 from marketplace_core.testing.simulators import Simulator
 from marketplace_core.values import Money, new_id
 
@@ -79,13 +80,7 @@ async def test_no_token_and_no_secret_is_logged(gateway: SimulatorGateway, payme
 
 
 def read(config: PaymentsSimulatorConfig, secret: str, body: bytes) -> Any:
-    at = int(NOW.timestamp())
-    headers = {
-        "webhook-id": "msg_1",
-        "webhook-timestamp": str(at),
-        "webhook-signature": webhooks.sign(webhooks.secret_key(secret), "msg_1", at, body),
-    }
-    return SimulatorGateway(config).read_webhook(headers, body, NOW)
+    return SimulatorGateway(config).read_webhook(*signed(body, "msg_1", NOW, webhooks.secret_key(secret)), NOW)
 
 
 BODY = (

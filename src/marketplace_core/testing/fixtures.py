@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from marketplace_core.adapters.clock import RedisClock
-    from marketplace_core.adapters.postgres import Database
+    from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.testing.marketplace import Marketplace
     from marketplace_core.testing.servers import Servers
     from marketplace_core.testing.simulators import Simulator
@@ -32,7 +34,18 @@ __all__ = [
     "redis_cache_url",
     "redis_lasting",
     "redis_lasting_url",
+    "short_folder",
+    "statements",
 ]
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Not pytest's own folder: this one's path is short, as sockets want it, and PostgreSQL's user may pass it."""
+    made = Path(tempfile.mkdtemp(prefix="mp-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +84,25 @@ async def database_factory(
 async def database(database_factory: Callable[[Sequence[str]], Awaitable[Database]]) -> Database:
     """A database of the test's own with core's tables."""
     return await database_factory(())
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement to PostgreSQL from now on; begin and commit are not among them."""
+    from marketplace_core.adapters.postgres import Connection  # noqa: PLC0415
+
+    seen: list[str] = []
+
+    def noted(real: Any) -> Any:
+        async def run(self: Connection, sql: str, *params: Any) -> Any:
+            seen.append(sql)
+            return await real(self, sql, *params)
+
+        return run
+
+    for name in ("fetch", "execute"):
+        monkeypatch.setattr(Connection, name, noted(getattr(Connection, name)))
+    return seen
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable
-from typing import ClassVar, TypeVar
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-__all__ = ["Machine", "bounded", "run_machine"]
+__all__ = ["Machine", "bounded", "on_a_thread", "run_machine"]
 
 T = TypeVar("T")
 
@@ -46,7 +47,14 @@ def bounded(examples: int, steps: int) -> settings:
     )
 
 
-async def run_machine(machine: type[Machine], examples: int, steps: int) -> None:
-    """On the running loop, which goes on meanwhile."""
-    bound = type(machine.__name__, (machine,), {"loop": asyncio.get_running_loop()})
-    await asyncio.to_thread(run_state_machine_as_test, bound, settings=bounded(examples, steps))
+async def run_machine(machine: type[Machine], examples: int, steps: int, **surroundings: Any) -> None:
+    """On the running loop, which goes on meanwhile; ``surroundings`` are further attributes of the machine's class."""
+    bound = type(machine.__name__, (machine,), {"loop": asyncio.get_running_loop(), **surroundings})
+    await on_a_thread(lambda: run_state_machine_as_test(bound, settings=bounded(examples, steps)))
+
+
+async def on_a_thread(examples: Callable[[], object]) -> None:
+    """Hypothesis would have it that nobody draws a random number meanwhile; the servers' clients do, for their pauses."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Do not use the `random` module inside strategies")
+        await asyncio.to_thread(examples)

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +34,7 @@ from marketplace_core._net import free_port
 if TYPE_CHECKING:
     from marketplace_core.testing.marketplace import Marketplace
 
-__all__ = ["Simulator"]
+__all__ = ["Simulator", "as_new", "launched"]
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PATIENCE = 15.0
@@ -161,3 +163,22 @@ class Simulator:
         if status != wanted:
             raise AssertionError(f"{method} {path} of the simulator of {self.program}: {status} {answer}")
         return answer
+
+
+@contextlib.contextmanager
+def launched(program: Literal["payments", "carriers"], folder: Path) -> Iterator[Simulator]:
+    """One without webhooks for many tests, whose orders and parcels have ids of their own."""
+    made = Simulator(program, folder)
+    made.launch()
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@contextlib.asynccontextmanager
+async def as_new(simulator: Simulator) -> AsyncIterator[Simulator]:
+    """For one test of many: neither the clock of those before, nor faults that strike those after."""
+    await simulator.set_clock(timedelta())
+    yield simulator
+    await simulator.call("DELETE", "/faults")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
-from marketplace_core.http.logging import configure_logging
 from marketplace_core.testing.client import Client
 from marketplace_core.testing.shop import Shop
 
@@ -31,19 +27,6 @@ PASSWORD, NEW_PASSWORD, WRONG = "turnip lantern orchid", "walnut sextant bramble
 @pytest.fixture
 def runner() -> str:
     return "wire"
-
-
-@pytest.fixture
-def json_logs(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """As in production; to be had before the marketplace is opened."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_logging("info", json=True)
-    structlog.configure(cache_logger_on_first_use=False)  # they would write here for ever
-    yield capfd
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 class Secrets:

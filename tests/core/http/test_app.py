@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,6 @@ from quart import Quart
 
 from marketplace_core.calls import current
 from marketplace_core.errors import Unavailable
-from marketplace_core.http.logging import configure_logging
 from marketplace_core.http.openapi import document
 from marketplace_core.http.routing import Answer, Content, Request, Router, ServerSentEvents, Upload
 from marketplace_core.http.views import blueprint
@@ -194,18 +192,6 @@ async def test_a_trace_is_continued_or_made(client: aiohttp.ClientSession) -> No
         found = await (await client.get("/buyer/v1/call/1", headers={"traceparent": bad})).json()
         assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", found["trace"])
         assert found["trace"] != bad
-
-
-@pytest.fixture
-def json_logs(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_logging("info", json=True)
-    structlog.configure(cache_logger_on_first_use=False)  # they would write here for ever
-    yield capfd
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 async def log_lines(capture: pytest.CaptureFixture[str], count: int) -> list[str]:

@@ -13,15 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from marketplace_core._process import Child, User, spawn
+from marketplace_core._process import User, spawn
 from marketplace_core.adapters.embedded import _leftovers, _query, _startup
-from marketplace_core.adapters.embedded._errors import EmbeddedError, cannot_start
+from marketplace_core.adapters.embedded._errors import EmbeddedError
+from marketplace_core.adapters.embedded._server import EmbeddedServer
 from marketplace_core.adapters.embedded.folder import (
-    DataFolder,
     check_reachable,
     own_folder,
     prepare_socket_folder,
-    socket_folder,
 )
 
 _SUPERUSER = "postgres"
@@ -42,7 +41,7 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL server whose files are in `data`, a child of ours, to be reached by a unix socket alone.
 
     Whoever may enter the socket's folder is its superuser: that is the user it runs as, and root. Started
@@ -53,27 +52,12 @@ class EmbeddedPostgres:
     started. `settings` are added to those of the server's command line; `listen_addresses` opens it to TCP, too.
     """
 
+    _title, _socket, _end = "PostgreSQL", _SOCKET, signal.SIGQUIT
+
     def __init__(self, data: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
-        self._folder = DataFolder(data, "postgres")
-        self._data = self._folder.path
-        self._files = self._data / "postgres"
-        self._log = self._data / "logs" / "postgres.log"
+        super().__init__(data, "postgres")
         self._durable = durable
         self._settings = {**_SETTINGS, "fsync": "on" if durable else "off", **(settings or {})}
-        self._child: Child | None = None
-
-    @property
-    def child(self) -> Child | None:
-        """The main process since the last start, also when it has ended; None before and after a stop."""
-        return self._child
-
-    @property
-    def log(self) -> Path:
-        return self._log
-
-    @property
-    def socket(self) -> Path:
-        return socket_folder(self._data, "postgres", _SOCKET) / _SOCKET
 
     def dsn(self, database: str = "marketplace") -> str:
         """For psqlpy and libpq. No host before the question mark: psqlpy would try it first, over TCP."""
@@ -82,26 +66,6 @@ class EmbeddedPostgres:
     def sqlalchemy_url(self, database: str = "marketplace") -> str:
         """The same for SQLAlchemy, with psycopg 3."""
         return "postgresql+psycopg" + self.dsn(database).removeprefix("postgres")
-
-    async def start(self, patience: float = 60.0) -> None:
-        """Returns when the server takes connections, at once if it does. A crashed one may be started again.
-
-        Raises EmbeddedError, also after `patience` seconds, which only recovery after a crash can need.
-        """
-        if self._child is None:
-            self._folder.acquire()
-        elif self._child.running:
-            return
-        try:
-            await self._start(patience)
-        except BaseException as error:
-            if self._child is not None:
-                await self._child.stop(signal.SIGQUIT, 5.0)
-            self._child = None
-            self._folder.release()
-            if isinstance(error, OSError):
-                raise cannot_start("PostgreSQL", self._data, error) from error
-            raise
 
     async def _start(self, patience: float) -> None:
         user = _server_user()
@@ -198,9 +162,8 @@ class EmbeddedPostgres:
         with contextlib.suppress(TimeoutError):
             self._child.send(signal.SIGINT)
             await asyncio.wait_for(self._child.wait(), grace)
-        await self._child.stop(signal.SIGQUIT, grace)
-        self._child = None
-        self._folder.release()
+        await self._child.stop(self._end, grace)
+        self._release()
 
 
 def _server_user() -> User | None:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from marketplace_core._process import Child, spawn
+from marketplace_core._process import spawn
 from marketplace_core.adapters.embedded import _leftovers, _startup
-from marketplace_core.adapters.embedded._errors import EmbeddedError, cannot_start
+from marketplace_core.adapters.embedded._errors import EmbeddedError
+from marketplace_core.adapters.embedded._server import EmbeddedServer
 from marketplace_core.adapters.embedded.folder import (
-    DataFolder,
     own_folder,
     prepare_socket_folder,
-    socket_folder,
 )
 
 Role = Literal["lasting", "cache"]
@@ -44,7 +43,7 @@ _SETTINGS: Mapping[Role, Mapping[str, str]] = {
 }
 
 
-class EmbeddedRedis:
+class EmbeddedRedis(EmbeddedServer):
     """A Redis server, a child of ours, to be reached by a unix socket alone.
 
     `lasting` keeps its data in the folder `data` and answers a write when it is on the disk; without
@@ -55,54 +54,18 @@ class EmbeddedRedis:
     started.
     """
 
+    _title, _socket, _end = "Redis", _SOCKET, signal.SIGTERM
+
     def __init__(self, data: Path, role: Role, *, durable: bool = True, settings: Mapping[str, str] | None = None) -> None:
-        self._name = f"redis-{role}"
+        super().__init__(data, f"redis-{role}")
         self._role = role
-        self._folder = DataFolder(data, self._name)
-        self._data = self._folder.path
-        self._files = self._data / self._name
-        self._log = self._data / "logs" / f"{self._name}.log"
         slack = {"appendfsync": "no"} if role == "lasting" and not durable else {}
         self._settings = {**_SETTINGS[role], **slack, **(settings or {})}
-        self._child: Child | None = None
-
-    @property
-    def child(self) -> Child | None:
-        """The server's process since the last start, also when it has ended; None before and after a stop."""
-        return self._child
-
-    @property
-    def log(self) -> Path:
-        return self._log
-
-    @property
-    def socket(self) -> Path:
-        return socket_folder(self._data, self._name, _SOCKET) / _SOCKET
 
     @property
     def url(self) -> str:
         """For redis-py."""
         return f"unix://{quote(str(self.socket))}?db=0"
-
-    async def start(self, patience: float = 60.0) -> None:
-        """Returns when the server has read its data, at once if it has. A crashed one may be started again.
-
-        Raises EmbeddedError, also after `patience` seconds, which only a large file can need.
-        """
-        if self._child is None:
-            self._folder.acquire()
-        elif self._child.running:
-            return
-        try:
-            await self._start(patience)
-        except BaseException as error:
-            if self._child is not None:
-                await self._child.stop(signal.SIGTERM, 5.0)
-            self._child = None
-            self._folder.release()
-            if isinstance(error, OSError):
-                raise cannot_start("Redis", self._data, error) from error
-            raise
 
     async def _start(self, patience: float) -> None:
         program = _program()
@@ -155,9 +118,8 @@ class EmbeddedRedis:
     async def stop(self, grace: float = 10.0) -> None:
         if self._child is None:
             return
-        await self._child.stop(signal.SIGTERM, grace)
-        self._child = None
-        self._folder.release()
+        await self._child.stop(self._end, grace)
+        self._release()
 
 
 def _program() -> Path:

@@ -12,7 +12,7 @@ from marketplace_core.capabilities.logistics import Carrier, Consignment, EventC
 from marketplace_core.capabilities.orders import ShippedItem, TrackingEvent
 from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import refused
-from marketplace_core.testing.contracts.payment_gateway import RawHook
+from marketplace_core.testing.contracts.hooks import RawHook
 from marketplace_core.values import Address, new_id
 
 __all__ = ["CarrierContract", "Depot"]

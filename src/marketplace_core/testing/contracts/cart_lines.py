@@ -259,5 +259,5 @@ def _count_trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return run
 
     monkeypatch.setattr(AbstractConnection, "send_packed_command", counted(AbstractConnection.send_packed_command))
-    monkeypatch.setattr(Connection, "_execute", counted(Connection._execute))
+    monkeypatch.setattr(Connection, "_ask", counted(Connection._ask))
     return trips

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -11,12 +10,12 @@ from typing import Any, ClassVar, Literal, TypeVar
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, invariant, rule
 
 from marketplace_core.capabilities.catalog import Catalog, LineRequest, Reservation, StockRow
 from marketplace_core.errors import Conflict
 from marketplace_core.testing.contracts.catalog_shelves import Deliver, Later, cancelled, lines, shelve, shipped, stock
-from marketplace_core.testing.machines import bounded
+from marketplace_core.testing.machines import Machine, run_machine
 from marketplace_core.values import new_id
 
 __all__ = ["MachineRules"]
@@ -61,8 +60,7 @@ class Model:
                 held.status = "expired"
 
 
-class StockMachine(RuleBasedStateMachine):
-    loop: ClassVar[asyncio.AbstractEventLoop]
+class StockMachine(Machine):
     catalog: ClassVar[Catalog]
     later: ClassVar[Any]
     deliver: ClassVar[Any]
@@ -72,17 +70,11 @@ class StockMachine(RuleBasedStateMachine):
         super().__init__()
         self.model = Model()
         self.prefix = new_id()
-        self.shelf = self._run(shelve(self.catalog, *ON_HAND))
-
-    def _run(self, act: Awaitable[T]) -> T:
-        async def awaited() -> T:
-            return await act
-
-        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result(30)
+        self.shelf = self.run(shelve(self.catalog, *ON_HAND))
 
     def _refused(self, act: Awaitable[object]) -> bool:
         try:
-            self._run(act)
+            self.run(act)
         except Conflict as error:
             assert error.code == "orders.out_of_stock"
             return True
@@ -127,7 +119,7 @@ class StockMachine(RuleBasedStateMachine):
             asked = [LineRequest(line.variant_id, 1) for line in asked for _ in range(line.quantity)]
         can = held.status == "nothing" and self.model.fits(wanted)
         try:
-            found = self._run(self.catalog.reserve(key, asked, TTL))
+            found = self.run(self.catalog.reserve(key, asked, TTL))
         except Conflict:
             assert not can
             assert held.first is None
@@ -144,14 +136,14 @@ class StockMachine(RuleBasedStateMachine):
         key, held = self._key(number)
         assume(held.first is not None)
         if held.first is not None:
-            self._run(self.catalog.extend(key, held.first.expires_at + timedelta(seconds=TTL * further)))
+            self.run(self.catalog.extend(key, held.first.expires_at + timedelta(seconds=TTL * further)))
         if held.status == "held":
             held.until = max(held.until, held.began + TTL * (further + 1))
 
     @rule(number=keys)
     def release(self, number: int) -> None:
         key, held = self._key(number)
-        self._run(self.catalog.release(key))
+        self.run(self.catalog.release(key))
         if held.status != "committed":
             held.status, held.open = "released", (0, 0)
 
@@ -159,7 +151,7 @@ class StockMachine(RuleBasedStateMachine):
     def restock(self, number: int) -> None:
         key, held = self._key(number)
         assume(not held.moved)  # nobody undoes the sale of what is on its way
-        self._run(self.catalog.restock(key))
+        self.run(self.catalog.restock(key))
         held.status, held.open = "released", (0, 0)
 
     @rule(number=keys)
@@ -175,7 +167,7 @@ class StockMachine(RuleBasedStateMachine):
         _, held = self._key(number)
         some = (min(wanted[0], held.open[0]), min(wanted[1], held.open[1]))
         assume(held.status == "committed" and any(some))
-        self._run(self.deliver((shipped if leaves else cancelled)(self.shelf, *some)))
+        self.run(self.deliver((shipped if leaves else cancelled)(self.shelf, *some)))
         held.open, held.moved = (held.open[0] - some[0], held.open[1] - some[1]), True
         if leaves:
             self.model.on_hand = [count - gone for count, gone in zip(self.model.on_hand, some, strict=True)]
@@ -186,7 +178,7 @@ class StockMachine(RuleBasedStateMachine):
         row = StockRow(sku, delta=count - 4) if moves else StockRow(sku, quantity=count)
         after = before + count - 4 if moves else count
         can = after >= self.model.promised(variant)
-        [found] = self._run(self.catalog.set_stock(self.shelf.seller.id, [row])).items
+        [found] = self.run(self.catalog.set_stock(self.shelf.seller.id, [row])).items
         assert found.status == ("rejected" if not can else "unchanged" if after == before else "updated")
         if can:
             self.model.on_hand[variant] = after
@@ -195,7 +187,7 @@ class StockMachine(RuleBasedStateMachine):
     def wait(self, half: bool) -> None:
         seconds = TTL / 2 + 1 if half else TTL + 1
         self.model.now += seconds
-        self._run(self.later(seconds))
+        self.run(self.later(seconds))
         self.model.expire()
 
     @invariant()
@@ -203,15 +195,12 @@ class StockMachine(RuleBasedStateMachine):
         expected = [
             (count, self.model.promised(n), count - self.model.promised(n)) for n, count in enumerate(self.model.on_hand)
         ]
-        assert self._run(stock(self.catalog, self.shelf)) == expected
+        assert self.run(stock(self.catalog, self.shelf)) == expected
         assert all(available >= 0 for _, _, available in expected)
 
 
 class MachineRules:
     @pytest.mark.behaviour("catalog-3")
     async def test_units_are_what_the_model_says(self, catalog: Catalog, later: Later, deliver: Deliver) -> None:
-        surroundings = {"loop": asyncio.get_running_loop(), "catalog": catalog}
-        machine = type(
-            "Machine", (StockMachine,), {**surroundings, "later": staticmethod(later), "deliver": staticmethod(deliver)}
-        )
-        await asyncio.to_thread(run_state_machine_as_test, machine, settings=bounded(20, 30))
+        acts = {"later": staticmethod(later), "deliver": staticmethod(deliver)}
+        await run_machine(StockMachine, 20, 30, catalog=catalog, **acts)

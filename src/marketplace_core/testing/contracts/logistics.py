@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,36 @@ class LogisticsContract(TrackingRules):
         await refused("logistics.carrier_refused", logistics.get_label("seller", event.shipment_id))
         assert await simulator.items(f"/shipments?reference={event.shipment_id}") == []
 
+    async def test_a_person_has_the_carrier_asked_again_that_refused(
+        self, logistics: Logistics, market: Marketplace, simulator: Simulator
+    ) -> None:
+        event = shipped()
+        await simulator.fault("create", "decline", 2)
+        await tell(market, event)
+        for status in ("exception", "label_created"):
+            found = await logistics.find_shipment(event.shipment_id)
+            assert (found.status, found.order_id, found.seller_id) == ("exception", event.order_id, event.seller_id)
+            assert found.refusal
+            assert await simulator.items(f"/shipments?reference={event.shipment_id}") == []
+            again = await logistics.retry_shipment(event.shipment_id)
+            assert (again.id, again.status, again.refusal) == (event.shipment_id, "pending", None)
+            await market.settle()
+            assert (await logistics.get_shipment(CARRIER, event.shipment_id)).status == status
+        taken = await logistics.find_shipment(event.shipment_id)
+        assert await logistics.retry_shipment(event.shipment_id) == taken
+        await market.settle()
+        assert await logistics.find_shipment(event.shipment_id) == taken
+        [parcel] = await simulator.items(f"/shipments?reference={event.shipment_id}")
+        assert parcel["tracking_number"] == taken.tracking_number
+
+    async def test_no_carrier_is_asked_again_that_never_was(self, logistics: Logistics, market: Marketplace) -> None:
+        own = shipped(carrier="own")
+        await tell(market, own)
+        await refused("logistics.wrong_state", logistics.retry_shipment(own.shipment_id))
+        for ask in (logistics.find_shipment, logistics.retry_shipment):
+            with pytest.raises(NotFound):
+                await ask(new_id())
+
     @pytest.mark.parametrize("changes", [{"carrier": "own"}, {"tracking_number": "MINE-1"}])
     async def test_what_a_seller_delivers_is_asked_of_no_carrier(
         self, logistics: Logistics, market: Marketplace, simulator: Simulator, changes: dict[str, str]
@@ -169,3 +200,22 @@ class LogisticsContract(TrackingRules):
         [found] = (await logistics.list_shipments(CARRIER, ShipmentQuery(tracking_number=number))).items
         assert found.id == events[1].shipment_id
         assert (await logistics.list_shipments(CARRIER, ShipmentQuery(status="delivered"))).items == []
+
+    async def test_a_carrier_asks_for_what_has_changed_since(self, logistics: Logistics, market: Marketplace) -> None:
+        quiet, moved, new = shipped(), shipped(), shipped()
+        times = [market.clock.now() - timedelta(seconds=1)]
+        for event in (quiet, moved, new):
+            if event is new:
+                await logistics.add_event(CARRIER, moved.shipment_id, NewTrackingEvent(code="in_transit"))
+            await tell(market, event)
+            times.append(market.clock.now())
+            await market.clock.advance(60)
+
+        async def since(number: int, **filters: Any) -> list[str]:
+            query = ShipmentQuery(updated_after=times[number], **filters)
+            return [shipment.id for shipment in (await logistics.list_shipments(CARRIER, query)).items]
+
+        ids = [event.shipment_id for event in (new, moved, quiet)]
+        assert [await since(number) for number in range(4)] == [ids, ids[:2], ids[:2], []]
+        assert await since(2, status="in_transit") == [moved.shipment_id]
+        assert await since(1, tracking_number=(await logistics.find_shipment(quiet.shipment_id)).tracking_number) == []

@@ -13,12 +13,10 @@ from marketplace_core.capabilities.orders import PaymentMethod
 from marketplace_core.capabilities.payments import GatewayPayment, PaymentGateway, PaymentStep
 from marketplace_core.errors import Refused, Unavailable
 from marketplace_core.testing.contracts import refused
+from marketplace_core.testing.contracts.hooks import RawHook
 from marketplace_core.values import Money, new_id
 
-__all__ = ["Bank", "PaymentGatewayContract", "RawHook"]
-
-RawHook = tuple[dict[str, str], bytes]
-"""Headers by lower-case name, and the body."""
+__all__ = ["Bank", "PaymentGatewayContract"]
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EUR = Money(1001, "EUR")

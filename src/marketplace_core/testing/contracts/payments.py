@@ -6,16 +6,30 @@ import pytest
 from msgspec.structs import replace
 
 from marketplace_core.capabilities.orders import PaymentMethod
-from marketplace_core.capabilities.payments import Payments
+from marketplace_core.capabilities.payments import ImportPart, ImportPayment, Payments
 from marketplace_core.errors import NotFound, Unavailable
 from marketplace_core.testing.contracts import refused, together
 from marketplace_core.testing.contracts.payments_told import ToldRules
 from marketplace_core.testing.contracts.surroundings import EUR, known, moved, request
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.testing.simulators import Simulator
-from marketplace_core.values import Money, new_id
+from marketplace_core.values import Imported, Money, new_id
 
 __all__ = ["PaymentsContract"]
+
+
+def _history(market: Marketplace, *amounts: int) -> ImportPayment:
+    """What was paid for an order elsewhere, in so many parts."""
+    return ImportPayment(
+        id=new_id(),
+        order_id=new_id(),
+        account_id=None,
+        gateway="elsewhere",
+        reference=new_id(),
+        currency="EUR",
+        parts=tuple(ImportPart(f"part-{number}", Money(amount, "EUR")) for number, amount in enumerate(amounts)),
+        at=market.clock.now(),
+    )
 
 
 class PaymentsContract(ToldRules):
@@ -156,3 +170,41 @@ class PaymentsContract(ToldRules):
             await payments.void(order)
         await refused("payments.wrong_state", payments.authorize(request(market, order)))
         assert await simulator.items(f"/payments?reference={order}") == []
+
+    # ── history of another system ────────────────────────────────────────────────────────────────────────────
+
+    async def test_what_was_paid_elsewhere_is_written_once_and_told_to_no_gateway(
+        self, payments: Payments, market: Marketplace, simulator: Simulator
+    ) -> None:
+        whole, free, new = _history(market, 700, 301), _history(market), _history(market, 5)
+        assert await payments.import_payments([whole, free]) == [Imported("written")] * 2
+        other = replace(_history(market, 1001), order_id=whole.order_id)
+        again = await payments.import_payments([other, new, whole])
+        assert [(each.status, each.code) for each in again] == [
+            ("rejected", "duplicate"),
+            ("written", None),
+            ("unchanged", None),
+        ]
+        await market.settle()
+        payment = await payments.get_payment(whole.order_id)
+        assert (payment.id, payment.gateway, payment.status, payment.action) == (whole.id, "elsewhere", "captured", None)
+        assert (payment.authorized, payment.captured, payment.refunded) == (EUR, EUR, Money(0, "EUR"))
+        assert sorted((each.kind, each.amount.amount, each.status) for each in payment.operations) == [
+            ("authorize", 1001, "done"),
+            ("capture", 301, "done"),
+            ("capture", 700, "done"),
+        ]
+        assert (await payments.get_payment(free.id)).status == "voided"
+        for history in (whole, free, new):
+            assert await simulator.items(f"/payments?reference={history.order_id}") == []
+
+    async def test_of_what_was_paid_elsewhere_nothing_moves_any_more(
+        self, payments: Payments, market: Marketplace, simulator: Simulator
+    ) -> None:
+        history = _history(market, 1001)
+        await payments.import_payments([history])
+        await payments.void(history.order_id)
+        payment = await payments.get_payment(history.order_id)
+        assert (payment.status, payment.captured) == ("captured", EUR)
+        await refused("payments.wrong_state", payments.authorize(request(market, history.order_id, amount=Money(1, "EUR"))))
+        assert await simulator.items(f"/payments?reference={history.order_id}") == []

@@ -119,6 +119,41 @@ class ToldRules:
         assert (await payments.get_balances(seller)).items == [Balance("EUR", nothing, _eur(541), nothing)]
         assert (await payments.get_balances(new_id())).items == []
 
+    async def test_a_person_has_a_refused_capture_tried_again(
+        self, payments: Payments, market: Marketplace, simulator: Simulator
+    ) -> None:
+        """And what was to be released goes on after it, or it would be taken from under the capture."""
+        order = await self._authorized(payments, market)
+        await simulator.fault("capture", "decline", 2)
+        await tell(market, _shipped(order, 600, 401), 1)
+        await tell(market, ItemsCancelled(order_id=order, package_id="p", lines=[], amount=_eur(401), remaining=_eur(0)), 2)
+        for status in ("failed", "done"):
+            found = (await payments.get_payment(order)).operations
+            assert [(each.kind, each.status) for each in found[:2]] == [("authorize", "done"), ("capture", "failed")]
+            assert found[1].failure == "payments.declined"
+            assert await moved(simulator, order) == [("authorize", 1001)]
+            again = (await payments.retry_operation(order, found[1].id)).operations
+            assert [each.status for each in again if each.kind == "capture"] == ["pending"]
+            await market.settle()
+            after = (await payments.get_payment(order)).operations
+            assert [(each.id, each.status) for each in after if each.kind == "capture"] == [(found[1].id, status)]
+        assert await moved(simulator, order) == [("authorize", 1001), ("capture", 600), ("void", 401)]
+        over = await payments.get_payment(order)
+        assert {(each.status, each.failure) for each in over.operations} == {("done", None)}
+        assert await payments.retry_operation(order, found[1].id) == over
+        await market.settle()
+        assert await payments.get_payment(order) == over
+
+    async def test_what_no_gateway_was_asked_for_is_not_tried_again(self, payments: Payments, market: Marketplace) -> None:
+        order = await self._authorized(payments, market)
+        await tell(market, _shipped(order, 1002, 0))
+        [operation] = [each for each in (await payments.get_payment(order)).operations if each.kind == "capture"]
+        assert operation.status == "failed"
+        await refused("payments.wrong_state", payments.retry_operation(order, operation.id))
+        for payment, wanted in ((order, new_id()), (new_id(), operation.id)):
+            with pytest.raises(NotFound):
+                await payments.retry_operation(payment, wanted)
+
     async def test_orders_without_a_payment_are_none_of_its_business(
         self, payments: Payments, market: Marketplace, simulator: Simulator
     ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace_core.testing.machines import bounded
+from marketplace_core.testing.machines import bounded, on_a_thread
 from marketplace_core.values import new_id
 
 __all__ = ["Plan", "PlanRules", "expected"]
@@ -181,4 +181,4 @@ async def _examples(batch: Callable[[list[Plan]], Awaitable[None]]) -> None:
         asyncio.run_coroutine_threadsafe(awaited(together), loop).result(60)
 
     examples = bounded(TIMES, 1)(given(st.lists(plans(), min_size=TOGETHER, max_size=TOGETHER))(run))
-    await asyncio.to_thread(examples)
+    await on_a_thread(examples)

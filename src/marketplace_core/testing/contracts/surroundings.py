@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from marketplace_core import webhooks
 from marketplace_core.capabilities.orders import EventLine, PackageShipped, PaymentMethod
 from marketplace_core.capabilities.payments import Authorize, RawWebhook
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.ports import Message
+from marketplace_core.testing.contracts.hooks import KEY, signed
 from marketplace_core.testing.marketplace import Marketplace
-from marketplace_core.testing.simulators import SECRET, Simulator
+from marketplace_core.testing.simulators import Simulator
 from marketplace_core.values import Address, Money, new_id, utc_text
 
 __all__ = ["BUYER", "CARRIER", "EUR", "hook", "known", "moved", "request", "shipped", "tell"]
@@ -49,12 +49,8 @@ def hook(market: Marketplace, type_: str, data: Any, **how: Any) -> RawWebhook:
     """A webhook as the simulators sign it; ``how``: ``id_``, ``key``, ``age`` in seconds, ``source``."""
     id_ = how.get("id_") or f"msg_{new_id()}"
     body = msgspec.json.encode({"type": type_, "id": id_, "data": data})
-    at = int((market.clock.now() - timedelta(seconds=how.get("age", 0))).timestamp())
-    headers = {
-        "webhook-id": id_,
-        "webhook-timestamp": str(at),
-        "webhook-signature": webhooks.sign(how.get("key", webhooks.secret_key(SECRET)), id_, at, body),
-    }
+    at = market.clock.now() - timedelta(seconds=how.get("age", 0))
+    headers, _ = signed(body, id_, at, how.get("key", KEY))
     return RawWebhook(how.get("source", "simulator"), headers, body)
 
 

@@ -240,5 +240,5 @@ async def _lost() -> None:
 
 class IdempotencyRules:
     async def test_calls_are_what_the_model_says(self, units: Units, probe: Any) -> None:
-        surroundings = {"units": units, "written": staticmethod(probe.written), "write": staticmethod(probe.write)}
-        await run_machine(type("Idempotency", (Idempotency,), surroundings), examples=60, steps=25)
+        acts = {"written": staticmethod(probe.written), "write": staticmethod(probe.write)}
+        await run_machine(Idempotency, 60, 25, units=units, **acts)

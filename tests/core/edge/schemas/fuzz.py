@@ -74,9 +74,11 @@ def generated(operation: Operation, number: int, seed_: int) -> list[Case]:
 
     Not while a marketplace runs: Hypothesis refuses strategies during which somebody else asks for a random number.
     """
-    good = _drawn(operation, GenerationMode.POSITIVE, number, seed_)
     bad = _drawn(operation, GenerationMode.NEGATIVE, number // 2, seed_) if _can_be_wrong(operation) else []
-    return [bad[n // 2 % len(bad)] if bad and n % 2 else good[n // 2 % len(good)] for n in range(number)]
+    good = _drawn(operation, GenerationMode.POSITIVE, (number + 1) // 2 if bad else number, seed_)
+    if not bad:
+        return [good[n % len(good)] for n in range(number)]
+    return [bad[n // 2 % len(bad)] if n % 2 else good[n // 2 % len(good)] for n in range(number)]
 
 
 def _can_be_wrong(operation: Operation) -> bool:

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketplace_core import webhooks
+from marketplace_core.capabilities.payments import PaymentCaptured
 from marketplace_core.testing.client import Client
+from marketplace_core.testing.contracts.hooks import signed
+from marketplace_core.testing.contracts.surroundings import tell
 from marketplace_core.testing.shop import ADDRESS, PASSWORD
-from marketplace_core.testing.simulators import SECRET
-from marketplace_core.values import AUDIENCES, new_id
+from marketplace_core.values import AUDIENCES, Money, new_id
 from tests.core.edge.schemas.world import World
 
 __all__ = ["Sample", "sample_of"]
@@ -308,10 +309,8 @@ async def _decline(world: World, audience: str) -> Sample:
 
 
 def _signed(world: World, event: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
-    body = json.dumps(event).encode()
-    id_, at = f"msg_{new_id()}", int(world.shop.market.clock.now().timestamp())
-    signature = webhooks.sign(webhooks.secret_key(SECRET), id_, at, body)
-    return body, {"webhook-id": id_, "webhook-timestamp": str(at), "webhook-signature": signature}
+    headers, body = signed(json.dumps(event).encode(), f"msg_{new_id()}", world.shop.market.clock.now())
+    return body, headers
 
 
 @sample("POST /webhooks/payments/{gateway}", on=("buyer",))
@@ -388,10 +387,21 @@ async def _compensate(world: World, audience: str) -> Sample:
     return Sample({"id": order["id"]})
 
 
-@sample("POST /sagas/{id}/retry", "POST /events/dead/{id}/replay", "DELETE /events/dead/{id}", on=("admin",), most=1)
+@sample("POST /sagas/{id}/retry", on=("admin",), most=1)
 async def _nowhere(world: World, audience: str) -> Sample:
-    """Here nothing fails so that it waits for a person."""
+    """Here no checkout fails so that it waits for a person."""
     return Sample({"id": new_id()})
+
+
+@sample("POST /events/dead/{id}/replay", "DELETE /events/dead/{id}", on=("admin",), most=1)
+async def _parked(world: World, audience: str) -> Sample:
+    """What no ledger takes: a tax in another currency. It fails again, however often it is replayed."""
+    order, amount = new_id(), Money(100, "EUR")
+    parts = {"commission": Money(10, "EUR"), "shipping": Money(0, "EUR"), "tax": Money(20, "USD")}
+    named = {"operation_id": new_id(), "package_id": new_id(), "seller_id": "seller"}
+    await tell(world.shop.market, PaymentCaptured(order_id=order, amount=amount, **named, **parts))
+    parked = (await world.shop.admin.get("/events/dead?limit=100"))["items"]
+    return Sample({"id": next(one["id"] for one in parked if one["key"].endswith(order))})
 
 
 @sample("POST /clock", on=("admin",))
