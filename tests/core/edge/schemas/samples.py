@@ -388,9 +388,13 @@ async def _compensate(world: World, audience: str) -> Sample:
 
 
 @sample("POST /sagas/{id}/retry", on=("admin",), most=1)
-async def _nowhere(world: World, audience: str) -> Sample:
-    """Here no checkout fails so that it waits for a person."""
-    return Sample({"id": new_id()})
+async def _failed(world: World, audience: str) -> Sample:
+    """One that the engine recorded as failed, though all of its steps were done: it goes on, and has ended."""
+    order = await world.confirmed()
+    await world.shop.admin.until(f"/sagas/{order['id']}", lambda saga: saga["status"] == "done")
+    database = world.shop.market.process.resources.database("main")
+    await database.execute("UPDATE dbos.workflow_status SET status = 'ERROR' WHERE workflow_uuid = $1", order["id"])
+    return Sample({"id": order["id"]})
 
 
 @sample("POST /events/dead/{id}/replay", "DELETE /events/dead/{id}", on=("admin",), most=1)
