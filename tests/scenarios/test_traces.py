@@ -90,9 +90,7 @@ async def test_an_order_is_followed_to_its_end(memory: InMemorySpanExporter, sho
     }
     back = f"{paid}{OUTSIDE}"
     assert spans.paths("POST /buyer/v1/webhooks/payments/{gateway}") == {back}
-    assert spans.paths("apply payments.on_webhook_received") == {
-        f"{back} > send payments.webhook_received > apply payments.on_webhook_received"
-    }
+    assert spans.paths("send payments.webhook_received") == set(), "the gateway's answer told it"
     by_name = {span["name"]: span for span in spans.own}
     kinds = {name.split()[0]: span["kind"].removeprefix("SpanKind.") for name, span in by_name.items() if name[0].islower()}
     assert kinds == {"send": "PRODUCER", "relay": "INTERNAL", "apply": "CONSUMER", "step": "INTERNAL"}
@@ -124,7 +122,7 @@ async def _written(folder: Path) -> Spans:
     def read() -> Spans | None:
         text = "".join(file.read_text().rpartition("\n")[0] + "\n" for file in folder.glob("*.jsonl"))
         spans = Spans([json.loads(line) for line in text.splitlines() if line])
-        last = ("send orders.confirmed", "apply payments.on_webhook_received", "apply orchestrator.on_event")
+        last = ("send orders.confirmed", "POST /buyer/v1/webhooks/payments/{gateway}", "apply orchestrator.on_event")
         begun = [any(path.startswith(ORDER) for path in spans.paths(name)) for name in last]
         return spans if all(begun) else None
 
