@@ -168,10 +168,9 @@ async def test_two_sagas_of_one_event(stage: Any, events: Any) -> None:
 # ── what failed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(
-    stage: Any, events: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it was with an error of its driver that it did not know. An operator finds it, and the log says which it is."""
+@pytest.fixture
+def second_step_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an error that nobody takes for an answer."""
     perform, failures = Performer.perform, [RuntimeError("nobody knows this error")]
 
     async def mistaken(self: Performer, call: StepCall) -> StepResult:
@@ -180,6 +179,11 @@ async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(
         return await perform(self, call)
 
     monkeypatch.setattr(Performer, "perform", mistaken)
+
+
+@pytest.mark.usefixtures("second_step_fails_once")
+async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(stage: Any, events: Any) -> None:
+    """As it was with an error of its driver that it did not know. An operator finds it, and the log says which it is."""
     with structlog.testing.capture_logs() as logs:
         async with stage.running("steps") as service:
             await stage.hear(events["begun"](thing="a"))
@@ -195,18 +199,9 @@ async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(
     assert [log["saga"] for log in logs if log["event"] == "saga.failed"] == ["a"]
 
 
-async def test_a_saga_goes_on_though_its_worker_died_while_it_was_reopened(
-    stage: Any, events: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("second_step_fails_once")
+async def test_a_saga_goes_on_though_its_worker_died_while_it_was_reopened(stage: Any, events: Any) -> None:
     """After the failure was taken back, and before the engine was told to go on."""
-    perform, failures = Performer.perform, [RuntimeError("nobody knows this error")]
-
-    async def mistaken(self: Performer, call: StepCall) -> StepResult:
-        if call.step == "2:act" and failures:
-            raise failures.pop()
-        return await perform(self, call)
-
-    monkeypatch.setattr(Performer, "perform", mistaken)
     async with stage.running("steps") as service:
         await stage.hear(events["begun"](thing="a"))
         await stage.until("a", "failed")
