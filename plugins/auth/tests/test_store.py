@@ -97,8 +97,10 @@ async def test_a_session_is_opened_with_the_right_hash_only(bench: Any, store: A
 
     async def opened(hash_: str) -> bool:
         session = _session(account, bench.clock.now())
-        return bool(await bench.units.run(lambda uow: store.open_session(uow, session, hash_, DIGEST)))
+        return bool(await bench.units.run(lambda uow: store.open_session(uow, session, hash_, DIGEST, 1, 5)))
 
+    assert not await opened("another hash")
+    assert (await store.find_login("ada@example.org", DIGEST)).failures.count == 1
     assert await opened("hash")
     assert (await store.find_login("ada@example.org", DIGEST)).failures is None
     assert not await opened("another hash")
@@ -106,6 +108,34 @@ async def test_a_session_is_opened_with_the_right_hash_only(bench: Any, store: A
     assert not await opened("hash")
     assert await bench.units.run(lambda uow: store.set_disabled(uow, account.id, True)) is False
     assert await bench.units.run(lambda uow: store.set_disabled(uow, "nobody", True)) is None
+
+
+async def test_a_session_is_opened_by_who_has_seen_the_newest_failures_only(bench: Any, store: Any) -> None:
+    account = await _added(bench, store)
+
+    async def opened(seen: int) -> bool:
+        session = _session(account, bench.clock.now())
+        return bool(await bench.units.run(lambda uow: store.open_session(uow, session, "hash", DIGEST, seen, 3)))
+
+    async def opened_while_one_counts(seen: int) -> bool:
+        async def count(uow: Any) -> asyncio.Task[bool]:
+            assert await store.count_failure(uow, DIGEST, seen, 3, uow.now)
+            opening = asyncio.create_task(opened(seen))
+            await asyncio.wait([opening], timeout=0.2)
+            assert not opening.done()
+            return opening
+
+        return await (await bench.units.run(count))
+
+    await bench.units.run(lambda uow: store.count_failure(uow, DIGEST, 0, 3, uow.now))
+    assert await opened_while_one_counts(1)
+    assert (await store.find_login("ada@example.org", DIGEST)).failures is None
+    for seen in range(3):
+        await bench.units.run(lambda uow, seen=seen: store.count_failure(uow, DIGEST, seen, 3, uow.now))
+    assert not await opened_while_one_counts(3)
+    assert not await opened(3)
+    assert (await store.find_login("ada@example.org", DIGEST)).failures.count == 4
+    assert await opened(4)
 
 
 async def test_a_password_changes_from_what_it_was_only(bench: Any, store: Any) -> None:

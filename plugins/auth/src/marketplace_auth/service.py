@@ -123,15 +123,14 @@ class AuthService(ApiKeyUseCases):
     async def _open(
         self, uow: UnitOfWork, account: AccountRecord, digest: bytes, seen: int, client: Client, rehashed: str | None
     ) -> SignedIn:
-        count = await self._store.lock_failures(uow, digest)
-        if count >= FREE_FAILURES and count != seen:
-            raise _too_many(1)
-        if account.disabled:
-            raise Forbidden("auth.disabled", "This account is disabled.")
-        _check_role(client.audience, account.roles)
+        barred = _barred(account, client.audience)
         record, session = self._new_session(uow, account.id, client)
-        if not await self._store.open_session(uow, record, account.password_hash, digest):
-            raise Unavailable("The account was changed meanwhile; please repeat.")
+        opening = self._store.open_session
+        if barred or not await opening(uow, record, account.password_hash, digest, seen, FREE_FAILURES):
+            count = await self._store.lock_failures(uow, digest)
+            if count >= FREE_FAILURES and count != seen:
+                raise _too_many(1)
+            raise barred or Unavailable("The account was changed meanwhile; please repeat.")
         if rehashed is not None:
             await self._store.change_password(uow, account.id, account.password_hash, rehashed)
         return SignedIn(views.user(account), session)
@@ -337,7 +336,17 @@ def _imported(id_: str, made: set[str], known: set[str]) -> Imported | None:
 
 def _check_role(audience: Audience, roles: Sequence[str]) -> None:
     if not may_enter(audience, roles):
-        raise Forbidden("auth.forbidden", "This account does not have the role for this.")
+        raise _no_role()
+
+
+def _barred(account: AccountRecord, audience: Audience) -> Forbidden | None:
+    if account.disabled:
+        return Forbidden("auth.disabled", "This account is disabled.")
+    return None if may_enter(audience, account.roles) else _no_role()
+
+
+def _no_role() -> Forbidden:
+    return Forbidden("auth.forbidden", "This account does not have the role for this.")
 
 
 def _check_strength(password: str, email: str, pointer: str) -> None:

@@ -134,8 +134,14 @@ class AuthStore(ABC):
         """Of an account that this unit has made."""
 
     @abstractmethod
-    async def open_session(self, uow: UnitOfWork, session: SessionRecord, password_hash: str, digest: bytes) -> bool:
-        """Add the session and forget the failures by ``digest``. False: the account has another password or is disabled."""
+    async def open_session(
+        self, uow: UnitOfWork, session: SessionRecord, password_hash: str, digest: bytes, seen: int, free: int
+    ) -> bool:
+        """Add the session and forget the failures by ``digest``; nobody counts meanwhile.
+
+        False, and nothing done: the account has another password or is disabled; or the failures are ``free`` or more, and
+        not those that were ``seen``.
+        """
 
     @abstractmethod
     async def lock_session(self, uow: UnitOfWork, session_id: str) -> LiveSession | None:

@@ -65,11 +65,19 @@ RETURNING failures
 """
 
 _OPEN_SESSION = f"""
-WITH forgotten AS (DELETE FROM auth.login_failures WHERE email_digest = $10)
-INSERT INTO auth.sessions {_SESSION_COLUMNS}
-SELECT $1, a.id, $3, $4, $5, $6, $7, $8 FROM auth.accounts a
-WHERE a.id = $2 AND a.password_hash = $9 AND NOT a.disabled FOR SHARE
-RETURNING id
+WITH held AS (
+  SELECT failures FROM auth.login_failures WHERE email_digest = $10 FOR UPDATE
+), opened AS (
+  INSERT INTO auth.sessions {_SESSION_COLUMNS}
+  SELECT $1, a.id, $3, $4, $5, $6, $7, $8 FROM auth.accounts a
+  WHERE a.id = $2 AND a.password_hash = $9 AND NOT a.disabled
+    AND NOT EXISTS (SELECT FROM held WHERE failures >= $12::int AND failures <> $11::int)
+  FOR SHARE OF a
+  RETURNING id
+), forgotten AS (
+  DELETE FROM auth.login_failures WHERE email_digest = $10 AND EXISTS (SELECT FROM opened)
+)
+SELECT id FROM opened
 """
 
 _PURGE = """
@@ -179,8 +187,11 @@ class PostgresAuthStore(AuthStore):
             *_session_values(session),
         )
 
-    async def open_session(self, uow: UnitOfWork, session: SessionRecord, password_hash: str, digest: bytes) -> bool:
-        row = await self._database.on(uow).row(_OPEN_SESSION, *_session_values(session), password_hash, digest)
+    async def open_session(
+        self, uow: UnitOfWork, session: SessionRecord, password_hash: str, digest: bytes, seen: int, free: int
+    ) -> bool:
+        values = _session_values(session)
+        row = await self._database.on(uow).row(_OPEN_SESSION, *values, password_hash, digest, seen, free)
         return row is not None
 
     async def lock_session(self, uow: UnitOfWork, session_id: str) -> LiveSession | None:
