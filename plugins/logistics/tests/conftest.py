@@ -9,41 +9,13 @@ import pytest
 import pytest_asyncio
 
 from marketplace_core.capabilities.logistics import Logistics, ShipmentChanged
-from marketplace_core.capabilities.orders import EventLine, PackageShipped, Shipment
+from marketplace_core.capabilities.orders import PackageShipped, Shipment
 from marketplace_core.events import Event, decode_envelope
+from marketplace_core.testing.contracts.surroundings import shipped
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.testing.simulators import Simulator
-from marketplace_core.values import Address, Money, new_id
 
-ADDRESS = Address(name="Ada Lovelace", line1="1 Test Street", city="Berlin", postal_code="10115", country="DE")
 QUICK_HASH = "hash_time = 1\nhash_memory = 1"
-
-
-def package_shipped(**changes: Any) -> PackageShipped:
-    eur = Money(1000, "EUR")
-    line = EventLine(
-        item_id=new_id(), variant_id="v", product_id="p", seller_id="seller", quantity=2, unit_price=eur, total=eur * 2
-    )
-    fields: dict[str, Any] = {
-        "order_id": new_id(),
-        "package_id": new_id(),
-        "shipment_id": new_id(),
-        "seller_id": "seller",
-        "lines": [line],
-        "amount": eur,
-        "commission": eur,
-        "shipping": eur,
-        "tax": eur,
-        "remaining": eur,
-        "origin_country": "DE",
-        "carrier": "simulator",
-        "service": "standard",
-        "tracking_number": None,
-        "address": ADDRESS,
-        "tracking_token": new_id(),
-        "weight_g": 750,
-    }
-    return PackageShipped(**(fields | changes))
 
 
 class Bench:
@@ -65,7 +37,7 @@ class Bench:
         await self.market.process.context("logistics").units.run(tell)
 
     async def ship(self, *, settle: bool = True, **changes: Any) -> PackageShipped:
-        event = package_shipped(**changes)
+        event = shipped(**changes)
         await self.emit(event)
         if settle:
             await self.market.settle()
@@ -124,12 +96,6 @@ async def make_bench(marketplace: Callable[..., Awaitable[Marketplace]], carrier
         return Bench(market, carriers_simulator)
 
     return make
-
-
-@pytest.fixture(name="package_shipped")
-def package_shipped_fixture() -> Callable[..., PackageShipped]:
-    """Makes the event of a package that the simulated carrier takes; whatever is named is otherwise."""
-    return package_shipped
 
 
 @pytest.fixture(params=["local", "wire"])

@@ -12,6 +12,7 @@ from marketplace_core.capabilities.logistics import Logistics, ShipmentRequested
 from marketplace_core.errors import Conflict, NotFound
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.testing.contracts import eventually
+from marketplace_core.testing.contracts.surroundings import shipped
 from marketplace_core.testing.marketplace import NotSettled
 from marketplace_core.values import new_id
 
@@ -191,18 +192,18 @@ async def test_nobody_takes_what_was_sold_for_a_flat_price(make_bench: Any) -> N
     assert (await bench.shipment(event.shipment_id)).status == "exception"
 
 
-async def test_sellers_deliver_where_there_is_no_carrier(marketplace: Any, package_shipped: Any) -> None:
+async def test_sellers_deliver_where_there_is_no_carrier(marketplace: Any) -> None:
     market = await marketplace(["logistics"])
     service = market.process.service("logistics")
-    event = package_shipped(carrier="flat")
+    event = shipped(carrier="flat")
     assert await service.on_package_shipped(_delivery(event))
     assert (await market.port(Logistics).get_tracking(event.tracking_token)).status == "label_created"
 
 
-async def test_twenty_deliveries_of_one_event_make_one_shipment(make_bench: Any, package_shipped: Any) -> None:
+async def test_twenty_deliveries_of_one_event_make_one_shipment(make_bench: Any) -> None:
     bench = await make_bench(worker=False)
     service = bench.market.process.service("logistics")
-    event = package_shipped()
+    event = shipped()
     applied = await asyncio.gather(*(service.on_package_shipped(_delivery(event)) for _ in range(20)))
     assert sum(applied) == 1
     assert await service.on_package_shipped(_delivery(event, sequence=2))  # told anew: nothing comes of it
@@ -215,9 +216,9 @@ async def test_twenty_deliveries_of_one_event_make_one_shipment(make_bench: Any,
     assert len(await bench.changes(event.shipment_id)) == 1
 
 
-async def test_history_is_not_sent_again(make_bench: Any, package_shipped: Any) -> None:
+async def test_history_is_not_sent_again(make_bench: Any) -> None:
     bench = await make_bench(worker=False)
-    event = package_shipped()
+    event = shipped()
     told = msgspec.structs.replace(_delivery(event), origin="import")
     await bench.market.process.service("logistics").on_package_shipped(told)
     assert await bench.database.value("SELECT count(*) FROM logistics.shipments") == 0
