@@ -327,6 +327,22 @@ async def test_a_redis_that_is_silent_is_unavailable_in_time_and_asked_again(far
     assert await asyncio.gather(*(increase() for _ in range(4))) == [3, 4, 5, 6]  # the first that was silent had been heard
 
 
+async def test_waits_of_one_request_do_not_add_up(far_redis: tuple[Hole, Redis], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks again while nothing was heard since is told soon; and the first answer makes us patient again."""
+    hole, client = far_redis
+    monkeypatch.setattr(redis, "ANSWER_SECONDS", 4.0)
+    monkeypatch.setattr(redis, "SILENT_SECONDS", SHORT / 5)
+    hole.silent = True
+
+    async def ask() -> list[object]:
+        return [await asyncio.gather(client.get("a"), return_exceptions=True) for _ in range(4)]
+
+    await within(4.0 + 4 * 2 * SHORT, asyncio.ensure_future(ask()))
+    hole.silent = False
+    assert await client.blpop(["nothing"], timeout=SHORT / 10) is None
+    assert await client.blpop(["nothing"], timeout=2 * SHORT) is None
+
+
 async def test_a_consumer_goes_on_once_its_redis_answers(far_redis: tuple[Hole, Redis]) -> None:
     """Its blocking read got no answer, and would have waited for one as long as the connection stands."""
     hole, client = far_redis

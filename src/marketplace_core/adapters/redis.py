@@ -28,6 +28,8 @@ __all__ = ["RedisBus", "connect", "redis_errors"]
 LEASE_SECONDS = 10.0
 #: How long an answer may take, that of a blocking read too. A command takes milliseconds; a lease outlives the wait.
 ANSWER_SECONDS = 5.0
+#: The same while the last wait was in vain, so that the waits of one request do not add up; still longer than a blocking read.
+SILENT_SECONDS = 2.0
 #: How many entries a stream has behind a position, up to 1,000; they themselves stay where they are.
 _COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)"
 
@@ -46,7 +48,15 @@ def connections(url: str, **options: Any) -> Any:
 
 def _bounded(connection_class: Any) -> Any:
     """redis-py's own time-out makes a task for each command, and a timer for each answer."""
-    waiting = Waiting()
+    waiting, silent = Waiting(), False
+
+    async def bounded(act: Any, *args: Any, **named: Any) -> Any:
+        nonlocal silent
+        try:
+            return await waiting.bounded(SILENT_SECONDS if silent else ANSWER_SECONDS, act, *args, **named)
+        except TimeoutError as error:
+            silent = True
+            raise RedisTimeoutError("A server does not answer.") from error
 
     class Bounded(connection_class):  # type: ignore[misc]  # it is one of several
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
@@ -54,19 +64,16 @@ def _bounded(connection_class: Any) -> Any:
             if isinstance(command, list) and len(command) == 1 and self.is_connected:
                 await super().send_packed_command(command, check_health)
                 return
-            try:
-                await waiting.bounded(ANSWER_SECONDS, super().send_packed_command, command, check_health)
-            except TimeoutError as error:
-                raise RedisTimeoutError("A server takes nothing.") from error
+            await bounded(super().send_packed_command, command, check_health)
 
         async def read_response(self, *args: Any, **named: Any) -> Any:
+            nonlocal silent
             # With a time of its own, or for what the server sends by itself, a wait may end without anything.
             if len(args) > 1 or named.get("timeout") is not None or named.get("push_request"):
                 return await super().read_response(*args, **named)
-            try:
-                return await waiting.bounded(ANSWER_SECONDS, super().read_response, *args, **named)
-            except TimeoutError as error:
-                raise RedisTimeoutError("A server does not answer.") from error
+            answer = await bounded(super().read_response, *args, **named)
+            silent = False
+            return answer
 
     return Bounded
 
