@@ -161,7 +161,7 @@ class Categories:
         return next((category for category, words in self._words.items() if words & found), ELSEWHERE)
 
 
-def product(code: Code, categories: Categories) -> Row:
+def product(code: Code, categories: Categories, seller: str) -> Row:
     title = code.title
     return {
         "product": code.name,
@@ -169,7 +169,7 @@ def product(code: Code, categories: Categories) -> Row:
         "title": title,
         "description": f"{title.capitalize()}, sold under the stock code {code.name}.",
         "category": categories.of(title),
-        "seller": SELLER,
+        "seller": seller,
         "price": str(code.median_price().quantize(PENNY)),
         "currency": CURRENCY,
         "stock": STOCK,
@@ -179,13 +179,15 @@ def product(code: Code, categories: Categories) -> Row:
     }
 
 
-def convert(source: Path, output: Path, report: Path | None = None, progress: Progress = lambda _: None) -> Row:
+def convert(
+    source: Path, output: Path, report: Path | None = None, progress: Progress = lambda _: None, *, seller: str = SELLER
+) -> Row:
     """Writes the products, and the rejected codes to ``report``; answers the counts."""
     codes = read(source, progress)
     categories = Categories()
     rejects = {name: causes for name, code in codes.items() if (causes := code.causes())}
     written = [code for name, code in codes.items() if name not in rejects]
-    _write(output, (product(code, categories) for code in written))
+    _write(output, (product(code, categories, seller) for code in written))
     if report is not None:
         lines = ({"code": name, "cause": causes[0], "also": causes[1:]} for name, causes in rejects.items())
         _write(report, lines)
@@ -239,11 +241,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", type=Path, help="online_retail.csv.xz, or the same as plain .csv")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the product file (JSON Lines) to write")
     parser.add_argument("--report", type=Path, help="write each rejected code with its cause (JSON Lines)")
+    parser.add_argument("--seller", default=SELLER, help=f"the shop that sells them: its name or id ({SELLER})")
     parser.add_argument("--json", action="store_true", help="the counts as one line of JSON on standard output")
     args = parser.parse_args(arguments)
     try:
         with _bar(args.source) as progress:
-            counts = convert(args.source, args.output, args.report, progress)
+            counts = convert(args.source, args.output, args.report, progress, seller=args.seller)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

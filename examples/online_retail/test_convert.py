@@ -181,6 +181,12 @@ def test_json_is_one_line_on_standard_output(tmp_path: Path, capsys: pytest.Capt
     assert err == ""
 
 
+def test_the_shop_may_be_another(tmp_path: Path) -> None:
+    source, output = _file(tmp_path, ("1", "A", "1"), ("2", "B", "1")), tmp_path / "out.jsonl"
+    assert convert.main([str(source), "-o", str(output), "--seller", "Otter & Sons"]) == 0
+    assert [json.loads(line)["seller"] for line in output.read_text().splitlines()] == ["Otter & Sons"] * 2
+
+
 def test_interrupted_is_130_and_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "out.jsonl"
     output.write_text("earlier")
