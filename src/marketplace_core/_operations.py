@@ -16,9 +16,13 @@ from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.errors import Invalid, NotFound, Problem
 from marketplace_core.http.routing import Answer, Router
 from marketplace_core.outbox import Parked
-from marketplace_core.values import Page, PageQuery
+from marketplace_core.values import Page, PageQuery, seconds_of
 
 __all__ = ["operations_router"]
+
+
+#: How far the clock is moved at once, in seconds.
+LONGEST = 10 * 366 * 86400
 
 
 class ClockView(Struct, frozen=True):
@@ -26,10 +30,22 @@ class ClockView(Struct, frozen=True):
 
 
 class ClockMove(Struct, frozen=True, forbid_unknown_fields=True):
-    """Exactly one: ``advance`` in seconds, or ``to`` a time."""
+    """Exactly one: ``advance`` by seconds or a text such as ``15d``, ``2h30m`` or ``90s``, or ``to`` a time."""
 
-    advance: Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | None = None
+    advance: Annotated[float, Meta(ge=0, le=LONGEST)] | Annotated[str, Meta(max_length=32)] | None = None
     to: datetime | None = None
+
+
+def _seconds(advance: float | str) -> float:
+    if not isinstance(advance, str):
+        return advance
+    try:
+        seconds = seconds_of(advance)
+    except ValueError as error:
+        raise Invalid([Problem("/advance", "format", "Write it like 15d, 2h30m or 90s.")]) from error
+    if seconds > LONGEST:
+        raise Invalid([Problem("/advance", "range", "At most 3660 days at once.")])
+    return seconds
 
 
 def operations_router(process: Process) -> Router:
@@ -53,10 +69,13 @@ def operations_router(process: Process) -> Router:
     @router.post("/clock", access="staff", status=200, key="ignored")
     async def move_clock(body: ClockMove) -> ClockView:
         """Move the time of every process on."""
-        if (body.advance is None) == (body.to is None):
+        if body.advance is not None and body.to is None:
+            seconds = _seconds(body.advance)
+            now = await (movable := clock()).advance(seconds)
+        elif body.to is not None and body.advance is None:
+            now = await (movable := clock()).set(body.to)
+        else:
             raise Invalid([Problem("", "required", "Give either advance or to.")])
-        movable = clock()
-        now = await movable.set(body.to) if body.to is not None else await movable.advance(body.advance or 0.0)
         await simulators.move_clocks(process.simulators.values(), movable.offset)
         return ClockView(now)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -37,6 +38,7 @@ __all__ = [
     "etag",
     "minor_units",
     "new_id",
+    "seconds_of",
     "split_money",
     "utc_text",
 ]
@@ -167,6 +169,18 @@ def _uuid7(milliseconds: int, twelve: int, sixty_two: int) -> str:
 def utc_text(at: datetime) -> str:
     """RFC 3339 in UTC, as the HTTP API writes times."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+
+
+def seconds_of(duration: str) -> float:
+    """Of ``15d``, ``2h30m``, ``90s`` or ``90``. :raises ValueError: it is nothing of the kind."""
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(f"{duration!r} is no duration")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 class Clock(ABC):

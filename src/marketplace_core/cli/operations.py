@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
@@ -35,7 +34,6 @@ T = TypeVar("T")
 
 OnFile = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The deployment; the embedded one, if not said.")]
 DATA = Path(".data")
-_DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?$")
 
 
 def _on(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -> T:
@@ -107,14 +105,15 @@ def advance(
     json: Json = False,
 ) -> int:
     """Move the time of every process and of the simulators on."""
-    match = _DURATION.match(duration)
-    if match is None or not any(match.groups()):
-        raise Failed(f"{duration!r} is no duration", "write it like 15d, 2h30m or 90s", 2)
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    from marketplace_core.values import seconds_of  # noqa: PLC0415
+
+    try:
+        seconds = seconds_of(duration)
+    except ValueError as error:
+        raise Failed(str(error), "write it like 15d, 2h30m or 90s", 2) from error
 
     async def act(process: Process) -> datetime:
-        now = await _movable(process).advance(total)
+        now = await _movable(process).advance(seconds)
         await _move_simulators(process)
         return now
 
