@@ -7,8 +7,9 @@ implementations. Only those that a deployment names are imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pluggy
@@ -67,9 +68,11 @@ class PluginError(Exception):
         super().__init__("\n".join(f"the plugin {p.plugin!r}: {p.cause}; {p.remedy}" for p in self.problems))
 
 
-def installed_plugins() -> dict[str, metadata.EntryPoint]:
-    """Every plugin of this environment, by name; nothing is imported."""
-    return {entry.name: entry for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: (e.name, e.value))}
+@cache
+def installed_plugins() -> Mapping[str, metadata.EntryPoint]:
+    """Every plugin of this environment, by name; nothing is imported. A process looks once, through all that is installed."""
+    found = sorted(metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
+    return MappingProxyType({entry.name: entry for entry in found})
 
 
 class Registry:

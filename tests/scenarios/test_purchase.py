@@ -52,7 +52,7 @@ async def test_two_sellers_from_cart_to_completed(shop: Shop) -> None:
     assert sorted(kind for kind, _ in ledger) == ["authorize", "capture", "capture"]
     assert sum(amount for kind, amount in ledger if kind == "capture") == total
 
-    await shop.admin.post("/clock", {"advance": "15d"})
+    await shop.admin.post("/clock", {"advance": 15 * 86400})
     for person, email in ((buyer, "bea"), (kettle, "kettle"), (lamp, "lamp")):  # access tokens live for ten minutes
         await person.log_in(f"{email}@example.org")
     await buyer.until(f"/orders/{order['id']}", lambda one: one["status"] == "completed")

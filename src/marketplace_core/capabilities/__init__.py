@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 
 __all__ = ["declare", "load_all"]
@@ -27,8 +29,9 @@ def declare(module: str) -> None:
 
 def load_all() -> dict[str, ModuleType]:
     """Every capability module: core's, which are imported by this, and those that plugins have declared."""
-    return _core() | _declared
+    return {**_core(), **_declared}
 
 
-def _core() -> dict[str, ModuleType]:
+@cache
+def _core() -> Mapping[str, ModuleType]:
     return {module.name: importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)}

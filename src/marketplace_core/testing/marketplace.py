@@ -20,10 +20,10 @@ from marketplace_core._supervisor.plan import audiences_of
 from marketplace_core._worker import Worker
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.redis import connect
-from marketplace_core.deployment import load
+from marketplace_core.deployment import load_all
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.testing.processes import Apart
-from marketplace_core.testing.topologies import split, together
+from marketplace_core.testing.topologies import Topology, split, together
 from marketplace_core.values import AUDIENCES, new_id, utc_text
 
 if TYPE_CHECKING:
@@ -177,9 +177,7 @@ async def _assembled(
 ) -> tuple[Assembly, dict[str, str]]:
     """The deployment, written to ``test.toml``, with its databases made and migrated; and the address of each resource."""
     tables = {name: settings.get(name, "") for name in plugins}
-    infos = load_plugins(tuple(plugins)).infos
-    stores = {name: "postgres" in info.stores for name, info in infos.items()}
-    topology = split(plugins, stores) if runner == "processes" else together(plugins)
+    topology = _split(plugins) if runner == "processes" else together(plugins)
     urls = dict(databases or {}) or {
         "lasting": servers.redis_url(servers.lasting),
         "cache": servers.redis_url(servers.cache),
@@ -189,7 +187,8 @@ async def _assembled(
 
     def write() -> Assembly:
         (folder / "test.toml").write_text(topology.text(urls, tables, simulators, settings.get("deployment", "")))
-        return Assembly.of(load(folder / "test.toml"))
+        loaded = load_all(folder / "test.toml")
+        return Assembly(loaded.deployment, loaded.registry)
 
     assembly = write()
     if databases is not None:
@@ -200,3 +199,8 @@ async def _assembled(
         async with connect(urls[name]) as client:
             await client.flushdb()
     return write(), urls
+
+
+def _split(plugins: Sequence[str]) -> Topology:
+    infos = load_plugins(tuple(plugins)).infos
+    return split(plugins, {name: "postgres" in info.stores for name, info in infos.items()})
