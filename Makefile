@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(wildcard pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml)
 
+# A deployment is many processes, and each would compile everything anew: a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up test install
 
 up: install
