@@ -8,16 +8,19 @@ import functools
 import itertools
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from marketplace_core._deployment.model import reachable, split_address
 
-__all__ = ["answers", "free_port", "in_use", "stays_in_use"]
+__all__ = ["answers", "free_port", "hold", "in_use", "stays_in_use"]
 
 _PATIENCE = 5.0
 _TRIES = 100
+_MOST_HELD = 256
+_held: dict[int, socket.socket] = {}
 _GIVEN_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -67,14 +70,36 @@ async def stays_in_use(listen: str, seconds: float = 1.0) -> bool:
     return False
 
 
+def hold(port: int) -> bool:
+    """Keep :func:`free_port` of every other process from ``port`` while nobody listens there. False: another one does so.
+
+    HTTP servers share a port with whoever else listens there, so that two deployments which were given the same one would
+    answer each other's requests. An abstract name belongs to the kernel, as a port does, and goes with its process; where
+    there are none, nothing is held. The newest :data:`_MOST_HELD` are: somebody listens at the others by then.
+    """
+    if port in _held or sys.platform != "linux":
+        return True
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0marketplace-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _held[port] = name
+    if len(_held) > _MOST_HELD:
+        _held.pop(next(iter(_held))).close()
+    return True
+
+
 def free_port(wanted: int | None = None, host: str = "127.0.0.1") -> int:
-    """``wanted`` if nobody listens there, else another.
+    """``wanted`` if it is free, else another: nobody listens there, nor was it given to another process that will.
 
     Not one that the kernel gives out: between this look and the moment when somebody listens there, a connection of any
     process of the machine could be given it for its own end.
     """
-    ports = itertools.chain([wanted] if wanted else [], (secrets.choice(_ports()) for _ in range(_TRIES)))
-    found = next((port for port in ports if not in_use(f"{host}:{port}")), None)
+    others = (port for _ in range(_TRIES) if (port := secrets.choice(_ports())) not in _held)
+    ports = itertools.chain([wanted] if wanted else [], others)
+    found = next((port for port in ports if not in_use(f"{host}:{port}") and hold(port)), None)
     if found is None:
         raise OSError(errno.EADDRINUSE, f"no port of {host} is free")
     return found

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ import msgspec
 import psutil
 import pytest
 
+from marketplace_core import _net
 from marketplace_core._assembly import Assembly
 from marketplace_core._net import answers, free_port, in_use
 from marketplace_core._resources import POOL_SIZE
@@ -332,3 +334,26 @@ def test_a_port_is_kept_if_it_is_free() -> None:
     with socket.create_server(("127.0.0.1", port)):
         assert in_use(f"127.0.0.1:{port}")
         assert free_port(port) != port
+
+
+def test_a_port_that_was_given_away_is_given_to_nobody_else() -> None:
+    """Before anybody listens there, and while who did is started again: HTTP servers would share it."""
+    port = free_port()
+    ask = f"from marketplace_core._net import free_port; print(free_port({port}))"
+
+    def another() -> int:
+        return int(subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout)
+
+    assert another() != port
+    _net._held.pop(port).close()
+    assert another() == port
+    assert free_port(port) == port, "it is free again with the end of who was given it"
+
+
+def test_only_so_many_ports_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_net, "_held", {})
+    monkeypatch.setattr(_net, "_MOST_HELD", 3)
+    ports = [free_port() for _ in range(5)]
+    assert list(_net._held) == ports[2:]
+    for name in _net._held.values():
+        name.close()

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from marketplace_core._deployment.model import Deployment, split_address
-from marketplace_core._net import stays_in_use
+from marketplace_core._net import hold, stays_in_use
 from marketplace_core._process import Child, spawn
 from marketplace_core._supervisor import state as run_state
 from marketplace_core._supervisor.demo import Account, kept_accounts
@@ -230,6 +230,7 @@ async def _check_free(deployment: Deployment, key: str, listen: str) -> None:
         taken = await stays_in_use(listen)
     except OSError as error:
         raise PortInUse(f"{listen} cannot be listened on ({error.strerror})", remedy) from None
+    port = (split_address(listen) or ("", 0))[1]
     if taken:
-        port = (split_address(listen) or ("", 0))[1]
         raise PortInUse(f"port {port} is in use ({listen})", remedy)
+    hold(port)  # for when what listens there is started again
