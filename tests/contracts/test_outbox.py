@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from marketplace_core.adapters.arq import ArqQueue
 from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
 from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis import RedisBus
@@ -160,3 +161,33 @@ async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
     assert await parking.release(handler.subscriptions) == 1
     assert await probe.written() == ["a1", "a2"]
     assert await handler(happened("a", 3))
+
+
+async def test_what_is_queued_while_the_head_goes_is_left_to_nobody(database: Database, units: Units, probe: Probe) -> None:
+    """It looks for a head, which is there still, waits for the key, and is written when the head and its releaser are gone."""
+    parking, handler = PostgresParking(database), Handler(units, probe)
+    await parking.defer(NAME, happened("a", 1), "Unavailable")
+
+    async def release(connection: Connection) -> asyncio.Task[bool]:
+        """Holds the key, as the event's own transaction does, until the other waits for it."""
+        await connection.execute("SELECT FROM marketplace.inbox WHERE handler = $1 FOR UPDATE", NAME)
+        queued = asyncio.create_task(parking.append(NAME, happened("a", 2)))
+        await eventually(lambda: _waiting(database))
+        await connection.execute("DELETE FROM marketplace.parked")
+        return queued
+
+    assert await (await database.transact(release))
+    assert await parking.backlog([NAME]) == 1
+    (parked,) = await parking.list([NAME])
+    assert parked.retry_at is not None
+    assert await parking.release(handler.subscriptions) == 1
+    assert await probe.written() == ["a2"]
+
+
+async def _waiting(database: Database) -> bool:
+    """Whether a session of this database waits for a lock."""
+    return bool(
+        await database.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    )

@@ -183,20 +183,16 @@ class _PostgresLanes(Lanes):
         return self._woken.is_set()
 
 
+#: When an event is tried again by itself. What was never tried only stood behind another one: as a head it is due at once,
+#: whoever left it so, and however that one ended.
+_DUE = "coalesce(retry_at, CASE WHEN attempts = 0 THEN at END) AS retry_at"
+
 #: The first event of each key that waits, which speaks for the key. $1: handlers.
-_HEADS = """
-SELECT DISTINCT ON (handler, key) handler, key, retry_at,
+_HEADS = f"""
+SELECT DISTINCT ON (handler, key) handler, key, {_DUE},
   bool_or(requested IS NOT NULL) OVER (PARTITION BY handler, key) AS asked
 FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, sequence
-"""
-
-#: Whoever releases a key may die behind any of its events: the next goes on by itself. $1: the event's id.
-_DELETE_HEAD = """
-WITH gone AS (DELETE FROM marketplace.parked WHERE id = $1 RETURNING handler, key, sequence)
-UPDATE marketplace.parked SET retry_at = now() WHERE requested IS NULL AND id = (
-  SELECT p.id FROM marketplace.parked p JOIN gone g ON (p.handler, p.key) = (g.handler, g.key)
-  WHERE p.sequence > g.sequence ORDER BY p.sequence LIMIT 1)
-"""
+"""  # noqa: S608 - constants only
 
 
 class PostgresParking(Parking):
@@ -233,16 +229,14 @@ class PostgresParking(Parking):
     async def append(self, handler: str, envelope: Envelope) -> bool:
         async def work(connection: Connection) -> bool:
             parked = await connection.row(
-                "SELECT EXISTS (SELECT FROM marketplace.parked p WHERE (p.handler, p.key) = ($1, $2)) AS others"
-                " FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
+                "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
                 handler,
                 f"{envelope.topic}:{envelope.key}",
             )
             if parked is None:
                 return False
-            # What is there already was delivered again: it keeps its error and what a person asked for. Behind nobody,
-            # whoever released the key died before the last step.
-            await self._insert(connection, handler, envelope, "DO NOTHING", pause=None if parked["others"] else 0.0)
+            # What is there already was delivered again: it keeps its error and what a person asked for.
+            await self._insert(connection, handler, envelope, "DO NOTHING")
             return True
 
         return await self._database.transact(work)
@@ -273,8 +267,8 @@ class PostgresParking(Parking):
 
     async def list(self, handlers: Sequence[str]) -> list[Parked]:
         rows = await self._database.fetch(
-            "SELECT DISTINCT ON (handler, key) id, handler, key, envelope::json->>'type' AS type, sequence, error,"
-            " attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting, retry_at"
+            "SELECT DISTINCT ON (handler, key) id, handler, key, envelope::json->>'type' AS type, sequence, error,"  # noqa: S608
+            f" attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting, {_DUE}"
             " FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, sequence",
             list(handlers),
         )
@@ -371,7 +365,7 @@ class PostgresParking(Parking):
                     return released
                 finally:
                     _replaying.reset(token)
-            await self._database.execute(_DELETE_HEAD, head["id"])
+            await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", head["id"])
             released += 1
 
     async def _unpark(self, handler: str, key: str) -> bool:
