@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -7,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.testing.contracts import assert_contract_fails
-from marketplace_core.testing.contracts.sagas import SagaContract, StartRunner
+from marketplace_core.testing.contracts.sagas import Began, SagaContract, StartRunner, straight
 from tests.contracts import bus_process
 from tests.contracts import wrong_sagas as wrong
 from tests.contracts.dbos_runner import TABLES, DbosRunner, PostgresActs
@@ -106,3 +108,27 @@ async def test_the_suite_notices_after_a_kill(
 
     test = "test_a_killed_process_is_taken_over_where_it_was"
     await assert_contract_fails(SagaContract, test, patience=6.0, acts=acts, start_runner=start, clock=clock)
+
+
+async def test_a_saga_that_its_engine_leaves_running_has_not_failed(
+    database: Database, acts: PostgresActs, clock: RedisClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that is answered after the engine's end cannot be recorded: it is no mistake, and nobody is to look."""
+    reached, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        reached.set()
+        await answer.wait()
+
+    monkeypatch.setattr(acts, "_act", slow)
+    runner = DbosRunner(database, acts, clock)
+    before = asyncio.all_tasks()
+    with capture_logs() as logs:
+        async with runner.running():
+            await runner.start(straight, Began(id="left"))
+            await reached.wait()
+        left = asyncio.all_tasks() - before
+        answer.set()
+        await asyncio.wait(left, timeout=10)
+    assert left, "the saga was still running"
+    assert [log for log in logs if log["event"] == "saga.failed"] == []

@@ -145,6 +145,7 @@ class DbosSagas:
         self._waits = waits
         self._park = park
         self._workflow: Any = None
+        self._ending = False
         for each in sagas:  # counters that are there from the beginning, so that their first increase is seen
             metrics.SAGAS_STARTED.labels(each.name.split(".", 1)[0], each.name)
             for outcome in ("done", "refused", "failed"):
@@ -178,11 +179,14 @@ class DbosSagas:
             try:
                 end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id, trace))
             except Exception as error:  # a mistake of ours or of the engine's, which takes it for the end
+                if self._ending:  # it can record nothing any more: whoever comes next goes on at the step before
+                    raise
                 log.error("saga.failed", saga=saga_id, name=name, version=version, exc_info=error)
                 metrics.SAGAS_ENDED.labels(name.split(".", 1)[0], name, "failed").inc()
                 raise
             return msgspec.json.encode(end).decode()
 
+        self._ending = False
         self._workflow = _dbos().DBOS.workflow(name=WORKFLOW)(run)
         _dbos().DBOS.launch()
 
@@ -226,6 +230,7 @@ class DbosSagas:
         return True
 
     async def close(self) -> None:
+        self._ending = True
         await asyncio.to_thread(_dbos().DBOS.destroy, destroy_registry=True)
         # It made its own threads the loop's, and has ended them: whoever uses the loop's afterwards gets new ones.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
