@@ -73,9 +73,9 @@ async def stays_in_use(listen: str, seconds: float = 1.0) -> bool:
 def hold(port: int) -> bool:
     """Keep :func:`free_port` of every other process from ``port`` while nobody listens there. False: another one does so.
 
-    HTTP servers share a port with whoever else listens there, so that two deployments which were given the same one would
-    answer each other's requests. An abstract name belongs to the kernel, as a port does, and goes with its process; where
-    there are none, nothing is held. The newest :data:`_MOST_HELD` are: somebody listens at the others by then.
+    HTTP servers share a port with whoever else listens there, as replicas do, so that two deployments which were given the
+    same one would answer each other's requests. An abstract name belongs to the kernel, as a port does, and goes with its
+    process; where there are none, nothing is held. The newest :data:`_MOST_HELD` are: somebody listens at the others by then.
     """
     if port in _held or sys.platform != "linux":
         return True
