@@ -6,6 +6,7 @@ import asyncio
 import errno
 import functools
 import itertools
+import os
 import secrets
 import socket
 import sys
@@ -20,7 +21,8 @@ __all__ = ["answers", "free_port", "hold", "in_use", "stays_in_use"]
 _PATIENCE = 5.0
 _TRIES = 100
 _MOST_HELD = 256
-_held: dict[int, socket.socket] = {}
+#: By port, the descriptor that holds it.
+_held: dict[int, int] = {}
 _GIVEN_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -85,9 +87,9 @@ def hold(port: int) -> bool:
     except OSError:
         name.close()
         return False
-    _held[port] = name
+    _held[port] = name.detach()
     if len(_held) > _MOST_HELD:
-        _held.pop(next(iter(_held))).close()
+        os.close(_held.pop(next(iter(_held))))
     return True
 
 

@@ -345,7 +345,7 @@ def test_a_port_that_was_given_away_is_given_to_nobody_else() -> None:
         return int(subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout)
 
     assert another() != port
-    _net._held.pop(port).close()
+    os.close(_net._held.pop(port))
     assert another() == port
     assert free_port(port) == port, "it is free again with the end of who was given it"
 
@@ -355,5 +355,5 @@ def test_only_so_many_ports_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_net, "_MOST_HELD", 3)
     ports = [free_port() for _ in range(5)]
     assert list(_net._held) == ports[2:]
-    for name in _net._held.values():
-        name.close()
+    for descriptor in _net._held.values():
+        os.close(descriptor)
