@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.testing.contracts import assert_contract_fails
-from marketplace_core.testing.contracts.sagas import Began, SagaContract, StartRunner, straight
+from marketplace_core.testing.contracts import assert_contract_fails, eventually
+from marketplace_core.testing.contracts.sagas import Answered, Began, SagaContract, StartRunner, straight, waiting
 from tests.contracts import bus_process
 from tests.contracts import wrong_sagas as wrong
 from tests.contracts.dbos_runner import TABLES, DbosRunner, PostgresActs
@@ -132,3 +132,53 @@ async def test_a_saga_that_its_engine_leaves_running_has_not_failed(
         await asyncio.wait(left, timeout=10)
     assert left, "the saga was still running"
     assert [log for log in logs if log["event"] == "saga.failed"] == []
+
+
+async def test_a_saga_outlives_any_number_of_workers(database: Database, acts: PostgresActs, clock: RedisClock) -> None:
+    """The engine counts how often a saga was taken up again, and would give it up for its workers' deaths."""
+    runner = DbosRunner(database, acts, clock)
+    async with runner.running():
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        await runner.signal(Answered(id="s1", text="yes"), "1")
+        await eventually(partial(_did, acts, ["do yes"]))
+    await database.execute("UPDATE dbos.workflow_status SET recovery_attempts = 100000")
+    async with runner.running():
+        await runner.signal(Answered(id="s1", text="still"), "2")
+        await eventually(partial(_did, acts, ["do yes", "do still"]))
+
+
+async def test_a_saga_outlives_a_database_that_takes_no_writes(
+    database: Database, acts: PostgresActs, clock: RedisClock
+) -> None:
+    """As one does that became a standby, until somebody leads to the new first one."""
+    runner = DbosRunner(database, acts, clock)
+    async with runner.running():
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        await runner.signal(Answered(id="s1", text="yes"), "1")
+        await eventually(partial(_did, acts, ["do yes"]))
+        await _take_writes(database, takes=False)
+        signalled = asyncio.create_task(runner.signal(Answered(id="s1", text="still"), "2"))
+        await asyncio.sleep(2)
+        await _take_writes(database, takes=True)
+        assert await signalled
+        await eventually(partial(_did, acts, ["do yes", "do still"]))
+        await eventually(partial(_is, runner, "done"))
+
+
+async def _is(runner: DbosRunner, status: str) -> bool:
+    return await runner.status("s1") == status
+
+
+async def _take_writes(database: Database, *, takes: bool) -> None:
+    """For every session, new ones only: the others end."""
+    name = await database.value("SELECT current_database()::text")
+    async with database.connection() as connection:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {"off" if takes else "on"}')
+    await database.fetch(
+        "SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()", name
+    )
+
+
+async def _did(acts: PostgresActs, done: list[str]) -> bool:
+    return await acts.done("s1") == done

@@ -42,6 +42,24 @@ def test_a_server_that_is_not_there_is_asked_again(server: Callable[[Path], None
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("before", "statement"),
+    [
+        ("SET default_transaction_read_only = on", "CREATE TABLE public.t ()"),
+        ("SET statement_timeout = 20", "SELECT pg_sleep(5)"),
+        ("SELECT 1", "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '58030'; END $$"),
+    ],
+)
+def test_a_server_that_cannot_now_is_asked_again(before: str, statement: str, database: Database) -> None:
+    _dbos()
+    engine = sqlalchemy.create_engine(engine_url(database.dsn), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection, pytest.raises(DBAPIError) as told:
+        connection.execute(sqlalchemy.text(before))
+        connection.execute(sqlalchemy.text(statement))
+    assert told.value.connection_invalidated
+    engine.dispose()
+
+
 def test_what_the_server_refuses_is_not(database: Database) -> None:
     _dbos()
     engine = sqlalchemy.create_engine(engine_url(database.dsn))

@@ -63,14 +63,21 @@ def _dbos() -> Any:
     return dbos
 
 
+#: What a server answers where the saga is not to blame: it is a standby now, it was told to end a statement that took too
+#: long, its disk fails. (What it has too little of the engine knows.)
+_UNABLE = {"25006", "57014", "58030"}
+
+
 def _know_the_lost(context: Any) -> None:
     """Say of every connection that its driver lost, or could not make, that it was lost: then the engine asks again.
 
     It goes by the driver's words, and does not know those for a socket whose server was killed a moment ago. Such an error it
-    took for the saga's own, which ended for good.
+    took for the saga's own, which ended for good. So it did with a server that cannot do it now; the next connection may lead
+    to one that can.
     """
     error = context.original_exception
-    if type(error).__name__ == "OperationalError" and getattr(error, "sqlstate", "") is None:
+    code = getattr(error, "sqlstate", "")
+    if code in _UNABLE or (code is None and type(error).__name__ == "OperationalError"):
         context.is_disconnect = True
 
 
@@ -166,6 +173,7 @@ class DbosSagas:
                 "application_version": VERSION,
                 "executor_id": EXECUTOR,
                 "sys_db_pool_size": 8,
+                "db_engine_kwargs": {"hide_parameters": True},  # they are logged with an error, and hold what people bought
                 "log_level": "WARNING",
                 "console_log_level": "WARNING",
                 "notification_listener_polling_interval_sec": 0.2,
@@ -187,7 +195,8 @@ class DbosSagas:
             return msgspec.json.encode(end).decode()
 
         self._ending = False
-        self._workflow = _dbos().DBOS.workflow(name=WORKFLOW)(run)
+        # However often its worker dies: else a hundred starts of one that cannot stay up would end every saga that waits.
+        self._workflow = _dbos().DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(run)
         _dbos().DBOS.launch()
 
     async def start(self, declared: Saga, saga_id: str, payload: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -43,14 +44,37 @@ def json_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _translate(error: DriverError) -> Exception:
+#: What the server says where the work is not to blame: the driver gives no code. It met another one;
+#: the server was told to end it; it is full, or its disk; it is a standby now; its tables were changed since it was prepared.
+_MET = re.compile(r"db error: ERROR: (deadlock detected|could not serialize access)")
+_BUSY = re.compile(r"db error: ERROR: canceling statement due to ")
+_UNABLE = re.compile(
+    r"db error: ERROR: (out of (shared )?memory|.*: (No space left on device|Disk quota exceeded|Input/output error)$"
+    r"|cannot execute .* (in a read-only transaction|during recovery)$)"
+)
+_CHANGED = "db error: ERROR: cached plan must not change result type"
+
+
+def translated(error: DriverError) -> Exception:
+    """What ``error`` means, to be raised. It tells why, but not what is in a row, as the server does after the first line."""
+    told = type(error)(str(error).split("\n", 1)[0])
+    meant = _meant(told)
+    if meant is not told:
+        meant.__cause__ = told
+    meant.__suppress_context__ = True
+    return meant
+
+
+def _meant(error: DriverError) -> Exception:
     text = str(error)
     if "violates unique constraint" in text:
         return UniqueViolation(text.split('unique constraint "', 1)[-1].split('"', 1)[0])
-    if "deadlock detected" in text or "could not serialize" in text:
+    if _MET.search(text):
         return Unavailable("The work met another one; please repeat it.")
-    if "canceling statement due to statement timeout" in text:
+    if _BUSY.search(text):
         return Unavailable("The database is busy.")
+    if _UNABLE.search(text) or _CHANGED in text:
+        return Unavailable("The database cannot do that now.")
     if "db error: ERROR" in text or "error serializing parameter" in text or isinstance(error, DataError):
         return error  # a mistake of ours, which no repeat mends
     return Unavailable(_SILENT)
@@ -80,7 +104,9 @@ class Connection:
             self._database._give_up(self._pool)
             raise Unavailable(_SILENT) from None
         except DriverError as error:
-            raise _translate(error) from error
+            if _CHANGED in str(error):  # and is so for ever on the connections that prepared it
+                self._database._renew(self._pool)
+            raise translated(error)  # noqa: B904 - that error tells too much
         self._database._heard = time.perf_counter()
         return answer
 
@@ -127,9 +153,13 @@ class Database:
         return ConnectionPool(dsn=dsn, max_db_pool_size=self._size, conn_recycling_method=ConnRecyclingMethod.Fast)
 
     def _give_up(self, pool: ConnectionPool) -> None:
-        """Begin a new pool. The driver closes no connection by itself; those of a closed pool end when they are given back."""
         if pool is self._pool:
             log.warning("database.silent", database=self.name)
+            self._renew(pool)
+
+    def _renew(self, pool: ConnectionPool) -> None:
+        """Begin a new pool. The driver closes no connection by itself; those of a closed pool end when they are given back."""
+        if pool is self._pool:
             self._pool = self._open()
             pool.close()
 
@@ -216,7 +246,7 @@ class _Taken(contextlib.AbstractAsyncContextManager[Connection]):
                 database._give_up(pool)
             raise Unavailable(_SILENT) from None
         except DriverError as error:
-            raise _translate(error) from error
+            raise translated(error)  # noqa: B904 - it has its cause
         database._waited.observe(time.perf_counter() - began)
         self._connection = Connection(raw, database, pool, _longest(seconds))
         if seconds != STATEMENT_SECONDS and not self._transaction:

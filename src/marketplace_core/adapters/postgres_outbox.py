@@ -10,7 +10,7 @@ from typing import Any
 from psqlpy.exceptions import Error as DriverError
 
 from marketplace_core.adapters._waits import ANSWER_SECONDS
-from marketplace_core.adapters.postgres import Connection, Database, _translate, json_text
+from marketplace_core.adapters.postgres import Connection, Database, json_text, translated
 from marketplace_core.adapters.postgres_units import LANES, NOTIFY_CHANNEL, _replaying
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, decode_envelope
@@ -105,7 +105,7 @@ class PostgresOutbox(Outbox):
                     async with asyncio.timeout(ANSWER_SECONDS):
                         await listener.shutdown()
         except DriverError as error:
-            raise _translate(error) from error
+            raise translated(error)  # noqa: B904 - it has its cause
 
     async def backlog(self) -> int:
         count: int = await self._database.value("SELECT count(*) FROM marketplace.outbox WHERE relayed_at IS NULL")

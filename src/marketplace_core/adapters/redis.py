@@ -7,6 +7,7 @@ read by one consumer at a time, which holds a lease. A group's place is a cursor
 from __future__ import annotations
 
 import contextlib
+import re
 import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from marketplace_core.adapters._redis_consumer import Names, RedisConsumer
@@ -78,13 +79,22 @@ def _bounded(connection_class: Any) -> Any:
     return Bounded
 
 
+_AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, ClusterDownError, ConnectionError)
+#: The same in a script or a pipeline, and what has no class: it cannot save, has no replica, or runs somebody's long script.
+_UNABLE = re.compile(r"(^|-|caused error: \W*)(MISCONF|NOREPLICAS|BUSY|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|LOADING) ")
+
+
 @contextlib.contextmanager
 def redis_errors() -> Any:
-    """Connection trouble, or a full server, becomes :class:`Unavailable`; a mistake of ours stays what it is."""
+    """A server that is away, or says that it cannot now, becomes :class:`Unavailable`; a mistake of ours stays what it is."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ConnectionError) as error:
+    except _AWAY as error:
         raise Unavailable("A store does not answer.") from error
+    except ResponseError as error:
+        if _UNABLE.search(str(error)):
+            raise Unavailable("A store cannot do that now.") from error
+        raise
 
 
 def _place(position: str) -> tuple[int, int]:
