@@ -60,8 +60,8 @@ async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[Non
         finally:
             task.cancel()
             with contextlib.suppress(Exception):
-                await connection.execute("RESET idle_session_timeout")
                 await connection.execute("SELECT pg_advisory_unlock($1::int, hashtext($2))", _LEASE_CLASS, name)
+                await connection.execute("RESET idle_session_timeout")
 
 
 class Worker:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from marketplace_core.adapters.arq import ArqQueue
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Connection, Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
+from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking, _PostgresLanes
 from marketplace_core.adapters.postgres_units import PostgresUnits
 from marketplace_core.adapters.redis import RedisBus
 from marketplace_core.outbox import Outbox
@@ -191,3 +191,17 @@ async def _waiting(database: Database) -> bool:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
     )
+
+
+async def test_who_could_not_mark_leaves_the_lanes_all_the_same(
+    outbox: PostgresOutbox, second: PostgresOutbox, units: Units
+) -> None:
+    """Its session goes back into the pool, where it would keep them until the process ends."""
+    await commit_all(units, [(["a"], True)])
+
+    async with outbox.lanes() as lanes:
+        assert isinstance(lanes, _PostgresLanes)
+        await lanes.mark([row.id for row in await lanes.pending(10)])
+        await lanes._connection.execute("SET default_transaction_read_only = on")  # as a standby is
+    async with second.lanes() as lanes:
+        assert len(await lanes.pending(10)) == 1, "it is sent again, by whoever has the lane"

@@ -97,8 +97,10 @@ class PostgresOutbox(Outbox):
                     finally:
                         with contextlib.suppress(Exception):
                             await lanes.flush()
-                            await connection.execute("RESET idle_session_timeout")
+                        # Whatever came of that: a session that goes back into the pool with its locks keeps them for ever.
+                        with contextlib.suppress(Exception):
                             await connection.execute("SELECT pg_advisory_unlock_all()::text")
+                            await connection.execute("RESET idle_session_timeout")
             finally:
                 with contextlib.suppress(Exception):
                     listener.abort_listen()

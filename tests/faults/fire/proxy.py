@@ -1,4 +1,4 @@
-"""Servers of one's own behind toxiproxy, which makes the way to them slow, silent or torn.
+"""Servers of one's own behind toxiproxy, which makes the way to them slow, silent or torn; or they refuse to write.
 
 It is a program in Go, of long standing and made for this: ``go install`` builds it once, into the cache folder.
 """
@@ -21,6 +21,7 @@ import aiohttp
 
 from marketplace_core._net import free_port
 from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
+from tests.faults.fire.refusals import refusing
 
 __all__ = ["KINDS", "Behind", "behind_proxies", "program"]
 
@@ -34,9 +35,10 @@ TOXICS: dict[str, list[tuple[str, str, dict[str, int]]]] = {
     "hole": [("timeout", "downstream", {"timeout": 0}), ("timeout", "upstream", {"timeout": 0})],
     "reset": [("reset_peer", "downstream", {"timeout": 0})],
 }
-SERVERS = ("postgres", "redis-lasting", "redis-cache")
+#: Where each server's address is told.
+SERVERS = {"postgres": "MARKETPLACE_POSTGRES", "redis-lasting": "MARKETPLACE_REDIS", "redis-cache": "MARKETPLACE_CACHE"}
 _ROLES: tuple[tuple[Literal["lasting", "cache"], int], ...] = (("lasting", 6379), ("cache", 6380))
-KINDS = tuple(f"{act} {server}" for act in TOXICS for server in SERVERS)
+KINDS = tuple(f"{act} {server}" for act in (*TOXICS, "refuse") for server in SERVERS)
 
 
 def program() -> Path | None:
@@ -63,6 +65,10 @@ class Behind:
     async def strike(self, kind: str, seconds: float) -> str:
         """One of :data:`KINDS`, for so long; a hole for twice as long, so that it outlasts what an answer may take."""
         act, _, server = kind.partition(" ")
+        if act == "refuse":
+            async with refusing(server, self.direct[SERVERS[server]]):
+                await asyncio.sleep(seconds)
+            return server
         names = []
         for type_, stream, attributes in TOXICS[act]:
             toxic = {"name": f"{type_}-{stream}", "type": type_, "stream": stream, "attributes": attributes}
@@ -110,12 +116,9 @@ def _folder() -> Iterator[Path]:
 
 
 def _urls(host: str, ports: dict[str, int]) -> dict[str, str]:
-    return {
-        "MARKETPLACE_SECRET": "a secret of thirty-two characters or more",
-        "MARKETPLACE_POSTGRES": f"postgres://postgres@{host}:{ports['postgres']}/small",
-        "MARKETPLACE_REDIS": f"redis://{host}:{ports['redis-lasting']}/0",
-        "MARKETPLACE_CACHE": f"redis://{host}:{ports['redis-cache']}/0",
-    }
+    redis = {name: f"redis://{host}:{ports[server]}/0" for server, name in SERVERS.items()}
+    postgres = {SERVERS["postgres"]: f"postgres://postgres@{host}:{ports['postgres']}/small"}
+    return {"MARKETPLACE_SECRET": "a secret of thirty-two characters or more", **redis, **postgres}
 
 
 @asynccontextmanager
