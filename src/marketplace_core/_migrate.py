@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -12,10 +13,14 @@ from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres_outbox import CORE_MIGRATIONS
 from marketplace_core.hookspecs import Migration
 
-__all__ = ["CORE", "MigrationError", "Step", "as_scripts", "migrate_database", "missing_steps"]
+__all__ = ["CORE", "MigrationError", "Step", "as_scripts", "check_server", "migrate_database", "missing_steps"]
 
 CORE = "marketplace"
 _LOCK = 0x6D696772  # "migr"
+#: The first whose sessions can be told when to end.
+OLDEST_POSTGRES = 14
+#: Locales whose messages are PostgreSQL's own words, by which errors are told apart.
+_ENGLISH = re.compile(r"(C|POSIX|C\..*|en(_.*)?|English.*)?")
 
 _PREPARE = """
 CREATE SCHEMA IF NOT EXISTS marketplace;
@@ -34,7 +39,26 @@ class Step(Struct, frozen=True):
 
 
 class MigrationError(Exception):
-    """A database is ahead of the plugins that are installed, or a script failed."""
+    """A deployment cannot begin on a database: what is the matter, and what to do about it."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause, self.remedy = cause, remedy
+
+
+async def check_server(connection: Connection, name: str) -> None:
+    """:raises MigrationError: the server of the database ``name`` is too old, or tells its errors in another language."""
+    [row] = await connection.fetch(
+        "SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('lc_messages') AS language,"
+        " current_database()::text AS database"
+    )
+    if row["version"] < OLDEST_POSTGRES:
+        raise MigrationError(f"{name} is on PostgreSQL {row['version']}", f"use {OLDEST_POSTGRES} or later")
+    if _ENGLISH.fullmatch(row["language"]) is None:
+        raise MigrationError(
+            f"{name} tells its errors in {row['language']}, and they are told apart in English",
+            f"""have a superuser run ALTER DATABASE "{row["database"]}" SET lc_messages = 'C'""",
+        )
 
 
 def _wanted(plugins: Mapping[str, Sequence[Migration]]) -> list[tuple[Step, str]]:
@@ -55,6 +79,7 @@ async def _done(connection: Connection) -> set[tuple[str, int]]:
 async def missing_steps(database: Database, plugins: Mapping[str, Sequence[Migration]]) -> list[Step]:
     """What :func:`migrate_database` would run."""
     async with database.connection() as connection:
+        await check_server(connection, database.name)
         prepared = await connection.value("SELECT to_regclass('marketplace.migrations')::text")
         done = await _done(connection) if prepared else set()
     return [step for step, _ in _wanted(plugins) if (step.plugin, step.number) not in done]
@@ -77,6 +102,7 @@ async def _migrate(
 ) -> list[Step]:
     ran: list[Step] = []
     async with database.connection() as lock:
+        await check_server(lock, database.name)
         await lock.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)
         try:
             await lock.script(_PREPARE)
@@ -85,7 +111,10 @@ async def _migrate(
             known = {CORE, *plugins}
             if ahead := {step for step in ahead if step[0] in known}:
                 plugin, number = sorted(ahead)[0]
-                raise MigrationError(f"the database has migration {number} of {plugin!r}, which this release does not know")
+                raise MigrationError(
+                    f"{database.name} has migration {number} of {plugin!r}, which this release does not know",
+                    "install the release that made it, or a later one",
+                )
             for step, script in _wanted(plugins):
                 if (step.plugin, step.number) not in done:
                     await database.transact(partial(_run, step, script))

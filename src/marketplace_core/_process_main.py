@@ -342,7 +342,7 @@ async def _check_migrated(process: Process) -> None:
         missing = await when_there(partial(missing_steps, process.resources.database(name), plugins))
         if missing:
             first = f"{missing[0].plugin} {missing[0].number}"
-            raise MigrationError(f"{name} lacks {len(missing)} migrations, the first being {first}; run marketplace migrate")
+            raise MigrationError(f"{name} lacks {len(missing)} migrations, the first being {first}", "run marketplace migrate")
 
 
 async def _terminated() -> None:
