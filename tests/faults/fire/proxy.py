@@ -1,4 +1,4 @@
-"""Servers of one's own behind toxiproxy, which makes the way to them slow, silent or torn; or they refuse to write.
+"""Servers of one's own behind toxiproxy, which makes the way to them slow, silent or torn; and what is done to them directly.
 
 It is a program in Go, of long standing and made for this: ``go install`` builds it once, into the cache folder.
 """
@@ -21,7 +21,7 @@ import aiohttp
 
 from marketplace_core._net import free_port
 from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
-from tests.faults.fire.refusals import refusing
+from tests.faults.fire.servers import ACTS
 
 __all__ = ["KINDS", "Behind", "behind_proxies", "program"]
 
@@ -38,7 +38,7 @@ TOXICS: dict[str, list[tuple[str, str, dict[str, int]]]] = {
 #: Where each server's address is told.
 SERVERS = {"postgres": "MARKETPLACE_POSTGRES", "redis-lasting": "MARKETPLACE_REDIS", "redis-cache": "MARKETPLACE_CACHE"}
 _ROLES: tuple[tuple[Literal["lasting", "cache"], int], ...] = (("lasting", 6379), ("cache", 6380))
-KINDS = tuple(f"{act} {server}" for act in (*TOXICS, "refuse") for server in SERVERS)
+KINDS = tuple(f"{act} {server}" for act in TOXICS for server in SERVERS) + tuple(ACTS)
 
 
 def program() -> Path | None:
@@ -63,10 +63,11 @@ class Behind:
         self._api, self._session = api, session
 
     async def strike(self, kind: str, seconds: float) -> str:
-        """One of :data:`KINDS`, for so long; a hole for twice as long, so that it outlasts what an answer may take."""
+        """One of :data:`KINDS`, for so long; a hole and a lock for twice as long, which outlasts what an answer may take."""
         act, _, server = kind.partition(" ")
-        if act == "refuse":
-            async with refusing(server, self.direct[SERVERS[server]]):
+        seconds = 2 * seconds if act in {"hole", "lock"} else seconds
+        if kind in ACTS:
+            async with ACTS[kind](self.direct[SERVERS[server]]):
                 await asyncio.sleep(seconds)
             return server
         names = []
@@ -74,7 +75,7 @@ class Behind:
             toxic = {"name": f"{type_}-{stream}", "type": type_, "stream": stream, "attributes": attributes}
             await self.ask("POST", f"/proxies/{server}/toxics", toxic)
             names.append(toxic["name"])
-        await asyncio.sleep(2 * seconds if act == "hole" else seconds)
+        await asyncio.sleep(seconds)
         for name in names:
             await self.ask("DELETE", f"/proxies/{server}/toxics/{name}")
         return server

@@ -1,4 +1,4 @@
-"""Servers that answer that they take no writes: PostgreSQL as a standby does, Redis as a replica does."""
+"""What is done to a server while it runs: it takes no writes, as a standby or a replica, or its tables are locked."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ import psycopg
 
 from marketplace_core.adapters.redis import connect
 
-__all__ = ["refusing"]
-
-
-def refusing(server: str, url: str) -> AbstractAsyncContextManager[None]:
-    """While it is open, the server at ``url`` takes no writes. ``server``: ``postgres``, or a Redis."""
-    refuse: Callable[[str], AbstractAsyncContextManager[None]] = _postgres if server == "postgres" else _redis
-    return refuse(url)
+__all__ = ["ACTS"]
 
 
 @asynccontextmanager
-async def _postgres(url: str) -> AsyncIterator[None]:
+async def _standby(url: str) -> AsyncIterator[None]:
     """For every transaction that begins, whoever's session it is."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
         await session.execute("SET default_transaction_read_only = off")
@@ -33,7 +27,16 @@ async def _postgres(url: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _redis(url: str) -> AsyncIterator[None]:
+async def _locked(url: str) -> AsyncIterator[None]:
+    """The outbox, into which everything writes: as somebody does who changes a table by hand."""
+    async with await psycopg.AsyncConnection.connect(url) as session:
+        await session.execute("LOCK TABLE marketplace.outbox IN ACCESS EXCLUSIVE MODE")
+        yield
+        await session.rollback()
+
+
+@asynccontextmanager
+async def _replica(url: str) -> AsyncIterator[None]:
     """Of a master that is not there: what it has it keeps."""
     async with connect(url) as client:
         await client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -41,3 +44,12 @@ async def _redis(url: str) -> AsyncIterator[None]:
             yield
         finally:
             await client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+#: By the name of the fault: for as long as it is open, at the server of that URL.
+ACTS: dict[str, Callable[[str], AbstractAsyncContextManager[None]]] = {
+    "refuse postgres": _standby,
+    "refuse redis-lasting": _replica,
+    "refuse redis-cache": _replica,
+    "lock postgres": _locked,
+}
