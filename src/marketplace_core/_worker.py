@@ -17,9 +17,10 @@ from marketplace_core._watch import Watch
 from marketplace_core.adapters._waits import JOB_SECONDS, patient
 from marketplace_core.adapters.arq import ArqWorker
 from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
 from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.errors import Unavailable
 from marketplace_core.hookspecs import Job
 from marketplace_core.outbox import Deliverer, Relay, Subscription
 
@@ -32,6 +33,11 @@ PURGE_SECONDS = 600.0
 LEASE_RETRY_SECONDS = 0.5
 LEASE_IDLE_SECONDS = 30
 _LEASE_CLASS = 0x6C656173  # "leas"
+#: Where the server does not hear that we are gone, it ends the session that the lease is of.
+_TAKE = (
+    "SELECT CASE WHEN pg_try_advisory_lock($1::int, hashtext($2)) THEN set_config('idle_session_timeout', $3, false) END"
+    " IS NOT NULL AS taken"
+)
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -43,11 +49,8 @@ class WorkerTaskFailed(Exception):
 @contextlib.asynccontextmanager
 async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[None]]:
     """Wait until this process is the only one that holds ``name``. The task given fails when the lease is lost."""
-    async with database.connection() as connection:
-        while not await connection.value("SELECT pg_try_advisory_lock($1::int, hashtext($2))", _LEASE_CLASS, name):  # noqa: ASYNC110
-            await asyncio.sleep(LEASE_RETRY_SECONDS)
-        # Where the server does not hear that we are gone, it ends the session that the lease is of.
-        await connection.execute(f"SET idle_session_timeout = '{LEASE_IDLE_SECONDS}s'")
+    async with contextlib.AsyncExitStack() as stack:
+        connection = await _taken(database, name, stack)
 
         async def watch() -> None:
             while True:
@@ -62,6 +65,20 @@ async def lease(database: Database, name: str) -> AsyncIterator[asyncio.Task[Non
             with contextlib.suppress(Exception):
                 await connection.execute("SELECT pg_advisory_unlock($1::int, hashtext($2))", _LEASE_CLASS, name)
                 await connection.execute("RESET idle_session_timeout")
+
+
+async def _taken(database: Database, name: str, stack: contextlib.AsyncExitStack) -> Connection:
+    """The session that holds the lease. Who waits for it waits through the database's absences, too."""
+    while True:
+        try:
+            async with contextlib.AsyncExitStack() as trying:
+                connection = await trying.enter_async_context(database.connection())
+                if await connection.value(_TAKE, _LEASE_CLASS, name, f"{LEASE_IDLE_SECONDS}s"):
+                    stack.push_async_exit(trying.pop_all())
+                    return connection
+        except Unavailable as error:
+            log.warning("worker.waiting", task=name, cause=type(error).__name__)
+        await asyncio.sleep(LEASE_RETRY_SECONDS)
 
 
 class Worker:
