@@ -99,6 +99,12 @@ class Standing:
         return email
 
     @property
+    def pid(self) -> int:
+        """The supervisor's."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def audiences(self) -> dict[str, str]:
         found: dict[str, str] = self.said["audiences"]
         return found

@@ -27,9 +27,11 @@ KINDS = (
     "kill supervisor",
     "stop api",
     "stop worker",
+    "stop simulator",
     "stop postgres",
     "stop redis-lasting",
     "stop redis-cache",
+    "stop supervisor",
 )
 
 
@@ -91,7 +93,7 @@ class Injector:
             fault.at = time.monotonic()
             fault.victim = await self._more(fault.kind, self._seconds)
             return
-        if whom == "supervisor":
+        if fault.kind == "kill supervisor":
             fault.victim, fault.at = whom, time.monotonic()
             await self._standing.kill()
             await self._standing.start()
@@ -101,13 +103,16 @@ class Injector:
         fault.at = time.monotonic()
         if act == "kill":
             _signal(processes[:1], signal.SIGKILL)
-        else:
-            _signal(processes, signal.SIGSTOP)
+        else:  # PostgreSQL's sessions are processes, too; but what the supervisor started goes on
+            stopped = processes[:1] if whom == "supervisor" else processes
+            _signal(stopped, signal.SIGSTOP)
             await asyncio.sleep(self._seconds)
-            _signal(processes, signal.SIGCONT)
+            _signal(stopped, signal.SIGCONT)
 
     async def _victim(self, whom: str) -> tuple[str, int]:
         """One of them that is there: perhaps they are just being started again."""
+        if whom == "supervisor":
+            return whom, self._standing.pid
         while True:
             standing = self._standing.processes("api", "worker", "server", "simulator")
             found = [process for process in standing if whom in {process.kind, process.name}]
