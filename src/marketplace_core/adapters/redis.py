@@ -6,6 +6,7 @@ read by one consumer at a time, which holds a lease. A group's place is a cursor
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import zlib
@@ -42,9 +43,42 @@ def connect(url: str, *, size: int = 32) -> Redis:
 
 def connections(url: str, **options: Any) -> Any:
     """A pool of connections on which nobody waits for ever: what did not answer in time is closed, and not used again."""
-    pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=2, **options)
+    pool: Any = _Pool.from_url(url, socket_connect_timeout=2, **options)
     pool.connection_class = _bounded(pool.connection_class)
     return pool
+
+
+class _Pool(ConnectionPool):
+    """Who finds every connection taken waits for one, in turn.
+
+    redis-py has one that raises then, which in a crowd is an error for most, and one that waits with a timer for each command.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._free = asyncio.Semaphore(self.max_connections)
+        self._waiting = Waiting()
+
+    async def get_connection(self, *_: Any, **__: Any) -> Any:
+        try:
+            await self._waiting.bounded(ANSWER_SECONDS if self._free.locked() else None, self._free.acquire)
+        except TimeoutError as error:
+            raise RedisTimeoutError("Every connection is taken.") from error
+        try:
+            connection = self.get_available_connection()
+        except BaseException:
+            self._free.release()
+            raise
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        await super().release(connection)
+        self._free.release()
 
 
 def _bounded(connection_class: Any) -> Any:
