@@ -65,7 +65,7 @@ class _Pool(ConnectionPool):
         except TimeoutError as error:
             raise RedisTimeoutError("Every connection is taken.") from error
         try:
-            connection = self.get_available_connection()
+            connection = self.get_available_connection()  # type: ignore[no-untyped-call]
         except BaseException:
             self._free.release()
             raise

@@ -16,6 +16,8 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
+from marketplace_core.adapters._waits import Waiting
+
 __all__ = ["Counted", "RedisRates", "Window"]
 
 log = structlog.get_logger("marketplace.rates")
@@ -84,6 +86,7 @@ class RedisRates:
         self._hit = redis.register_script(_HIT)
         self._add = redis.register_script(_ADD)
         self._patience = patience
+        self._bounded = Waiting().bounded
         self._away_until = 0.0
 
     async def hit(self, windows: Sequence[Window]) -> tuple[bool, list[Counted]] | None:
@@ -107,8 +110,8 @@ class RedisRates:
         if now() < self._away_until:
             return None
         try:
-            async with asyncio.timeout(self._patience):
-                found: list[int] = await script(keys=[key for window in windows for key in window.entries()], args=arguments)
+            keys = [key for window in windows for key in window.entries()]
+            found: list[int] = await self._bounded(self._patience, script, keys=keys, args=arguments)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             self._away_until = now() + RETRY_SECONDS
             log.warning("the counts of requests are away", error=type(error).__name__)

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from marketplace_core import metrics
+from marketplace_core.adapters._waits import Waiting
 from marketplace_core.adapters.redis import redis_errors
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Cache
@@ -84,6 +85,8 @@ class Lookups:
     def __init__(self, redis: Redis, *, patience: float = 0.25) -> None:
         self._pool: Any = redis.connection_pool
         self._patience = patience
+        #: Not a timer for each: one that is late, as in a crowd they all are, would take that for Redis's silence.
+        self.bounded = Waiting().bounded
         self._away_until = 0.0
         self._keys: list[str] = []
         self._waiting: list[tuple[int, Answer]] = []
@@ -127,14 +130,17 @@ class Lookups:
 
     async def _mget(self, keys: list[str]) -> list[bytes | None] | None:
         try:
-            async with asyncio.timeout(self._patience):
-                try:
-                    return await self._exchange(keys)
-                except (RedisError, OSError):  # perhaps Redis was only started again
-                    return await self._exchange(keys)
+            values: list[bytes | None] = await self.bounded(self._patience, self._exchange_surely, keys)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             self.away(error)
             return None
+        return values
+
+    async def _exchange_surely(self, keys: list[str]) -> list[bytes | None]:
+        try:
+            return await self._exchange(keys)
+        except (RedisError, OSError):  # perhaps Redis was only started again
+            return await self._exchange(keys)
 
     async def _exchange(self, keys: list[str]) -> list[bytes | None]:
         connection = self._connection
@@ -198,8 +204,7 @@ class EncodedReads:
         """Fill the entry; it counts only if nothing was dropped since the ticket was made."""
         raw = self._encode(_Entry(ticket.generation, ticket.version, etag, body))
         try:
-            async with asyncio.timeout(self._patience):
-                await self._redis.set(f"read:{ticket.key}", raw, px=self._life)
+            await self._lookups.bounded(self._patience, self._redis.set, f"read:{ticket.key}", raw, px=self._life)
         except (RedisError, OSError) as error:
             self._lookups.away(error)
 
