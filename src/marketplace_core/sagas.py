@@ -13,7 +13,8 @@
 A call ends *done*, *refused* or *unknown*. Unknown is asked again with the same key until it is known; it is never undone.
 A refusal before the pivot undoes what was done, in reverse, and ends the saga; after the pivot it waits for a person, who
 has it tried again or *compensates* the saga: then everything is undone as if it had been refused before, with the failure
-``<plugin>.cancelled_by_operator`` of the plugin whose saga it is (``orders.cancelled_by_operator``).
+``<plugin>.cancelled_by_operator`` of the plugin whose saga it is (``orders.cancelled_by_operator``). A mistake, which is any
+other exception, ends it as it stands; it can be gone on with, or compensated, too.
 The function holds no I/O, no clock but :meth:`SagaContext.now`, and nothing else that differs when it is replayed.
 """
 
@@ -216,6 +217,10 @@ class Engine(ABC):
     async def park(self, step: str, failure: Failure) -> None:
         """Show that the saga waits for a person."""
 
+    async def fail(self, mistake: Exception) -> None:
+        """The saga met a mistake. Returns, which is recorded, if a person compensates it; else it raises ``mistake``."""
+        raise mistake
+
 
 OPERATOR = "operator"
 #: What a person decides about a saga that waits for one.
@@ -232,7 +237,7 @@ class RunningSaga(SagaContext):
         self._id = saga_id
         self._engine = engine
         self._name = name
-        self._given_up = Failure(f"{name.split('.', 1)[0]}.cancelled_by_operator", "An operator gave it up.")
+        self.given_up = Failure(f"{name.split('.', 1)[0]}.cancelled_by_operator", "An operator gave it up.")
         self._count = 0
         self._undos: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._at_refusal: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
@@ -266,7 +271,7 @@ class RunningSaga(SagaContext):
                 raise SagaRefused(result.refusal)
             await self._wait_for_a_person(step, result.refusal)
             step = self._step(f"{name}.again")
-        if undo is not None:
+        if undo is not None:  # before the answer is looked at, which may be a mistake
             self._undos.append((undo, args))
         answer: R = decode_result(method, result)
         return answer
@@ -278,7 +283,7 @@ class RunningSaga(SagaContext):
     async def wait(self, signal: type[E], *, until: datetime) -> E | None:
         raw = await self._engine.receive(signal.type, until)
         if raw == COMPENSATE:
-            raise SagaCompensated(self._given_up)
+            raise SagaCompensated(self.given_up)
         return None if raw is None else msgspec.json.decode(raw, type=signal)
 
     async def pivot(self) -> None:
@@ -288,7 +293,7 @@ class RunningSaga(SagaContext):
         """Returns when it is to be tried again. :raises SagaCompensated: it is not."""
         await self._engine.park(step, failure)
         if await self._engine.receive(OPERATOR, None) == COMPENSATE:
-            raise SagaCompensated(self._given_up)
+            raise SagaCompensated(self.given_up)
 
     async def accept(self, refused: SagaRefused) -> Failure:
         """Why everything is undone. What the saga itself refuses after the pivot can only be compensated."""
@@ -319,9 +324,13 @@ async def run_saga(declared: Saga, saga_id: str, payload: str, engine: Engine) -
         await declared.run(context, event)
     except SagaRefused as refused:
         failure = await context.accept(refused)
-        await context.undo_all(failure)
-        return _ended(declared, SagaEnd("refused", failure))
-    return _ended(declared, SagaEnd("done"))
+    except Exception as mistake:
+        await engine.fail(mistake)
+        failure = context.given_up
+    else:
+        return _ended(declared, SagaEnd("done"))
+    await context.undo_all(failure)
+    return _ended(declared, SagaEnd("refused", failure))
 
 
 def _ended(declared: Saga, end: SagaEnd) -> SagaEnd:

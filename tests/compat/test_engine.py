@@ -37,6 +37,9 @@ class NoWaits(Waits):
     async def end(self, saga_id: str, signal: str, number: int) -> NoReturn:
         raise Asked(f"{saga_id} ends its wait for {signal} again")
 
+    async def is_given_up(self, saga_id: str) -> NoReturn:
+        raise Asked(f"{saga_id} fails")
+
 
 def _ports() -> NoReturn:
     raise Asked("a step is performed again")

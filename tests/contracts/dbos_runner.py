@@ -34,6 +34,7 @@ CREATE TABLE public.tries (id int GENERATED ALWAYS AS IDENTITY, saga text, act t
 CREATE TABLE public.faults (saga text, act text, how text, times int);
 CREATE TABLE public.waits (saga text, signal text, number int, due_at timestamptz, PRIMARY KEY (saga, signal, number));
 CREATE TABLE public.parked (saga text, step text, PRIMARY KEY (saga, step));
+CREATE TABLE public.given_up (saga text PRIMARY KEY);
 """
 
 
@@ -107,6 +108,9 @@ class PostgresWaits(Waits):
             "DELETE FROM public.waits WHERE (saga, signal, number) = ($1, $2, $3)", saga_id, signal, number
         )
 
+    async def is_given_up(self, saga_id: str) -> bool:
+        return await self._database.row("SELECT FROM public.given_up WHERE saga = $1", saga_id) is not None
+
 
 class DbosRunner(SagaRunner):
     def __init__(self, database: Database, acts: PostgresActs, clock: Clock) -> None:
@@ -159,6 +163,9 @@ class DbosRunner(SagaRunner):
         return await self._engine.reopen(saga_id, self._reader) or await self._decide(saga_id, RETRY)
 
     async def compensate(self, saga_id: str) -> bool:
+        if await self.status(saga_id) == "failed":
+            await self._database.execute("INSERT INTO public.given_up VALUES ($1) ON CONFLICT DO NOTHING", saga_id)
+            return await self._engine.reopen(saga_id, self._reader)
         if await self._decide(saga_id, COMPENSATE):
             return True
         rows = await self._database.fetch("DELETE FROM public.waits WHERE saga = $1 RETURNING signal, number", saga_id)

@@ -13,7 +13,17 @@ from structlog.testing import capture_logs
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.testing.contracts import assert_contract_fails, eventually
-from marketplace_core.testing.contracts.sagas import Answered, Began, SagaContract, StartRunner, straight, waiting
+from marketplace_core.testing.contracts.sagas import (
+    GIVEN_UP,
+    MENDED,
+    Answered,
+    Began,
+    SagaContract,
+    StartRunner,
+    mistaken,
+    straight,
+    waiting,
+)
 from tests.contracts import bus_process
 from tests.contracts import wrong_sagas as wrong
 from tests.contracts.dbos_runner import TABLES, DbosRunner, PostgresActs
@@ -77,6 +87,8 @@ class TestDbos(SagaContract):
         (wrong.leaves_alone_what_failed, "test_what_failed_goes_on_where_it_did"),
         (wrong.begins_what_failed_anew, "test_what_failed_goes_on_where_it_did"),
         (wrong.leaves_alone_what_failed, "test_what_fails_again_can_be_tried_again"),
+        (wrong.only_tries_again, "test_what_failed_may_be_compensated"),
+        (wrong.leaves_alone_what_failed, "test_what_is_mended_meanwhile_goes_on"),
         (wrong.undoes_forwards, "test_any_saga_goes_as_the_model_says"),
         (wrong.has_no_pivot, "test_any_saga_goes_as_the_model_says"),
         (wrong.forgets_after_the_pivot, "test_any_saga_goes_as_the_model_says"),
@@ -145,6 +157,24 @@ async def test_a_saga_outlives_any_number_of_workers(database: Database, acts: P
     async with runner.running():
         await runner.signal(Answered(id="s1", text="still"), "2")
         await eventually(partial(_did, acts, ["do yes", "do still"]))
+
+
+async def test_a_saga_that_is_undone_after_a_mistake_outlives_its_worker(
+    database: Database, acts: PostgresActs, clock: RedisClock
+) -> None:
+    """The replay fails again at the same place, and finds there that it was given up."""
+    MENDED.discard("s1")
+    runner = DbosRunner(database, acts, clock)
+    await acts.fail("s1", "undo a", "refuse")
+    async with runner.running():
+        await runner.start(mistaken, Began(id="s1", until=clock.after(3600)))
+        await eventually(partial(_is, runner, "failed"))
+        assert await runner.compensate("s1")
+        await eventually(partial(_is, runner, "waiting"))
+    async with runner.running():
+        assert await runner.retry("s1")
+        await eventually(partial(_is, runner, "refused"))
+    assert await acts.done("s1") == ["do a", "undo a", GIVEN_UP]
 
 
 async def test_a_saga_outlives_a_database_that_takes_no_writes(

@@ -188,6 +188,15 @@ def takes_giving_up_for_a_deadline(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(DbosSagas, "give_up", give_up)
 
 
+def only_tries_again(patch: pytest.MonkeyPatch) -> None:
+    """What failed fails again, whatever a person decided."""
+
+    async def fail(self: _DbosEngine, mistake: Exception) -> None:
+        raise mistake
+
+    patch.setattr(_DbosEngine, "fail", fail)
+
+
 def compensates_anybody(patch: pytest.MonkeyPatch) -> None:
     from tests.contracts.dbos_runner import DbosRunner  # noqa: PLC0415 - which imports this module when it is a program
 

@@ -188,7 +188,8 @@ async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(stage: A
         async with stage.running("steps") as service:
             await stage.hear(events["begun"](thing="a"))
             view = await stage.until("a", "failed")
-            assert [(step.name, step.status) for step in view.steps] == [("1:act", "done"), ("2:act", "failed")]
+            statuses = [("1:act", "done"), ("2:act", "failed"), ("mistake", "failed")]
+            assert [(step.name, step.status) for step in view.steps] == statuses
             assert await stage.store.count_open(stage.clock.now()) == {("rehearsal.steps", "failed"): 1}
             await service.retry("a")
             await service.retry("a")  # again, by another operator: nothing more

@@ -252,6 +252,16 @@ def leaves_alone_what_failed(right: Any) -> Mapping[str, Method]:
     return {"retry": retry}
 
 
+def tries_what_failed_again(right: Any) -> Mapping[str, Method]:
+    """Instead of undoing it."""
+
+    async def compensate(saga_id: str) -> None:
+        failed = (await right.get_saga(saga_id)).status == "failed"
+        await (right.retry if failed else right.compensate)(saga_id)
+
+    return {"compensate": compensate}
+
+
 def hides_what_failed(right: Any) -> Mapping[str, Method]:
     async def list_sagas(query: Any) -> Any:
         return Page([], None) if query.status == "failed" else await right.list_sagas(query)
@@ -281,6 +291,7 @@ MISTAKES = [
     (forgets_to_retry, "test_what_waits_for_a_person_is_listed_and_goes_on"),
     (leaves_alone_what_failed, "test_what_failed_is_listed_and_goes_on"),
     (hides_what_failed, "test_what_failed_is_listed_and_goes_on"),
+    (tries_what_failed_again, "test_what_failed_can_be_given_up"),
     (knows_no_keys, "test_one_key_is_one_retry"),
     (retries_instead, "test_what_waits_for_a_person_can_be_given_up"),
     (gives_up_once, "test_what_waits_for_a_person_can_be_given_up"),

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -41,6 +41,8 @@ from marketplace_core.values import Clock
 __all__ = ["DbosReader", "DbosSagas", "Waits", "engine_url"]
 
 log = structlog.get_logger("marketplace.dbos")
+
+T = TypeVar("T")
 
 EXECUTOR = "marketplace"
 VERSION = "marketplace-1"
@@ -112,7 +114,7 @@ def engine_url(dsn: str) -> str:
 
 
 class Waits(ABC):
-    """Where the engine writes what its sagas wait for. Both methods may be repeated."""
+    """Where the engine writes what its sagas wait for. Each method may be repeated."""
 
     @abstractmethod
     async def begin(self, saga_id: str, signal: str, number: int, due_at: datetime) -> None:
@@ -121,6 +123,10 @@ class Waits(ABC):
     @abstractmethod
     async def end(self, saga_id: str, signal: str, number: int) -> None:
         """The signal came."""
+
+    @abstractmethod
+    async def is_given_up(self, saga_id: str) -> bool:
+        """Whether a person compensates the saga, which failed; once that is so, it stays so."""
 
 
 def _over(number: int) -> str:
@@ -228,7 +234,7 @@ class DbosSagas:
         await self.signal(saga_id, OPERATOR, decision, f"{saga_id}/{step}/decision")
 
     async def reopen(self, saga_id: str, tables: DbosReader) -> bool:
-        """Go on with a saga that failed, at the step that did. False: it has not failed.
+        """Go on with a saga that failed, at the step that did; or undo it, if it is given up. False: it has not failed.
 
         The engine resumes under the same id what was cancelled, and what failed only as a copy of another id: that would do
         each later step by another key, and never hear a signal that came for the first.
@@ -245,11 +251,11 @@ class DbosSagas:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
-async def _insist(write: Callable[[], Awaitable[None]]) -> None:
-    """Write a row as soon as the database answers: a step that fails would end its saga for good."""
+async def _insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask as soon as the database answers: a step that fails would end its saga for good."""
     while True:
         try:
-            return await write()
+            return await ask()
         except (Unavailable, OSError):
             await asyncio.sleep(AWAY_PAUSE)
 
@@ -314,6 +320,15 @@ class _DbosEngine(Engine):
             await _insist(lambda: self._sagas._park(self._saga_id, step, failure))
 
         await _dbos().DBOS.run_step_async({"name": f"park:{step}"}, show)
+
+    async def fail(self, mistake: Exception) -> None:
+        async def look() -> None:
+            if not await _insist(lambda: self._sagas._waits.is_given_up(self._saga_id)):
+                raise mistake  # the engine records it, and :meth:`DbosReader.take_failure_back` forgets it
+
+        if self._sagas._ending:
+            raise mistake
+        await _dbos().DBOS.run_step_async({"name": "mistake"}, look)
 
 
 # ── what is read from outside of the worker ──────────────────────────────────────────────────────────────────

@@ -74,13 +74,14 @@ class Orchestrator(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def compensate(self, saga_id: str) -> None:
-        """Give up a saga that waits for a person or for a signal. Again: nothing.
+        """Give up a saga that waits for a person or for a signal, or failed. Again: nothing.
 
         Its undos run in reverse, then what it does at a refusal, with the failure ``<plugin>.cancelled_by_operator`` of the
         plugin that declares it; it ends ``refused``. A signal that came before it goes on with. Of a saga that is being
-        undone already, the undo that was refused and waits for a person is left out, and the rest is undone.
+        undone already, the undo that was refused and waits for a person is left out, and the rest is undone. One that failed is
+        undone if it fails again at that place; it goes on if the mistake was mended meanwhile.
 
-        :raises Conflict: ``orchestrator.wrong_state``: it does not wait, or is to be retried.
+        :raises Conflict: ``orchestrator.wrong_state``: it neither waits nor failed, or is to be retried.
         """
 
     @abstractmethod

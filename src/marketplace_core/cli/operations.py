@@ -249,7 +249,7 @@ def retry(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None,
 
 @sagas.command()
 def compensate(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
-    """Give up a saga that waits, and undo it; one that is being undone leaves out the undo that was refused."""
+    """Give up a saga that waits or failed, and undo it; one that is being undone leaves out the undo that was refused."""
     from marketplace_core.capabilities.orchestrator import Orchestrator  # noqa: PLC0415
 
     _on(file, data, lambda process: process.port(Orchestrator).compensate(id))

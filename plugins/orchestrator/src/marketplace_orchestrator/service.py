@@ -148,7 +148,8 @@ class OrchestratorService(Orchestrator):
     async def retry(self, uow: UnitOfWork, saga_id: str) -> None:
         await self._known(uow, saga_id)
         # One that failed while it waited for a person waits again before there is anything to decide.
-        if not await self._store.request_reopening(uow, saga_id) and not await self._store.decide(uow, saga_id, RETRY):
+        reopened = await self._store.request_reopening(uow, saga_id, RETRY)
+        if not reopened and not await self._store.decide(uow, saga_id, RETRY):
             raise Conflict(
                 "orchestrator.wrong_state", "The saga neither waits for a person nor failed, or is to be compensated."
             )
@@ -156,9 +157,13 @@ class OrchestratorService(Orchestrator):
     @command
     async def compensate(self, uow: UnitOfWork, saga_id: str) -> None:
         await self._known(uow, saga_id)
-        decided = await self._store.decide(uow, saga_id, COMPENSATE)
-        if not decided and not await self._store.request_giving_up(uow, saga_id):
-            raise Conflict("orchestrator.wrong_state", "The saga does not wait, or is to be retried.")
+        if not (
+            await self._store.request_reopening(uow, saga_id, COMPENSATE)
+            or await self._store.decide(uow, saga_id, COMPENSATE)
+            or await self._store.request_giving_up(uow, saga_id)
+            or await self._store.is_given_up(saga_id, uow)
+        ):
+            raise Conflict("orchestrator.wrong_state", "The saga neither waits nor failed, or is to be retried.")
 
     async def _known(self, uow: UnitOfWork, saga_id: str) -> None:
         if await self._store.get_saga(saga_id, uow) is None:
@@ -196,6 +201,9 @@ class StoredWaits(Waits):
 
     async def end(self, saga_id: str, signal: str, number: int) -> None:
         await self._store.end_wait(saga_id, signal, number)
+
+    async def is_given_up(self, saga_id: str) -> bool:
+        return await self._store.is_given_up(saga_id)
 
 
 def park(store: OrchestratorStore, clock: Clock) -> Callable[[str, str, Failure], Any]:

@@ -124,8 +124,12 @@ class OrchestratorStore(ABC):
         """False: it does not wait for a person, or that one decided otherwise. Compensation again: True."""
 
     @abstractmethod
-    async def request_reopening(self, uow: UnitOfWork, saga_id: str) -> bool:
-        """False: it has not failed. Again: True. Only once an engine has run."""
+    async def request_reopening(self, uow: UnitOfWork, saga_id: str, decision: Decision) -> bool:
+        """False: it has not failed. Again: True; compensation stays decided. Only once an engine has run."""
+
+    @abstractmethod
+    async def is_given_up(self, saga_id: str, uow: UnitOfWork | None = None) -> bool:
+        """Whether it failed and was to be compensated, ever since."""
 
     @abstractmethod
     async def take_reopenings(self) -> list[str]:

@@ -353,12 +353,24 @@ class OrchestratorContract:
         await _until(stage, "failed")
         assert await _ids(stage, SagaQuery(status="failed")) == ["a"]
         assert await stage.orchestrator.runnable() == 0
-        await refused("orchestrator.wrong_state", stage.orchestrator.compensate("a"))
         MENDED.add("a")
         await stage.orchestrator.retry("a")
         await _until(stage, "done")
         assert stage.acts.done == [("a", "before"), ("a", "after")]
         assert stage.acts.tries == {"before": 1, "after": 1}
+        await refused("orchestrator.wrong_state", stage.orchestrator.retry("a"))
+
+    @pytest.mark.behaviour("orchestrator-1")
+    async def test_what_failed_can_be_given_up(self, stage: Stage) -> None:
+        MENDED.discard("a")
+        await stage.hear(Mistaken(thing="a"))
+        await _until(stage, "failed")
+        for _ in range(2):
+            await stage.orchestrator.compensate("a")
+        assert await stage.orchestrator.runnable() >= 0
+        await _until(stage, "refused")
+        assert stage.acts.done == [("a", "before"), ("a", "undo before")]
+        await stage.orchestrator.compensate("a")
         await refused("orchestrator.wrong_state", stage.orchestrator.retry("a"))
 
     async def test_what_goes_on_is_not_given_up(self, stage: Stage) -> None:

@@ -90,7 +90,7 @@ class SagaRunner(ABC):
 
     @abstractmethod
     async def compensate(self, saga_id: str) -> bool:
-        """Give up a saga that is parked or waits for a signal. False: it does neither."""
+        """Give up a saga that is parked, waits for a signal, or failed. False: it does neither."""
 
     @abstractmethod
     async def status(self, saga_id: str) -> str:
@@ -184,6 +184,7 @@ MENDED: set[str] = set()
 
 @saga("contract.mistaken", version=1, start=Began, signals=(Answered,))
 async def mistaken(ctx: SagaContext, began: Began) -> None:
+    ctx.on_refusal(Acts.give_up, ctx.id)
     await ctx.call(Acts.do, ctx.id, "a", undo=Acts.undo)
     if ctx.id not in MENDED:
         raise LookupError("a mistake of the saga's own")
@@ -439,7 +440,6 @@ class SagaContract(PlanRules):
         await runner.start(mistaken, Began(id="s1", until=clock.after(3600)))
         await _ends(runner, "s1", "failed")
         assert await acts.done("s1") == ["do a"], "nothing is undone"
-        assert not await runner.compensate("s1")
         assert await runner.signal(Answered(id="s1", text="heard"), "1")
         MENDED.add("s1")
         assert await runner.retry("s1")
@@ -465,6 +465,31 @@ class SagaContract(PlanRules):
 
         await eventually(done)
         assert await acts.done("s1") == ["do a", "do no answer"]
+
+    async def test_what_failed_may_be_compensated(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        """Though it fails still. An undo that waits for a person waits as any other does."""
+        MENDED.discard("s1")
+        await acts.fail("s1", "undo a", "refuse")
+        await runner.start(mistaken, Began(id="s1", until=clock.after(3600)))
+        await _ends(runner, "s1", "failed")
+        assert await runner.compensate("s1")
+        await _ends(runner, "s1", "waiting")
+        assert await runner.retry("s1")
+        await _ends(runner, "s1", "refused")
+        assert await acts.done("s1") == ["do a", "undo a", GIVEN_UP]
+        assert len(await acts.keys("s1", "do a")) == 1, "what was answered is not asked again"
+        assert not await runner.compensate("s1")
+
+    async def test_what_is_mended_meanwhile_goes_on(self, runner: SagaRunner, acts: ActsProbe, clock: MovableClock) -> None:
+        """Where it waits it can be compensated as any other."""
+        MENDED.discard("s1")
+        await runner.start(mistaken, Began(id="s1", until=clock.after(3600)))
+        await _ends(runner, "s1", "failed")
+        MENDED.add("s1")
+        assert await runner.compensate("s1")
+        await eventually(lambda: runner.compensate("s1"))
+        await _ends(runner, "s1", "refused")
+        assert await acts.done("s1") == ["do a", "undo a", GIVEN_UP]
 
     async def test_a_killed_process_is_taken_over_where_it_was(
         self, acts: ActsProbe, start_runner: StartRunner, clock: MovableClock

@@ -176,15 +176,23 @@ class PostgresOrchestratorStore(OrchestratorStore):
         )
         return row is not None
 
-    async def request_reopening(self, uow: UnitOfWork, saga_id: str) -> bool:
+    async def request_reopening(self, uow: UnitOfWork, saga_id: str, decision: Decision) -> bool:
         row = await self._database.on(uow).row(
-            "INSERT INTO orchestrator.reopenings (saga_id)"
-            f" SELECT workflow_uuid FROM {SCHEMA}.workflow_status WHERE workflow_uuid = $1 AND status = ANY($2::text[])"
+            "WITH failed AS ("
+            "  UPDATE orchestrator.sagas AS s SET given_up = given_up OR $3::text = 'compensate'"
+            f" FROM {SCHEMA}.workflow_status AS w"
+            "  WHERE s.id = $1 AND w.workflow_uuid = s.id AND w.status = ANY($2::text[]) RETURNING s.id)"
+            " INSERT INTO orchestrator.reopenings (saga_id) SELECT id FROM failed"
             " ON CONFLICT (saga_id) DO UPDATE SET saga_id = excluded.saga_id RETURNING saga_id",
             saga_id,
             list(FAILED),
+            decision,
         )
         return row is not None
+
+    async def is_given_up(self, saga_id: str, uow: UnitOfWork | None = None) -> bool:
+        source = self._database if uow is None else self._database.on(uow)
+        return bool(await source.value("SELECT given_up FROM orchestrator.sagas WHERE id = $1", saga_id))
 
     async def take_reopenings(self) -> list[str]:
         rows = await self._database.fetch("SELECT saga_id FROM orchestrator.reopenings LIMIT 100")
