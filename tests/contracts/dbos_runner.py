@@ -152,6 +152,7 @@ class DbosRunner(SagaRunner):
             for row in rows:
                 await self._engine.time_out(row["saga"], row["signal"], row["number"])
                 await self._waits.end(row["saga"], row["signal"], row["number"])
+            await self._engine.take_up(self._reader)
 
     async def start(self, declared: Saga, event: Began) -> None:
         await self._engine.start(declared, event.id, msgspec.json.encode(event).decode())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from marketplace_core.adapters import dbos
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.testing.contracts import assert_contract_fails, eventually
@@ -157,6 +158,26 @@ async def test_a_saga_outlives_any_number_of_workers(database: Database, acts: P
     async with runner.running():
         await runner.signal(Answered(id="s1", text="still"), "2")
         await eventually(partial(_did, acts, ["do yes", "do still"]))
+
+
+async def test_a_saga_that_an_ending_engine_began_is_taken_up(
+    database: Database, acts: PostgresActs, clock: RedisClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the next one had looked for what was left: as a worker does that lost its lease and is slow to end."""
+    monkeypatch.setattr(dbos, "STRAY_SECONDS", 0.5)
+    runner = DbosRunner(database, acts, clock)
+    async with runner.running():
+        for id_ in ("s1", "s2"):
+            await runner.start(waiting, Began(id=id_, until=clock.after(3600)))
+    await database.execute("UPDATE dbos.workflow_status SET status = 'CANCELLED' WHERE workflow_uuid = 's1'")
+    async with runner.running():
+        await asyncio.sleep(1.0)
+        await database.execute("UPDATE dbos.workflow_status SET status = 'PENDING', updated_at = 0 WHERE workflow_uuid = 's1'")
+        for key in ("1", "2"):
+            await runner.signal(Answered(id="s1", text=key), key)
+        await eventually(partial(_is, runner, "done"))
+        assert await acts.done("s1") == ["do 1", "do 2"]
+        assert runner._engine._running == {"s2"}, "one that runs is left alone"
 
 
 async def test_a_saga_that_is_undone_after_a_mistake_outlives_its_worker(

@@ -51,6 +51,8 @@ SCHEMA = "dbos"
 #: Messages of ours among the events on a signal's topic, each about one wait.
 _OVER, _GIVEN_UP = "over:", "compensate:"
 AWAY_PAUSE = 0.5
+#: For how long a saga may be said to run, and not do so: its engine begins it at once.
+STRAY_SECONDS = 10.0
 _FOREVER = 10 * 365 * 86400.0
 
 
@@ -159,6 +161,7 @@ class DbosSagas:
         self._park = park
         self._workflow: Any = None
         self._ending = False
+        self._running: set[str] = set()
         for each in sagas:  # counters that are there from the beginning, so that their first increase is seen
             metrics.SAGAS_STARTED.labels(each.name.split(".", 1)[0], each.name)
             for outcome in ("done", "refused", "failed"):
@@ -190,6 +193,7 @@ class DbosSagas:
             saga_id = _dbos().DBOS.workflow_id
             if saga_id is None:
                 raise RuntimeError("a saga runs only inside of its workflow")
+            self._running.add(saga_id)
             try:
                 end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id, trace))
             except Exception as error:  # a mistake of ours or of the engine's, which takes it for the end
@@ -198,9 +202,12 @@ class DbosSagas:
                 log.error("saga.failed", saga=saga_id, name=name, version=version, exc_info=error)
                 metrics.SAGAS_ENDED.labels(name.split(".", 1)[0], name, "failed").inc()
                 raise
+            finally:
+                self._running.discard(saga_id)
             return msgspec.json.encode(end).decode()
 
         self._ending = False
+        self._running.clear()
         # However often its worker dies: else a hundred starts of one that cannot stay up would end every saga that waits.
         self._workflow = _dbos().DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(run)
         _dbos().DBOS.launch()
@@ -243,6 +250,13 @@ class DbosSagas:
             return False
         await _dbos().DBOS.resume_workflow_async(saga_id)
         return True
+
+    async def take_up(self, tables: DbosReader) -> list[str]:
+        """Have those go on that run nowhere: an engine that was ending had begun them after this one had looked."""
+        strays = await tables.strays(list(self._running))
+        for saga_id in strays:
+            await _dbos().DBOS.resume_workflow_async(saga_id)
+        return strays
 
     async def close(self) -> None:
         self._ending = True
@@ -393,6 +407,18 @@ class DbosReader:
         A step of ours ends with what is recorded, refusals too: where an error is recorded, the saga failed.
         """
         return bool(await self._database.value(_TAKE_FAILURE_BACK, saga_id, WORKFLOW, list(FAILED)))
+
+    async def strays(self, running: Sequence[str]) -> list[str]:
+        """Sagas that the engine has for running for some time, and are not among ``running``."""
+        rows = await self._database.fetch(
+            f"SELECT workflow_uuid AS id FROM {SCHEMA}.workflow_status WHERE name = $1 AND status = 'PENDING'"  # noqa: S608
+            " AND updated_at < (extract(epoch FROM now()) - $3::float8) * 1000 AND workflow_uuid <> ALL($2::text[])"
+            " ORDER BY created_at LIMIT 100",
+            WORKFLOW,
+            list(running),
+            STRAY_SECONDS,
+        )
+        return [row["id"] for row in rows]
 
     async def look(self, saga_ids: Sequence[str], *, steps: bool = False) -> dict[str, EngineSaga]:
         """Sagas by id, with their steps if asked for. :raises Unavailable:"""

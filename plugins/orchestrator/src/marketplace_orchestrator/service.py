@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,8 @@ log = structlog.get_logger("marketplace.orchestrator")
 
 AWAY_PAUSE = 0.5
 WATCH_SECONDS = 5.0
+#: How often sagas are looked for that run nowhere.
+LOOK_SECONDS = 5.0
 
 
 class OrchestratorService(Orchestrator):
@@ -52,6 +55,7 @@ class OrchestratorService(Orchestrator):
         self._open_sagas = open_sagas
         self._names = {saga.name for saga in sagas}
         self._launched = asyncio.Event()
+        self._looked = 0.0
         newest: dict[type[Event], dict[str, Saga]] = {}
         for saga in sorted(sagas, key=lambda saga: saga.name):
             known = newest.setdefault(saga.start, {})
@@ -93,6 +97,10 @@ class OrchestratorService(Orchestrator):
             if await self._engine.reopen(saga_id, self._reader):
                 log.info("saga.reopened", saga=saga_id)
             await self._store.end_reopening(saga_id)
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            for saga_id in await self._engine.take_up(self._reader):
+                log.warning("saga.taken_up", saga=saga_id)
+            self._looked = time.monotonic()
 
     async def watch(self) -> None:
         """A task: how many sagas have not ended, what they wait for, and how many failed."""
