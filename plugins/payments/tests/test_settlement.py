@@ -17,6 +17,14 @@ async def _settled(desk: Any, order: str) -> list[str | None]:
     return [event["failure"] for event in await desk.events("payments.settled", order)]
 
 
+async def _being_authorized(desk: Any, order: str) -> asyncio.Task[Any]:
+    """An authorization that takes a while at the gateway, and is written down here."""
+    task = asyncio.create_task(desk.authorize(order, "tok_slow"))
+    while await desk.database.value("SELECT count(*) FROM payments.payments WHERE order_id = $1", order) == 0:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return task
+
+
 @pytest.mark.behaviour("payments-1")
 @pytest.mark.parametrize(
     ("outcome", "status", "failure"),
@@ -65,6 +73,16 @@ async def test_what_nobody_asks_about_again_is_asked_by_ourselves(desk: Any) -> 
     await desk.service.poll_pending()
     assert (await desk.payment(order)).status == "authorized"
     assert await desk.really(order) == [("authorize", 1000)]
+
+
+async def test_what_is_just_being_asked_is_not_asked_by_ourselves(desk: Any) -> None:
+    order = new_id()
+    asked = await _being_authorized(desk, order)
+    await desk.gateway.fault("any", "down")
+    await desk.service.poll_pending()
+    assert len(await desk.gateway.faults()) == 1
+    await desk.gateway.call("DELETE", "/faults")
+    assert (await asked).status == "authorized"
 
 
 async def test_an_expired_action_is_released(desk: Any) -> None:
@@ -127,9 +145,7 @@ async def test_what_is_given_up_is_not_authorized_any_more(desk: Any) -> None:
 
 async def test_voiding_while_it_is_authorized(desk: Any) -> None:
     order = new_id()
-    late = asyncio.create_task(desk.authorize(order, "tok_slow"))
-    while await desk.database.value("SELECT count(*) FROM payments.payments WHERE order_id = $1", order) == 0:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    late = await _being_authorized(desk, order)
     await desk.known(lambda: desk.payments.void(order))
     with pytest.raises(Conflict) as conflict:
         await late

@@ -63,7 +63,7 @@ class Charges:
         if gateway is not None:
             payment = _new_payment(uow.now, request, gateway)
             operation = new_operation(payment, "authorize", payment.amount, f"{payment.order_id}/authorize", uow.now)
-            if await self._store.insert(uow, payment, operation):
+            if await self._store.insert(uow, payment, operation, self._ask_at(payment, uow.now)):
                 return payment
         known = await self._store.lock(uow, request.order_id)
         if known is None:
@@ -157,9 +157,13 @@ class Charges:
                 await self._store.save_operation(uow, operation)
 
     async def save(self, uow: UnitOfWork, payment: Payment) -> None:
-        waits = {"pending": self._config.unknown_seconds, "requires_action": self._config.ask_seconds}.get(payment.status)
         payment.updated_at = uow.now
-        await self._store.save(uow, payment, None if waits is None else uow.now + timedelta(seconds=waits))
+        await self._store.save(uow, payment, self._ask_at(payment, uow.now))
+
+    def _ask_at(self, payment: Payment, now: datetime) -> datetime | None:
+        """When we ask by ourselves; not while somebody is just asking."""
+        waits = {"pending": self._config.unknown_seconds, "requires_action": self._config.ask_seconds}.get(payment.status)
+        return None if waits is None else now + timedelta(seconds=waits)
 
     async def locked(self, uow: UnitOfWork, order_id: str) -> Payment:
         payment = await self._store.lock(uow, order_id)

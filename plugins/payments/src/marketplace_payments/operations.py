@@ -68,7 +68,7 @@ class Operations:
         """The operation that releases it; None where nothing is to be released."""
         payment = await self._store.lock(uow, order_id)
         if payment is None:
-            if not give_up or await self._store.insert(uow, _given_up(uow.now, order_id), None):
+            if not give_up or await self._store.insert(uow, _given_up(uow.now, order_id), None, None):
                 return None
             payment = await self._charges.locked(uow, order_id)
         if payment.status in ENDED:

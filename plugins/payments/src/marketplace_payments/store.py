@@ -46,7 +46,7 @@ class StoredSale:
 
 class PaymentStore(ABC):
     @abstractmethod
-    async def insert(self, uow: UnitOfWork, payment: Payment, operation: Operation | None) -> bool:
+    async def insert(self, uow: UnitOfWork, payment: Payment, operation: Operation | None, ask_at: datetime | None) -> bool:
         """False: the order has a payment already. Two that insert for one order wait for each other."""
 
     @abstractmethod

@@ -12,7 +12,7 @@ from marketplace_core.adapters.postgres import Database, Row, json_text
 from marketplace_core.capabilities.payments import GatewayEvent
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
-from marketplace_payments.domain import WAITING, Operation, Payment, Sale
+from marketplace_payments.domain import Operation, Payment, Sale
 from marketplace_payments.store import PaymentStore, StoredWebhook, WebhookState
 
 __all__ = ["PostgresPaymentStore"]
@@ -64,7 +64,7 @@ class PostgresPaymentStore(PaymentStore):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, uow: UnitOfWork, payment: Payment, operation: Operation | None) -> bool:
+    async def insert(self, uow: UnitOfWork, payment: Payment, operation: Operation | None, ask_at: datetime | None) -> bool:
         known = await self._database.on(uow).value(
             _INSERT,
             payment.id,
@@ -72,7 +72,7 @@ class PostgresPaymentStore(PaymentStore):
             payment.gateway,
             payment.status,
             json_text(payment),
-            payment.updated_at if payment.status in WAITING else None,
+            ask_at,
             payment.created_at,
         )
         if known is not None and operation is not None:
