@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -217,11 +218,29 @@ def asks_the_catalogue_line_by_line(right: Any, catalog: Any) -> Mapping[str, Me
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class _AtOnce:
+    """Those that look at once have all looked before one of them writes, however fast it is."""
+
+    def __init__(self) -> None:
+        self._looking = 0
+
+    async def look(self, asking: Awaitable[Any]) -> Any:
+        self._looking += 1
+        try:
+            seen = await asking
+        finally:
+            self._looking -= 1
+        while self._looking:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        return seen
+
+
 def reads_then_writes(right: Any, _: Any) -> Mapping[str, Method]:
     """Two at once add what one would."""
+    at_once = _AtOnce()
 
     async def add_item(owner: CartOwner, item: AddItem) -> Any:
-        lines = await right.get_lines(owner)
+        lines = await at_once.look(right.get_lines(owner))
         had = {line.variant_id: line.quantity for line in lines.lines} if lines else {}
         if item.variant_id not in had:
             return await right.add_item(owner, item)
@@ -231,8 +250,10 @@ def reads_then_writes(right: Any, _: Any) -> Mapping[str, Method]:
 
 
 def looks_before_it_edits(right: Any, _: Any) -> Mapping[str, Method]:
+    at_once = _AtOnce()
+
     async def set_quantity(owner: CartOwner, variant_id: str, quantity: int, if_match: str | None = None) -> Any:
-        if if_match is not None and etag(await right.get_cart(owner)) != if_match:
+        if if_match is not None and etag(await at_once.look(right.get_cart(owner))) != if_match:
             raise PreconditionFailed
         return await right.set_quantity(owner, variant_id, quantity)
 
