@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from marketplace_core.adapters import redis
-from marketplace_core.adapters.redis import connect, redis_errors
+from marketplace_core.adapters.redis import RedisBus, connect, redis_errors
 from marketplace_core.errors import Unavailable
+from marketplace_core.ports import Delivery, Message
+from marketplace_core.testing.contracts import eventually
+from marketplace_core.values import new_id
 
 
 async def test_a_crowd_is_answered(redis_lasting_url: str) -> None:
@@ -30,6 +34,23 @@ async def test_pipelines_and_scripts_take_their_turn(redis_lasting_url: str) -> 
                 return await pipe.execute()
 
         assert await asyncio.gather(*(both(number) for number in range(50))) == [[True, b"%d" % n] for n in range(50)]
+
+
+async def test_consumers_take_no_place(redis_lasting_url: str) -> None:
+    names = [new_id() for _ in range(4)]
+    heard: set[str] = set()
+    async with connect(redis_lasting_url, size=1) as client:
+        bus = RedisBus(client, prefix=new_id())
+
+        async def hear(name: str, _: Delivery) -> None:
+            heard.add(name)
+
+        consumers = [asyncio.create_task(bus.consume(name, ["crowd"]).run(partial(hear, name))) for name in names]
+        await bus.publish([Message("crowd", "crowd.begun", "1", 1, "{}")])
+        await eventually(lambda: heard == set(names))
+        for task in consumers:
+            task.cancel()
+        await asyncio.gather(*consumers, return_exceptions=True)
 
 
 async def test_nobody_waits_for_ever(redis_lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,9 @@ class _Partition:
 
 
 class RedisConsumer(Consumer):
-    def __init__(self, redis: Redis, names: Names, group: str, lease: float) -> None:
+    def __init__(self, redis: Redis, alone: Callable[[], Redis], names: Names, group: str, lease: float) -> None:
+        """``alone`` makes a client with a connection of its own, which is held for good."""
+        self._alone = alone
         self._redis, self._names, self._group, self._lease = redis, names, group, lease
         self._owner = new_id()
         self._taken = 0
@@ -227,14 +229,10 @@ class RedisConsumer(Consumer):
         """On a connection of its own, whose name tells the others that this member lives."""
         while True:
             try:
-                async with self._redis.client() as connection:
-                    try:
-                        await connection.client_setname(self._owner)
-                        self._present.set()
-                        await self._read_on(connection)
-                    finally:
-                        if connection.connection is not None:
-                            await connection.connection.disconnect()  # its name must not go back into the pool
+                async with self._alone() as connection:
+                    await connection.client_setname(self._owner)
+                    self._present.set()
+                    await self._read_on(connection)
             except (RedisError, OSError) as error:
                 log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)
                 await asyncio.sleep(AWAY_PAUSE)

@@ -11,6 +11,7 @@ import contextlib
 import re
 import zlib
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
@@ -46,6 +47,12 @@ def connections(url: str, **options: Any) -> Any:
     pool: Any = _Pool.from_url(url, socket_connect_timeout=2, **options)
     pool.connection_class = _bounded(pool.connection_class)
     return pool
+
+
+def _alone(redis: Redis) -> Redis:
+    """A client of the same server with one connection of its own: who holds one for good takes no place of the pool."""
+    pool = redis.connection_pool
+    return Redis.from_pool(type(pool)(connection_class=pool.connection_class, max_connections=1, **pool.connection_kwargs))
 
 
 class _Pool(ConnectionPool):
@@ -181,7 +188,8 @@ class RedisBus(Bus):
                 await pipe.execute()
 
     def consume(self, group: str, topics: Sequence[str]) -> Consumer:
-        return RedisConsumer(self._redis, Names(self._prefix, group, topics, self._partitions), group, self._lease)
+        names = Names(self._prefix, group, topics, self._partitions)
+        return RedisConsumer(self._redis, partial(_alone, self._redis), names, group, self._lease)
 
     async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
         behind = 0
