@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from marketplace_core.adapters import _dbos_reader
+from marketplace_core.adapters._dbos_engine import library
 from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.testing.contracts import assert_contract_fails, eventually
@@ -177,7 +178,28 @@ async def test_a_saga_that_an_ending_engine_began_is_taken_up(
             await runner.signal(Answered(id="s1", text=key), key)
         await eventually(partial(_is, runner, "done"))
         assert await acts.done("s1") == ["do 1", "do 2"]
-        assert runner._engine._running == {"s2"}, "one that runs is left alone"
+        assert set(runner._engine._running) == {"s2"}, "one that runs is left alone"
+
+
+async def test_a_saga_that_is_taken_up_while_it_runs_goes_on_once(
+    database: Database, acts: PostgresActs, clock: RedisClock
+) -> None:
+    runner = DbosRunner(database, acts, clock)
+    with capture_logs() as logs:
+        async with runner.running():
+            await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+            await eventually(partial(database.value, "SELECT count(*) FROM public.waits"))
+            await asyncio.sleep(0.5)  # it waits by now
+            await library().DBOS.resume_workflow_async("s1")
+            await eventually(partial(_runs, runner, 2))
+            await runner.signal(Answered(id="s1", text="1"), "1")
+            await eventually(partial(_did, acts, ["do 1"]))
+            await eventually(partial(_runs, runner, 1), within=70)  # the other one may hear of it when it asks by itself
+            await runner.signal(Answered(id="s1", text="2"), "2")
+            await eventually(partial(_is, runner, "done"))
+            await eventually(partial(_runs, runner, 0))
+    assert await acts.done("s1") == ["do 1", "do 2"]
+    assert [log for log in logs if log["event"] == "saga.failed"] == []
 
 
 async def test_a_saga_that_is_undone_after_a_mistake_outlives_its_worker(
@@ -215,6 +237,10 @@ async def test_a_saga_outlives_a_database_that_takes_no_writes(
         # The engine may miss the notification, its connection being ended too; then it looks once a minute.
         await eventually(partial(_did, acts, ["do yes", "do still"]), within=100)
         await eventually(partial(_is, runner, "done"), within=30)
+
+
+async def _runs(runner: DbosRunner, times: int) -> bool:
+    return runner._engine._running["s1"] == times
 
 
 async def _is(runner: DbosRunner, status: str) -> bool:

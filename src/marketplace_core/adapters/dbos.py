@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -95,7 +96,8 @@ class DbosSagas:
         self._park = park
         self._workflow: Any = None
         self._ending = False
-        self._running: set[str] = set()
+        #: By saga how often: one that was taken up while it ran ends when it finds that.
+        self._running: Counter[str] = Counter()
         for each in sagas:  # counters that are there from the beginning, so that their first increase is seen
             metrics.SAGAS_STARTED.labels(each.name.split(".", 1)[0], each.name)
             for outcome in ("done", "refused", "failed"):
@@ -127,7 +129,7 @@ class DbosSagas:
             saga_id = library().DBOS.workflow_id
             if saga_id is None:
                 raise RuntimeError("a saga runs only inside of its workflow")
-            self._running.add(saga_id)
+            self._running[saga_id] += 1
             try:
                 end = await run_saga(self._sagas[(name, version)], saga_id, payload, _DbosEngine(self, saga_id, trace))
             except Exception as error:  # a mistake of ours or of the engine's, which takes it for the end
@@ -137,7 +139,7 @@ class DbosSagas:
                 metrics.SAGAS_ENDED.labels(name.split(".", 1)[0], name, "failed").inc()
                 raise
             finally:
-                self._running.discard(saga_id)
+                self._running -= Counter([saga_id])
             return msgspec.json.encode(end).decode()
 
         self._ending = False

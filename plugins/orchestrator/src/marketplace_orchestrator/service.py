@@ -69,6 +69,7 @@ class OrchestratorService(Orchestrator):
     async def run_engine(self) -> None:
         """A task: the engine, for as long as the worker lives; what a dead one left is taken up again."""
         await self._engine.launch()
+        self._looked = time.monotonic()  # it has just looked by itself
         self._launched.set()
         try:
             while True:
