@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from sqlalchemy.exc import DBAPIError
 
 from marketplace_core import _worker
-from marketplace_core.adapters import _waits, dbos, postgres, postgres_outbox, redis
+from marketplace_core.adapters import _dbos_engine, _waits, postgres, postgres_outbox, redis
 from marketplace_core.adapters._waits import patient
 from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres_outbox import PostgresOutbox
@@ -378,9 +378,9 @@ async def test_the_saga_engine_takes_a_silent_connection_for_lost(
     hole: tuple[Hole, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then it asks again on another one."""
-    monkeypatch.setattr(dbos, "_longest", lambda seconds: SHORT)
-    dbos._dbos()
-    engine = sqlalchemy.create_engine(dbos.engine_url(hole[1]))
+    monkeypatch.setattr(_dbos_engine, "_longest", lambda seconds: SHORT)
+    _dbos_engine.library()
+    engine = sqlalchemy.create_engine(_dbos_engine.engine_url(hole[1]))
 
     def ask() -> object:
         with engine.connect() as connection:
@@ -397,9 +397,9 @@ async def test_the_saga_engine_takes_a_silent_connection_for_lost(
 
 
 async def test_the_saga_engine_may_wait_for_what_it_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbos, "_longest", lambda seconds: SHORT)
-    dbos._dbos()
-    engine = sqlalchemy.create_engine(dbos.engine_url(database.dsn))
+    monkeypatch.setattr(_dbos_engine, "_longest", lambda seconds: SHORT)
+    _dbos_engine.library()
+    engine = sqlalchemy.create_engine(_dbos_engine.engine_url(database.dsn))
 
     def listen() -> str:
         connection = cast("psycopg.Connection[object]", engine.raw_connection().dbapi_connection)
