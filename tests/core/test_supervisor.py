@@ -88,13 +88,13 @@ def alive(pid: int) -> bool:
 
 
 async def test_what_ends_is_started_again_at_once(tmp_path: Path) -> None:
-    async with supervisor(tmp_path, Policy()) as made:
+    async with supervisor(tmp_path, Policy(first=8.0, longest=8.0)) as made:
         await made.start([program("one", STEADY), program("two", STEADY)])
         before = pids(made)
         began = time.monotonic()
         os.kill(before["one"] or 0, signal.SIGKILL)
         await until(lambda: pids(made)["one"] not in (before["one"], None))
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 4
         assert [(process.name, process.restarts) for process in made.processes] == [("one", 1), ("two", 0)]
         assert pids(made)["two"] == before["two"]
 

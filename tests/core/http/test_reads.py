@@ -288,14 +288,14 @@ async def test_without_redis_reads_go_on_and_drops_do_not(own_redis: EmbeddedRed
 
 async def test_a_redis_that_hangs_holds_nobody_up(own_redis: EmbeddedRedis, catalogue: Catalogue) -> None:
     redis = connect(own_redis.url)
-    async with served(app_of(router_of(catalogue), reads=EncodedReads(redis, patience=0.1))) as client:
+    async with served(app_of(router_of(catalogue), reads=EncodedReads(redis, patience=0.3))) as client:
         await title(client)
         assert own_redis.child is not None
         own_redis.child.send(signal.SIGSTOP)
         begin = time.monotonic()
         assert await asyncio.gather(*(title(client) for _ in range(20))) == ["old"] * 20
         assert [await title(client) for _ in range(10)] == ["old"] * 10  # not asked again for each
-        assert time.monotonic() - begin < 0.8
+        assert time.monotonic() - begin < 2
         own_redis.child.send(signal.SIGCONT)
         catalogue.titles["1"] = "new"
         await RedisCache(redis, "catalog").drop(["product:1"])
