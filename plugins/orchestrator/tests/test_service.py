@@ -168,10 +168,9 @@ async def test_two_sagas_of_one_event(stage: Any, events: Any) -> None:
 # ── what failed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def second_step_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def second_step_fails(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By an error that nobody takes for an answer."""
-    perform, failures = Performer.perform, [RuntimeError("nobody knows this error")]
+    perform, failures = Performer.perform, [RuntimeError("nobody knows this error")] * times
 
     async def mistaken(self: Performer, call: StepCall) -> StepResult:
         if call.step == "2:act" and failures:
@@ -181,9 +180,11 @@ def second_step_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Performer, "perform", mistaken)
 
 
-@pytest.mark.usefixtures("second_step_fails_once")
-async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(stage: Any, events: Any) -> None:
+async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(
+    stage: Any, events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As it was with an error of its driver that it did not know. An operator finds it, and the log says which it is."""
+    second_step_fails(1, monkeypatch)
     with structlog.testing.capture_logs() as logs:
         async with stage.running("steps") as service:
             await stage.hear(events["begun"](thing="a"))
@@ -200,14 +201,20 @@ async def test_a_step_that_the_engine_recorded_as_failed_is_tried_again(stage: A
     assert [log["saga"] for log in logs if log["event"] == "saga.failed"] == ["a"]
 
 
-@pytest.mark.usefixtures("second_step_fails_once")
-async def test_a_saga_goes_on_though_its_worker_died_while_it_was_reopened(stage: Any, events: Any) -> None:
-    """After the failure was taken back, and before the engine was told to go on."""
+@pytest.mark.parametrize(
+    ("decision", "fails", "status", "done"),
+    [("retry", 1, "done", [("a", "first"), ("a", "second")]), ("compensate", 2, "refused", [("a", "first")])],
+)
+async def test_what_is_decided_about_a_failed_saga_outlives_its_worker(
+    stage: Any, events: Any, decision: str, fails: int, status: str, done: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which died after the failure was taken back, and before the engine was told to go on."""
+    second_step_fails(fails, monkeypatch)
     async with stage.running("steps") as service:
         await stage.hear(events["begun"](thing="a"))
         await stage.until("a", "failed")
-    await service.retry("a")
+    await getattr(service, decision)("a")
     assert await DbosReader(stage.database).take_failure_back("a")
     async with stage.running("steps"):
-        await stage.until("a", "done")
-    assert stage.acts.done == [("a", "first"), ("a", "second")]
+        await stage.until("a", status)
+    assert stage.acts.done == done
