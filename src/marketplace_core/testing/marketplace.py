@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -109,16 +110,23 @@ class Marketplace:
             await subscription.apply(envelope)
 
     async def settle(self, seconds: float = 30.0) -> None:
-        """Wait until nothing is under way any more. :raises NotSettled: or what ended the worker."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        """Wait until nothing is under way any more.
+
+        :param seconds: for how long it may not become less than it ever was.
+        :raises NotSettled: or what ended the worker.
+        """
+        time, least = asyncio.get_running_loop().time, sys.maxsize
+        deadline = time() + seconds
         while True:
             if self._worker is not None and self._worker.done():
                 self._worker.result()
             counts: Pending = await pending(self.process)
             if counts.total == 0:
                 return
-            if asyncio.get_running_loop().time() > deadline:
-                raise NotSettled(f"after {seconds} s there still is {counts}")
+            if counts.total < least:
+                least, deadline = counts.total, time() + seconds
+            if time() > deadline:
+                raise NotSettled(f"for {seconds} s there was no less than {least}, and still is {counts}")
             await asyncio.sleep(0.03)
 
 
