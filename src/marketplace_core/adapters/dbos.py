@@ -139,7 +139,9 @@ class DbosSagas:
                 metrics.SAGAS_ENDED.labels(name.split(".", 1)[0], name, "failed").inc()
                 raise
             finally:
-                self._running -= Counter([saga_id])
+                self._running[saga_id] -= 1
+                if self._running[saga_id] <= 0:  # a sum of counters would go over all that run
+                    del self._running[saga_id]
             return msgspec.json.encode(end).decode()
 
         self._ending = False
