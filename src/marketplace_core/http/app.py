@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -17,6 +18,7 @@ from marketplace_core import calls, tracing
 from marketplace_core.adapters.redis_reads import EncodedReads, Read
 from marketplace_core.errors import MarketplaceError
 from marketplace_core.http.addresses import Addresses
+from marketplace_core.http.bodies import Body, Receive, has_body
 from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics_reply
 from marketplace_core.http.exchange import Exchange, Fill
 from marketplace_core.http.gate import Gate
@@ -36,7 +38,6 @@ __all__ = ["Application", "HttpOptions", "build_app"]
 log = structlog.get_logger("marketplace.access")
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _READS = frozenset({"GET", "HEAD"})
 METRICS = "/metrics"
@@ -160,6 +161,9 @@ class Application:
         method: str = scope["method"]
         path: str = scope["path"]
         span = begin_span(method, exchange) if tracing.is_on() and path not in SILENT else None
+        if has_body(scope, exchange.headers):
+            body = exchange.body = Body(receive, send, JSON_LIMIT, partial(self._limit_of, scope))
+            receive, send = body.receive, body.send
         try:
             if path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
                 await self._send(await metrics_reply(exchange), exchange, method, send)
@@ -174,7 +178,7 @@ class Application:
                 if b"authorization" not in exchange.headers:
                     exchange.count()
             if method not in _READS or not await self._answer_read(scope, exchange, send):
-                await self.quart(scope, self._bounded(scope, exchange, receive), send)  # type: ignore[arg-type]
+                await self.quart(scope, receive, send)  # type: ignore[arg-type]
         except Exception as error:
             if exchange.status is not None:
                 raise
@@ -216,27 +220,6 @@ class Application:
         exchange.route = route
         await _send_read(read, exchange, scope["method"], send)
         return True
-
-    def _bounded(self, scope: Scope, exchange: Exchange, receive: Receive) -> Receive:
-        """Keep a body that nobody takes, or that is beyond its route's limit, from filling the memory: Quart stores all
-        that comes. What is too much is passed on as nothing, after the chunk by which the view sees that it is."""
-        headers = exchange.headers
-        if scope["http_version"] == "1.1" and b"content-length" not in headers and b"transfer-encoding" not in headers:
-            return receive
-        seen, limit = 0, JSON_LIMIT
-
-        async def bounded() -> MutableMapping[str, Any]:
-            nonlocal seen, limit
-            message = await receive()
-            if message["type"] == "http.request" and (body := message.get("body")):
-                if seen > limit:
-                    limit = self._limit_of(scope)
-                    if seen > limit:
-                        message["body"] = b""
-                seen += len(body)
-            return message
-
-        return bounded
 
     def _limit_of(self, scope: Scope) -> int:
         limits = (

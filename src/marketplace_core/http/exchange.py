@@ -14,6 +14,7 @@ from marketplace_core.values import Caller, new_id
 
 if TYPE_CHECKING:
     from marketplace_core.adapters.redis_reads import EncodedReads, Ticket
+    from marketplace_core.http.bodies import Body
     from marketplace_core.http.limits import Headroom, RateLimiter
     from marketplace_core.http.replies import Reply
     from marketplace_core.http.routing import Route
@@ -37,13 +38,15 @@ class Fill(Struct, frozen=True):
 class Exchange:
     """Found in the ASGI scope; made by whoever needs it first. ``status`` is None until there is an answer.
 
-    ``streams`` are those that the application has open, for it to end. ``address`` is whom the request is counted for until
-    it is known who makes it, and None where nothing is limited; ``room`` is what is left to whom it was counted for.
+    ``body`` is what still comes of one. ``streams`` are those that the application has open, for it to end. ``address`` is whom
+    the request is counted for until it is known who makes it, and None where nothing is limited; ``room`` is what is left to
+    whom it was counted for.
     """
 
     __slots__ = (
         "_trace",
         "address",
+        "body",
         "caller",
         "fill",
         "headers",
@@ -65,6 +68,7 @@ class Exchange:
         self.caller: Caller | None = None
         self.route: Route | None = None
         self.fill: Fill | None = None
+        self.body: Body | None = None
         self.stream: EventStream | None = None
         self.streams: set[EventStream] | None = None
         self.limiter: RateLimiter | None = None
@@ -120,6 +124,8 @@ class Exchange:
 
     async def close(self) -> None:
         """The exchange is over, whoever ended it."""
+        if self.body is not None:
+            self.body.close()
         if self.stream is not None:
             await self.stream.aclose()
             if self.streams is not None:

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from http_serving import app_of
 from msgspec import Struct
 
 from marketplace_core._process_main import serving
 from marketplace_core.deployment import Limits
+from marketplace_core.http import bodies
 from marketplace_core.http.app import HttpOptions
 from marketplace_core.http.routing import Router, Upload
 
@@ -240,3 +242,79 @@ async def test_too_large_a_body_of_any_type(server: Server, path: str, media_typ
     status, _, body = await socket.answer()
     assert (status, problem(body)) == (413, "http.too_large")
     assert await socket.ended() < SECONDS + 8
+
+
+# ── answers that come before their body ──────────────────────────────────────────────────────────────────────
+
+
+async def test_a_body_that_comes_soon_after_leaves_the_connection_open(server: Server) -> None:
+    socket = await server.connect()
+    await socket.send(post("/nothing", "application/json", 4000))
+    await asyncio.sleep(0.05)
+    await socket.send(b"x" * 4000)
+    status, headers, _ = await socket.answer()
+    assert status == 404 and "connection" not in headers
+    await socket.send(request("/ok"))
+    assert (await socket.answer())[0] == 200
+
+
+async def test_whoever_has_not_sent_the_body_is_told_that_the_connection_ends(server: Server) -> None:
+    socket = await server.connect()
+    await socket.send(post("/nothing", "application/json", 4000, b"x"))
+    status, headers, body = await socket.answer()
+    assert (status, headers.get("connection"), problem(body)) == (404, "close", "http.not_found")
+    assert await socket.ended() < 5
+
+
+async def test_no_request_meets_a_connection_that_the_answer_before_it_left_to_be_closed(server: Server) -> None:
+    async with aiohttp.ClientSession(f"http://{server.host}:{server.port}") as session:
+        for _ in range(300):
+            async with session.post("/buyer/v1/nothing", data=b"x" * 500_000) as answer:
+                assert answer.status == 404
+
+
+#: What Quart refuses, and what is refused before it.
+REFUSED = pytest.mark.parametrize(
+    ("path", "status", "code"), [("/nothing", 404, "http.not_found"), ("/docs", 405, "http.method_not_allowed")]
+)
+
+
+async def sent(socket: Socket, path: str, size: int, pause: float = 0) -> None:
+    """All of it, before anything of the answer is read."""
+    await socket.send(post(path, "application/octet-stream", size))
+    part = b"x" * (64 << 10)
+    for _ in range(0, size, len(part)):
+        socket.writer.write(part)
+        await socket.writer.drain()
+        await asyncio.sleep(pause)
+
+
+@REFUSED
+async def test_whoever_reads_only_after_all_is_sent_gets_the_answer(server: Server, path: str, status: int, code: str) -> None:
+    socket = await server.connect()
+    await sent(socket, path, 16 << 20)
+    found, _, body = await socket.answer()
+    assert (found, problem(body)) == (status, code)
+
+
+@REFUSED
+async def test_so_does_whoever_needs_seconds_for_it(server: Server, path: str, status: int, code: str) -> None:
+    socket = await server.connect()
+    await sent(socket, path, 4 << 20, pause=0.05)  # some three seconds
+    found, headers, body = await socket.answer()
+    assert (found, problem(body)) == (status, code) and "connection" not in headers
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/docs"])
+async def test_the_rest_of_a_body_is_not_taken_for_ever(server: Server, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Several, since a connection was once left open by what happened to hold it."""
+    monkeypatch.setattr(bodies, "LONGEST", 0.6)
+
+    async def endless() -> None:
+        socket = await server.connect()
+        sending = asyncio.create_task(sent(socket, path, 1 << 40, pause=0.01))
+        assert 0.5 < await socket.ended() < 8
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(sending, 5)
+
+    await asyncio.gather(*(endless() for _ in range(10)))

@@ -209,13 +209,6 @@ class Fuzz:
         return caller in RIGHT[self._audience] or caller == "the sample's" or caller in extra
 
     async def _answer(self, request: requests.PreparedRequest) -> Response:
-        """Once more where a kept connection was closed just then: the server does so after a body that nobody read."""
-        try:
-            return await self._exchange(request)
-        except aiohttp.ServerDisconnectedError:
-            return await self._exchange(request)
-
-    async def _exchange(self, request: requests.PreparedRequest) -> Response:
         headers = {name: _text(value) for name, value in request.headers.items() if name.lower() != "content-length"}
         body = request.body.encode() if isinstance(request.body, str) else request.body
         async with self._session.request(
