@@ -334,14 +334,49 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(file: Pat
         assert_nothing_left(run.data)
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.4, 1.0, 1.6, 2.4])
+def await_ears(pid: int) -> None:
+    """Until the interpreter hears SIGINT: before that the kernel ends it without a word."""
+    caught = 0
+    while not caught >> (signal.SIGINT - 1) & 1:
+        time.sleep(0.001)
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.4, 1.0, 1.6, 2.4])
 def test_ctrl_c_during_start_leaves_nothing(file: Path, delay: float) -> None:
     with up(file) as run:
+        await_ears(run.process.pid)
         time.sleep(delay)
         code = run.end(signal.SIGINT)[0]
         told = run.errors.read_text()
         assert code == 0 or "KeyboardInterrupt" in told, told  # so early that the interpreter itself was still starting
         assert_nothing_left(run.data)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_where_exceptions_are_swallowed_is_heard(number: signal.Signals) -> None:
+    """As in what the import system calls when a lock of a module is gone."""
+    code = f"""
+import os, sys, types
+from marketplace_core.cli import main
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), {int(number)})
+        for _ in range(1000):
+            pass
+
+def run(arguments):
+    Finalized()
+    print("went on", flush=True)
+
+sys.modules["marketplace_core.cli._run"] = types.SimpleNamespace(run=run)
+sys.argv = ["marketplace", "up"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_second_ctrl_c_does_not_wait_for_what_is_deaf(file: Path) -> None:

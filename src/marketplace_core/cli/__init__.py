@@ -5,6 +5,7 @@ Nothing is imported here that need not be: the commands, and what they use, are 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -14,9 +15,10 @@ __all__ = ["main"]
 def main() -> None:
     """The entry point. Never returns; no exception leaves it."""
     if sys.argv[1:2] == ["up"]:
-        # It ends with 0 when it is told to, also before it has come to the point of starting anything.
+        # It ends with 0 when it is told to, also before it has come to the point of starting anything. Not by an exception:
+        # an import may make another of it, and a finalizer goes on as if nothing had been said.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: sys.exit(0))
+            signal.signal(number, lambda *_: os._exit(0))
     try:
         from marketplace_core.cli._run import run  # noqa: PLC0415
 

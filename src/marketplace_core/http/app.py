@@ -17,8 +17,8 @@ from werkzeug.exceptions import HTTPException
 from marketplace_core import calls, tracing
 from marketplace_core.adapters.redis_reads import EncodedReads, Read
 from marketplace_core.errors import MarketplaceError
+from marketplace_core.http._bodies import Body, Receive, has_body
 from marketplace_core.http.addresses import Addresses
-from marketplace_core.http.bodies import Body, Receive, has_body
 from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics_reply
 from marketplace_core.http.exchange import Exchange, Fill
 from marketplace_core.http.gate import Gate

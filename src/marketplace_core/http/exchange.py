@@ -14,7 +14,7 @@ from marketplace_core.values import Caller, new_id
 
 if TYPE_CHECKING:
     from marketplace_core.adapters.redis_reads import EncodedReads, Ticket
-    from marketplace_core.http.bodies import Body
+    from marketplace_core.http._bodies import Body
     from marketplace_core.http.limits import Headroom, RateLimiter
     from marketplace_core.http.replies import Reply
     from marketplace_core.http.routing import Route

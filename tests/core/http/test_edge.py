@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from marketplace_core._process_main import serving
 from marketplace_core.deployment import Limits
-from marketplace_core.http import bodies
+from marketplace_core.http import _bodies
 from marketplace_core.http.app import HttpOptions
 from marketplace_core.http.routing import Router, Upload
 
@@ -308,7 +308,7 @@ async def test_so_does_whoever_needs_seconds_for_it(server: Server, path: str, s
 @pytest.mark.parametrize("path", ["/nothing", "/docs"])
 async def test_the_rest_of_a_body_is_not_taken_for_ever(server: Server, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Several, since a connection was once left open by what happened to hold it."""
-    monkeypatch.setattr(bodies, "LONGEST", 0.6)
+    monkeypatch.setattr(_bodies, "LONGEST", 0.6)
 
     async def endless() -> None:
         socket = await server.connect()
