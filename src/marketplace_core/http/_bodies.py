@@ -27,7 +27,9 @@ _CLOSE = (b"connection", b"close")
 
 
 def has_body(scope: MutableMapping[str, Any], headers: MutableMapping[bytes, bytes]) -> bool:
-    return scope["http_version"] != "1.1" or b"content-length" in headers or b"transfer-encoding" in headers
+    """HTTP/2 has bodies that no header tells of."""
+    told = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    return told or not scope["http_version"].startswith("1.")
 
 
 class Body:
