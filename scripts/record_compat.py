@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _record(folder: Path) -> None:
-    from marketplace_core._openapi import describe  # noqa: PLC0415
+    from marketplace_core._plugins.openapi import describe  # noqa: PLC0415
     from marketplace_core.deployment import DEFAULT_FILE  # noqa: PLC0415
     from marketplace_core.testing.compat import documents  # noqa: PLC0415
     from marketplace_core.testing.compat.recording import record  # noqa: PLC0415

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from marketplace_core._entropy import random_bytes
+from marketplace_core._runtime.entropy import random_bytes
 from marketplace_core.values import Caller
 
 __all__ = ["Call", "current", "derived", "new_trace", "scope"]

@@ -14,7 +14,7 @@ from marketplace_core.values import Clock
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from marketplace_core.adapters.postgres import Database
+    from marketplace_core.adapters.postgres.server import Database
     from marketplace_core.extensions import Extensions
     from marketplace_core.metrics import PluginMetrics
     from marketplace_core.sagas import Saga

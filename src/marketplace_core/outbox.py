@@ -11,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from collections.abc import Sequence
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
-from marketplace_core import _failpoints, metrics, tracing
+from marketplace_core import metrics, tracing
+from marketplace_core._runtime import failpoints
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, decode_envelope
-from marketplace_core.ports import Bus, Delivery, KeyParked, Message
+from marketplace_core.ports.bus import Bus, Delivery, Message
+from marketplace_core.ports.outbox import JobQueue, Lanes, Outbox
+from marketplace_core.ports.parking import Parked, Parking, Subscription
+from marketplace_core.ports.units import KeyParked
 
 __all__ = ["Deliverer", "JobQueue", "Lanes", "Outbox", "Parked", "Parking", "Relay", "Subscription"]
 
@@ -38,57 +38,6 @@ AWAY_PAUSE = 0.5
 #: So often a handler finds somebody away before its key is put aside.
 AWAY_TRIES = 2
 MOST_REMEMBERED = 10_000
-_NO_TRACES: Mapping[str, str] = {}
-
-
-# ── what a database offers ───────────────────────────────────────────────────────────────────────────────────
-
-
-class OutboxRow(Struct, frozen=True):
-    id: int
-    kind: str
-    topic: str
-    type: str
-    key: str
-    sequence: int | None
-    event_id: str
-    payload: str
-    trace: str = ""
-
-
-class Lanes(ABC):
-    """The lanes that this relay owns while its session lives. Nobody else sends their rows."""
-
-    @abstractmethod
-    async def pending(self, limit: int) -> list[OutboxRow]:
-        """The oldest rows of the owned lanes that are not marked, in order."""
-
-    @abstractmethod
-    async def mark(self, ids: Sequence[int]) -> None:
-        """These have arrived: not pending any more while this session lives, and stored at the latest by an idle ``wait``."""
-
-    @abstractmethod
-    async def wait(self, seconds: float) -> None:
-        """Until something is committed, at most ``seconds``; also tries to take lanes that became free."""
-
-
-class Outbox(ABC):
-    @abstractmethod
-    def lanes(self) -> AbstractAsyncContextManager[Lanes]: ...
-
-    @abstractmethod
-    async def backlog(self) -> int:
-        """How many rows wait to be sent."""
-
-
-class JobQueue(ABC):
-    @abstractmethod
-    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = _NO_TRACES) -> None:
-        """``(job, id, arguments as JSON)`` each; one id is queued once. ``traces``: by id, the ``traceparent`` of some."""
-
-    @abstractmethod
-    async def backlog(self, now: datetime) -> int:
-        """How many jobs are due or running."""
 
 
 class Relay:
@@ -115,7 +64,7 @@ class Relay:
         rows = await lanes.pending(BATCH)
         if not rows:
             return 0
-        _failpoints.hit("relay.read")
+        failpoints.hit("relay.read")
         traced = [row for row in rows if tracing.recorded(row.trace)]
         spans = [span for row in traced if (span := tracing.begin(f"relay {row.type}", parent=row.trace)) is not None]
         messages = [
@@ -128,9 +77,9 @@ class Relay:
         jobs = [(row.type, row.event_id, row.payload) for row in rows if row.kind == "job"]
         if jobs:
             await self._jobs.put(jobs, {row.event_id: row.trace for row in rows if row.kind == "job" and row.trace})
-        _failpoints.hit("relay.published")
+        failpoints.hit("relay.published")
         await lanes.mark([row.id for row in rows])
-        _failpoints.hit("relay.marked")
+        failpoints.hit("relay.marked")
         for span in spans:
             span.end()
         self._relayed["event"].inc(len(messages))
@@ -139,18 +88,6 @@ class Relay:
 
 
 # ── handlers ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Subscription(Struct, frozen=True):
-    """A handler and the event types it is for. ``name`` is ``<plugin>.<method>``, the handler's name in the inbox."""
-
-    name: str
-    types: tuple[str, ...]
-    apply: Callable[[Envelope], Awaitable[bool]]
-
-    @property
-    def plugin(self) -> str:
-        return self.name.split(".", 1)[0]
 
 
 async def apply_event(subscription: Subscription, envelope: Envelope) -> bool:
@@ -187,61 +124,6 @@ def _took(subscription: Subscription) -> metrics.Outcomes:
 _counted: dict[str, metrics.Outcomes] = {}
 
 
-class Parked(Struct, frozen=True):
-    """An event that its handler could not apply. ``waiting`` events of the same key stand behind it.
-
-    ``retry_at``: when it is applied again by itself, where somebody was away; None: it waits for a person.
-    """
-
-    id: str
-    handler: str
-    key: str
-    type: str
-    sequence: int
-    error: str
-    attempts: int
-    at: datetime
-    waiting: int
-    retry_at: datetime | None = None
-
-
-class Parking(ABC):
-    """Keys that wait, for a person or for somebody who is away, in the same store as the handler's inbox."""
-
-    @abstractmethod
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
-        """Let the key wait for a person, this event first."""
-
-    @abstractmethod
-    async def defer(self, handler: str, envelope: Envelope, error: str) -> None:
-        """Let the key wait for its next try, this event first unless earlier ones wait; that one then counts.
-
-        The pauses between the tries of a key grow.
-        """
-
-    @abstractmethod
-    async def backlog(self, handlers: Sequence[str]) -> int:
-        """How many keys will go on by themselves."""
-
-    @abstractmethod
-    async def append(self, handler: str, envelope: Envelope) -> bool:
-        """Queue behind the parked one. False: the key is free again, so apply it now."""
-
-    @abstractmethod
-    async def list(self, handlers: Sequence[str]) -> list[Parked]: ...
-
-    @abstractmethod
-    async def request(self, id_: str, *, drop: bool) -> bool:
-        """Ask the worker to replay the event, or to drop it, and then all behind it. False: no such event."""
-
-    @abstractmethod
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
-        """Carry out what was requested and try what is due, in order per key; gives how many events went on.
-
-        A key for which somebody is still away waits for its next try, and no other key waits for it.
-        """
-
-
 class Deliverer:
     """Gives the bus's messages to one group's handlers."""
 
@@ -275,9 +157,9 @@ class Deliverer:
             return
         envelope = decode_envelope(message.envelope, message.sequence)
         for subscription in subscriptions:
-            _failpoints.hit("handler.before")
+            failpoints.hit("handler.before")
             await self._apply(subscription, envelope)
-            _failpoints.hit("handler.after")
+            failpoints.hit("handler.after")
 
     async def _apply(self, subscription: Subscription, envelope: Envelope) -> None:
         failures = away = 0

@@ -177,7 +177,7 @@ def _provider(deployment: str, service: str, kind: str) -> TracerProvider:
 
 def _exporter(to: str, folder: Path) -> SpanExporter:
     if to.startswith("folder:"):
-        from marketplace_core._span_files import FileExporter  # noqa: PLC0415
+        from marketplace_core._runtime.span_files import FileExporter  # noqa: PLC0415
 
         return FileExporter(folder / to.removeprefix("folder:"))
     try:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from marketplace_core._entropy import random_bytes
+from marketplace_core._runtime.entropy import random_bytes
 from marketplace_core.errors import BadCursor, Invalid, Problem
 
 __all__ = [

@@ -12,7 +12,7 @@ from load import post_script, wrk
 from market import Market
 from reads import paths
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 
 SPLIT = Path(__file__).parents[2] / "examples" / "split.toml"
 

@@ -17,7 +17,7 @@ from reads import replayed
 from redis.asyncio.connection import AbstractConnection
 from watch import SqlLog, Statement, redis_commands, transactions
 
-from marketplace_core import _process_main
+from marketplace_core._runtime import serve as process_main
 from marketplace_core.testing.client import Client, clients
 
 CARTS = 64
@@ -183,8 +183,8 @@ async def _counting(market: Market) -> AsyncIterator[Trips]:
     """The API in this process, counting how often it writes to a Redis: a pipeline is written at once."""
     plain = AbstractConnection.send_packed_command
     async with (
-        _process_main.opened(market.deployment, market.data) as process,
-        _process_main.serving(_process_main.application(process)) as url,
+        process_main.opened(market.deployment, market.data) as process,
+        process_main.serving(process_main.application(process)) as url,
     ):
         trips = Trips(url)
 

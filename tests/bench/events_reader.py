@@ -15,11 +15,12 @@ from pathlib import Path
 import uvloop
 from events_writer import GROUP, STREAM, Happened
 
-from marketplace_core._process_main import _terminated
+from marketplace_core._runtime.serve import _terminated
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresParking
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis import RedisBus, connect
+from marketplace_core.adapters.postgres.parking import PostgresParking
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.outbox import Deliverer, Subscription
 from marketplace_core.ports import UnitOfWork, Units, handler
 from marketplace_core.values import SystemClock

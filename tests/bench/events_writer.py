@@ -15,9 +15,10 @@ import uvloop
 
 from marketplace_core.adapters.arq import ArqQueue
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis import RedisBus, connect
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.events import Event, event
 from marketplace_core.outbox import Relay
 from marketplace_core.ports import UnitOfWork

@@ -109,7 +109,7 @@ def _fresh(names: Sequence[str]) -> dict[str, str]:
 
 
 def _redis_work(sent: Sent) -> Callable[[dict[str, str]], Awaitable[None]]:
-    from marketplace_core.adapters.redis import connect  # noqa: PLC0415
+    from marketplace_core.adapters.redis.server import connect  # noqa: PLC0415
 
     client = connect(sent.url)
 
@@ -145,8 +145,8 @@ async def _serve(spec: Spec) -> None:
     from granian.server.embed import Server  # noqa: PLC0415
     from quart import Quart, Response  # noqa: PLC0415
 
-    from marketplace_core._net import free_port  # noqa: PLC0415
-    from marketplace_core._process_main import _listening, _terminated  # noqa: PLC0415
+    from marketplace_core._runtime.serve import _listening, _terminated  # noqa: PLC0415
+    from marketplace_core._supervisor.ports import free_port  # noqa: PLC0415
 
     app, body = Quart("floor"), spec.body
     if spec.redis or spec.sql:

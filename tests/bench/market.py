@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from marketplace_core._migrate import migrate_database
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core._supervisor.state import RunState, embedded_url, running
 from marketplace_core.adapters.embedded import EmbeddedPostgres
 from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres.migrate import migrate_database
 from marketplace_core.deployment import DEFAULT_FILE, load
 from marketplace_core.testing.client import Client, clients
 

@@ -18,8 +18,8 @@ import uvloop
 from rpc_server import KEY, NAME, Shelf
 
 from marketplace_core import calls
-from marketplace_core._codec import port_methods
-from marketplace_core._remote import CALL, DEADLINE, Target, authorization, far_port
+from marketplace_core._rpc.client import CALL, DEADLINE, Target, authorization, far_port
+from marketplace_core._rpc.codec import port_methods
 from marketplace_core.capabilities.catalog import ProductQuery
 from marketplace_core.values import Caller, new_id
 

@@ -15,9 +15,9 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from marketplace_core import _process_main
-from marketplace_core._net import free_port
-from marketplace_core._rpc import InternalApplication
+from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._runtime import serve as process_main
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core.capabilities.catalog import Card, Image, ProductQuery, Rating, SellerRef
 from marketplace_core.http.logging import configure_logging
 from marketplace_core.ports import query
@@ -74,10 +74,10 @@ async def main() -> None:
     port = free_port()
     floor = Server(bare(body), address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_access=False, log_enabled=False)
     serving = asyncio.create_task(floor.serve())
-    await _process_main._listening(serving, "127.0.0.1", port)
-    async with _process_main.serving(InternalApplication({NAME: (Shelf, made)}, KEY, ready)) as url:
+    await process_main._listening(serving, "127.0.0.1", port)
+    async with process_main.serving(InternalApplication({NAME: (Shelf, made)}, KEY, ready)) as url:
         print(url, f"http://127.0.0.1:{port}", flush=True)
-        await _process_main._terminated()
+        await process_main._terminated()
     floor.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait({serving}, timeout=5)
 

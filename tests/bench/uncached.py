@@ -10,20 +10,20 @@ from pathlib import Path
 
 import uvloop
 
-from marketplace_core import _process_main
+from marketplace_core._runtime import serve as process_main
 from marketplace_core.deployment import DEFAULT_FILE, load
 from marketplace_core.http.logging import configure_logging
 
 
 async def main(data: Path) -> None:
     configure_logging()
-    _process_main.EncodedReads = lambda _redis: None  # type: ignore[assignment,attr-defined,misc]
+    process_main.EncodedReads = lambda _redis: None  # type: ignore[assignment,attr-defined,misc]
     async with (
-        _process_main.opened(load(DEFAULT_FILE), data) as process,
-        _process_main.serving(_process_main.application(process)) as url,
+        process_main.opened(load(DEFAULT_FILE), data) as process,
+        process_main.serving(process_main.application(process)) as url,
     ):
         print(url, flush=True)
-        await _process_main._terminated()
+        await process_main._terminated()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import dbos
 import msgspec
 from msgspec import Struct
 
-from marketplace_core.adapters.dbos import SCHEMA, engine_url
+from marketplace_core.adapters.dbos.engine import SCHEMA, engine_url
 from marketplace_core.adapters.postgres import Database
 
 __all__ = ["EngineRows", "put_back", "rows"]

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from marketplace_core import calls
-from marketplace_core.adapters import dbos
+from marketplace_core.adapters.dbos import engine as dbos
 from marketplace_core.capabilities.cart import AddItem, Cart, CartOwner
 from marketplace_core.capabilities.catalog import Catalog, SellerRef
 from marketplace_core.capabilities.orchestrator import Orchestrator, SagaQuery

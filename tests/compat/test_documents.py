@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from marketplace_core._openapi import describe
+from marketplace_core._plugins.openapi import describe
 from marketplace_core.deployment import DEFAULT_FILE
 from marketplace_core.http.openapi import document
 from marketplace_core.http.routing import Answer, Content, Redirect, Router, ServerSentEvents, Upload

@@ -9,7 +9,7 @@ from typing import NoReturn
 import msgspec
 import pytest
 
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, Waits, engine_url
+from marketplace_core.adapters.dbos.engine import DbosReader, DbosSagas, Waits, engine_url
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.orders import OrderPlaced

@@ -11,7 +11,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from marketplace_core.adapters.redis import RedisBus, connect
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.ports import Delivery
 from marketplace_core.testing.contracts.bus import GROUPS, LEASE, ConsumerProcess
 

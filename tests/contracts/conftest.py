@@ -8,11 +8,12 @@ import pytest
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.arq import ArqQueue
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis import RedisBus
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.parking import PostgresParking
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.ports import UnitOfWork, Units
 from marketplace_core.testing.contracts.bus import GROUPS, LEASE
 from marketplace_core.testing.contracts.units import Probe

@@ -16,11 +16,11 @@ import msgspec
 import pytest
 
 from marketplace_core import calls
-from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, Waits, engine_url
+from marketplace_core.adapters.dbos.engine import DbosReader, DbosSagas, Waits, engine_url
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.clock import RedisClock
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import Failure, PreconditionFailed, Unavailable
 from marketplace_core.ports import UnitOfWork, Units, command
 from marketplace_core.sagas import COMPENSATE, RETRY, Decision, Performer, Saga, StepCall

@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.hookspecs import Schedule
 from marketplace_core.testing.contracts.schedules import HOURLY
 from marketplace_core.values import SystemClock

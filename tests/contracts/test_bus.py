@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from marketplace_core.adapters._redis_consumer import Names, RedisConsumer
 from marketplace_core.adapters.embedded import EmbeddedRedis
-from marketplace_core.adapters.redis import RedisBus, _alone, connect
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.consumer import Names, RedisConsumer
+from marketplace_core.adapters.redis.server import alone, connect
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Delivery
 from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
@@ -120,7 +121,7 @@ class LeavesSlowly(RedisConsumer):
 
 async def test_a_partition_that_is_lost_while_it_is_left_is_served_again(redis_lasting: Redis) -> None:
     log, changed = Log(), asyncio.Event()
-    consumer = LeavesSlowly(redis_lasting, partial(_alone, redis_lasting), Names("bus", "one", ["shop"], 4), "one", lease=2.0)
+    consumer = LeavesSlowly(redis_lasting, partial(alone, redis_lasting), Names("bus", "one", ["shop"], 4), "one", lease=2.0)
 
     async def deliver(delivery: Delivery) -> None:
         await log(delivery)

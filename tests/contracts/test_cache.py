@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.redis import connect
-from marketplace_core.adapters.redis_reads import EncodedReads, RedisCache
+from marketplace_core.adapters.redis.reads import EncodedReads, RedisCache
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.cache import PLUGIN, CacheContract

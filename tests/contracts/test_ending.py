@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox
-from marketplace_core.adapters.redis import RedisBus
-from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.schedules import PostgresSchedules
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.hookspecs import Schedule
 from marketplace_core.outbox import Relay
 from marketplace_core.ports import UnitOfWork, Units

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from marketplace_core.adapters import arq
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker
+from marketplace_core.adapters.arq import worker as arq
 from marketplace_core.testing.contracts import assert_contract_fails
 from marketplace_core.testing.contracts.jobs import JobsContract, MakeWorker, StartWorker
 from tests.contracts import bus_process

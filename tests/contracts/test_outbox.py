@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketplace_core.adapters.arq import ArqQueue
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Connection, Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking, _PostgresLanes
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis import RedisBus
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox, _PostgresLanes
+from marketplace_core.adapters.postgres.parking import PostgresParking
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.outbox import Outbox
 from marketplace_core.ports import KeyParked, Units
 from marketplace_core.testing.contracts import assert_contract_fails, eventually

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from marketplace_core.adapters import _dbos_reader
-from marketplace_core.adapters._dbos_engine import library
-from marketplace_core.adapters.clock import RedisClock
+from marketplace_core.adapters.dbos import reader
+from marketplace_core.adapters.dbos.connections import library
 from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.testing.contracts import assert_contract_fails, eventually
 from marketplace_core.testing.contracts.sagas import (
     GIVEN_UP,
@@ -165,7 +165,7 @@ async def test_a_saga_that_an_ending_engine_began_is_taken_up(
     database: Database, acts: PostgresActs, clock: RedisClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the next one had looked for what was left: as a worker does that lost its lease and is slow to end."""
-    monkeypatch.setattr(_dbos_reader, "STRAY_SECONDS", 0.5)
+    monkeypatch.setattr(reader, "STRAY_SECONDS", 0.5)
     runner = DbosRunner(database, acts, clock)
     async with runner.running():
         for id_ in ("s1", "s2"):

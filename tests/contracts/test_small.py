@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.blobs import FolderBlobs
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.embedded import EmbeddedRedis
+from marketplace_core.adapters.folder.blobs import FolderBlobs
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.redis import connect
-from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.adapters.postgres.schedules import PostgresSchedules
+from marketplace_core.adapters.redis.clock import RedisClock
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
 from marketplace_core.testing.contracts.blobs import BlobsContract

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresParking
-from marketplace_core.adapters.postgres_units import PostgresUnits
+from marketplace_core.adapters.postgres.parking import PostgresParking
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.testing.contracts import assert_contract_fails
 from marketplace_core.testing.contracts.units import Probe, UnitsContract
 from tests.contracts import wrong_units as wrong

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from marketplace_core.adapters import _redis_consumer
-from marketplace_core.adapters._redis_consumer import Names, RedisConsumer, _Partition
-from marketplace_core.adapters.redis import RedisBus
+from marketplace_core.adapters.redis import consumer
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.consumer import Names, RedisConsumer, _Partition
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Consumer, Delivery, Message
 from marketplace_core.values import new_id
@@ -177,7 +177,7 @@ class TrustsItsLease(_Wrong):
     class consumer(RedisConsumer):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
-            self._ack = self._redis.register_script(_redis_consumer._ACK.replace("then return 0 end", "then end"))
+            self._ack = self._redis.register_script(consumer._ACK.replace("then return 0 end", "then end"))
 
         async def _until_valid(self) -> None:
             pass

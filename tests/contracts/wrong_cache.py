@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from marketplace_core.adapters.redis_reads import EncodedReads, RedisCache, Ticket
+from marketplace_core.adapters.redis.reads import EncodedReads, RedisCache, Ticket
 from marketplace_core.errors import Unavailable
 
 

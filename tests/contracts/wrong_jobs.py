@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from arq.worker import Worker
 
-from marketplace_core.adapters import arq
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker, FailedJob
+from marketplace_core.adapters.arq import worker as arq
 from marketplace_core.values import new_id
 
 NONE: Mapping[str, str] = {}

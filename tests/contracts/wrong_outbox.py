@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from marketplace_core.adapters import postgres_units
 from marketplace_core.adapters.postgres import Connection, Row, json_text
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox, PostgresParking, _PostgresLanes
-from marketplace_core.adapters.postgres_units import PostgresUnit, PostgresUnits
+from marketplace_core.adapters.postgres import units as postgres_units
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox, _PostgresLanes
+from marketplace_core.adapters.postgres.parking import PostgresParking
+from marketplace_core.adapters.postgres.units import PostgresUnit, PostgresUnits
 from marketplace_core.events import Envelope
-from marketplace_core.outbox import Lanes, OutboxRow, Parked, Subscription
+from marketplace_core.outbox import Lanes, Parked, Subscription
+from marketplace_core.ports.outbox import OutboxRow
 
 
 def _flushing(change: tuple[str, str]) -> type[PostgresUnits]:

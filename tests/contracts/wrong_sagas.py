@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from marketplace_core import calls, sagas
-from marketplace_core.adapters import dbos
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, Waits, _DbosEngine
+from marketplace_core.adapters.dbos import engine as dbos
+from marketplace_core.adapters.dbos.engine import DbosReader, DbosSagas, Waits, _DbosEngine
 from marketplace_core.errors import Failure, MarketplaceError, Unavailable
 from marketplace_core.sagas import (
     Engine,

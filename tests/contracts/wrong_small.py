@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from marketplace_core.adapters.blobs import FolderBlobs
-from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.schedules import PostgresSchedules
+from marketplace_core.adapters.folder.blobs import FolderBlobs
+from marketplace_core.adapters.postgres.schedules import PostgresSchedules
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.hookspecs import Schedule
 from marketplace_core.values import SystemClock
 

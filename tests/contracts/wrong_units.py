@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from marketplace_core.adapters import postgres_units
 from marketplace_core.adapters.postgres import Connection
-from marketplace_core.adapters.postgres_units import PostgresUnit, PostgresUnits
+from marketplace_core.adapters.postgres import units as postgres_units
+from marketplace_core.adapters.postgres.units import PostgresUnit, PostgresUnits
 from marketplace_core.errors import MarketplaceError, Unavailable
 from marketplace_core.events import Envelope
 from marketplace_core.ports import Claim, KeyParked, UnitOfWork
@@ -175,11 +175,11 @@ class PassesParkedKeys(PostgresUnits):
         try:
             return await super().apply(handler, envelope, work)
         except KeyParked:
-            token = postgres_units._replaying.set(True)
+            token = postgres_units.replaying.set(True)
             try:
                 return await super().apply(handler, envelope, work)
             finally:
-                postgres_units._replaying.reset(token)
+                postgres_units.replaying.reset(token)
 
 
 class EmitsBesides(PostgresUnits):

@@ -14,7 +14,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from marketplace_core._asyncapi import document
+from marketplace_core._plugins.asyncapi import document
 from marketplace_core.deployment import DEFAULT_FILE, Loaded, load_all
 from marketplace_core.events import EVENTS
 from marketplace_core.testing.compat.subjects import event_subject

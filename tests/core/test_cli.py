@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core.cli._run import COMMANDS
 
 COMMAND = [sys.executable, "-m", "marketplace_core.cli"]

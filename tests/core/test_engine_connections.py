@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
 
-from marketplace_core.adapters._dbos_engine import engine_url, library
+from marketplace_core.adapters.dbos.connections import engine_url, library
 from marketplace_core.adapters.postgres import Database
 
 

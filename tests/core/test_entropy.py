@@ -6,11 +6,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from marketplace_core._entropy import random_bytes
+from marketplace_core._runtime.entropy import random_bytes
 
 FORKING = """
 import os, sys
-from marketplace_core._entropy import random_bytes
+from marketplace_core._runtime.entropy import random_bytes
 random_bytes(8)
 if os.fork():
     os.wait()

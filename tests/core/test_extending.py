@@ -9,9 +9,9 @@ from types import ModuleType
 import pytest
 
 from marketplace_core import capabilities
-from marketplace_core._assembly import Assembly, Process
-from marketplace_core._plugin_specs import hook_specs
-from marketplace_core._resources import Resources
+from marketplace_core._plugins.specs import hook_specs
+from marketplace_core._runtime.assembly import Assembly, Process
+from marketplace_core._runtime.resources import Resources
 from marketplace_core.deployment import load
 from marketplace_core.values import SystemClock
 

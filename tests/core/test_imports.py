@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from marketplace_core._imports.products import Report, import_products
-from marketplace_core._imports.rows import BadRow, NotAProductFile, ProductRow, read_rows
 from marketplace_core.capabilities.catalog import Catalog, ProductQuery
 from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.cli._imports.products import Report, import_products
+from marketplace_core.cli._imports.rows import BadRow, NotAProductFile, ProductRow, read_rows
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money
 

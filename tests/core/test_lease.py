@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from marketplace_core._worker import lease
 from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres.lease import lease
 from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import eventually
 

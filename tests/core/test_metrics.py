@@ -12,11 +12,12 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from marketplace_core import _watch, metrics
-from marketplace_core._operating import Operations, UnderWay
-from marketplace_core._process_main import serving
-from marketplace_core._remote import Breaker, Target, far_port
-from marketplace_core._rpc import InternalApplication
+from marketplace_core import metrics
+from marketplace_core._rpc.client import Breaker, Target, far_port
+from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._runtime import watch
+from marketplace_core._runtime.operators import Operations, UnderWay
+from marketplace_core._runtime.serve import serving
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.errors import NotFound, Unavailable
 from marketplace_core.extensions import ExtensionError, Extensions
@@ -207,7 +208,7 @@ async def test_pools_tell_how_many_connections_are_taken(database: Database) -> 
 async def test_a_worker_measures_what_needs_a_query(
     marketplace: Callable[..., Awaitable[Marketplace]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_watch, "SECONDS", 0.05)
+    monkeypatch.setattr(watch, "SECONDS", 0.05)
     metrics.OUTBOX_BACKLOG.labels("main").set(-1)
     metrics.BUS_LAG.labels("catalog", "catalog").set(-1)
     await marketplace(["auth", "users", "sellers", "catalog"])

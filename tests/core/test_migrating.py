@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from marketplace_core import _migrate
-from marketplace_core._migrate import MigrationError, check_server, migrate_database, missing_steps
-from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres import Database, migrate
+from marketplace_core.adapters.postgres.migrate import MigrationError, check_server, migrate_database, missing_steps
 
 
 async def test_ours_suits(database: Database) -> None:
@@ -17,7 +16,7 @@ async def test_ours_suits(database: Database) -> None:
 
 
 async def test_one_that_is_too_old_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_migrate, "OLDEST_POSTGRES", 99)
+    monkeypatch.setattr(migrate, "OLDEST_POSTGRES", 99)
     for begin in (migrate_database, missing_steps):
         with pytest.raises(MigrationError, match=r"PostgreSQL \d+; use 99 or later"):
             await begin(database, {})
@@ -25,7 +24,7 @@ async def test_one_that_is_too_old_is_refused(database: Database, monkeypatch: p
 
 async def test_one_of_another_language_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours speaks English only, so the other language here is that one."""
-    monkeypatch.setattr(_migrate, "_ENGLISH", re.compile("de_DE.*"))
+    monkeypatch.setattr(migrate, "_ENGLISH", re.compile("de_DE.*"))
     for begin in (migrate_database, missing_steps):
         with pytest.raises(MigrationError, match=r"have a superuser run ALTER DATABASE \".+\" SET lc_messages = 'C'"):
             await begin(database, {})
@@ -42,4 +41,4 @@ async def test_one_of_another_language_is_refused(database: Database, monkeypatc
     ],
 )
 def test_what_is_english(locale: str, is_english: bool) -> None:
-    assert (_migrate._ENGLISH.fullmatch(locale) is not None) == is_english
+    assert (migrate._ENGLISH.fullmatch(locale) is not None) == is_english

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from marketplace_core._plugin_specs import HookSpec, hook_specs
-from marketplace_core._plugins import PluginError, Registry, check_extensions, load_plugins
+from marketplace_core._plugins.registry import PluginError, Registry, check_extensions, load_plugins
+from marketplace_core._plugins.specs import HookSpec, hook_specs
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.context import PluginContext
 from marketplace_core.deployment import DeploymentErrors, Loaded, load_all

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from marketplace_core._process import Child, User, memory, spawn
+from marketplace_core._supervisor.children import Child, User, memory, spawn
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 DEAF = [
@@ -30,7 +30,7 @@ PARENT = [
 STARTER = """
 import asyncio, sys
 from pathlib import Path
-from marketplace_core._process import spawn
+from marketplace_core._supervisor.children import spawn
 
 async def main():
     child = await spawn("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"])

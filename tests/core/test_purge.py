@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
 
 
 async def test_old_answers_and_sent_events_are_deleted(

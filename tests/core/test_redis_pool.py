@@ -6,9 +6,11 @@ import asyncio
 from functools import partial
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from marketplace_core.adapters import redis
-from marketplace_core.adapters.redis import RedisBus, connect, redis_errors
+from marketplace_core.adapters.redis import server as redis
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.server import connect, redis_errors
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Delivery, Message
 from marketplace_core.testing.contracts import eventually
@@ -80,5 +82,5 @@ async def test_a_server_that_is_away_leaves_every_place_free() -> None:
     async with connect("redis://127.0.0.1:1/0", size=2) as client:
         for _ in range(3):
             failed = await asyncio.gather(*(client.ping() for _ in range(4)), return_exceptions=True)
-            assert all(isinstance(one, ConnectionError | redis.RedisConnectionError) for one in failed)
+            assert all(isinstance(one, ConnectionError | RedisConnectionError) for one in failed)
         assert not client.connection_pool._in_use_connections

@@ -15,9 +15,9 @@ import pytest
 from msgspec import Struct
 
 from marketplace_core import calls
-from marketplace_core._process_main import serving
-from marketplace_core._remote import Breaker, Target, far_port
-from marketplace_core._rpc import InternalApplication
+from marketplace_core._rpc.client import Breaker, Target, far_port
+from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._runtime.serve import serving
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound, Problem, Unavailable
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.values import Caller
@@ -304,7 +304,7 @@ def test_a_breaker_lets_one_call_try_at_a_time() -> None:
     ],
 )
 async def test_what_is_not_a_call_is_refused(url: str, path: str, body: bytes, headers: dict[str, str], status: int) -> None:
-    from marketplace_core._remote import authorization  # noqa: PLC0415
+    from marketplace_core._rpc.client import authorization  # noqa: PLC0415
 
     sent = {name: authorization(KEY) if value == "good" else value for name, value in headers.items()}
     async with aiohttp.ClientSession() as session, session.post(url + path, data=body, headers=sent) as answer:

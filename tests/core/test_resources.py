@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from marketplace_core._resources import Resources
+from marketplace_core._runtime.resources import Resources
 from marketplace_core.adapters.postgres import Database
 
 

@@ -14,12 +14,17 @@ import sqlalchemy
 from redis.asyncio import Redis
 from sqlalchemy.exc import DBAPIError
 
-from marketplace_core import _worker
-from marketplace_core.adapters import _dbos_engine, _waits, postgres, postgres_outbox, redis
+from marketplace_core.adapters import _waits
 from marketplace_core.adapters._waits import patient
+from marketplace_core.adapters.dbos import connections
 from marketplace_core.adapters.postgres import Connection, Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox
-from marketplace_core.adapters.postgres_units import PostgresUnits
+from marketplace_core.adapters.postgres import lease as leases
+from marketplace_core.adapters.postgres import outbox as postgres_outbox
+from marketplace_core.adapters.postgres import server as postgres
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis import server as redis
+from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Claim, Delivery, Message, UnitOfWork
 from marketplace_core.values import SystemClock
@@ -253,15 +258,15 @@ async def test_what_may_take_long_does(database: Database) -> None:
 async def test_a_lease_is_free_again_though_its_server_never_heard_of_the_end(
     far: Database, hole: tuple[Hole, str], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_worker, "LEASE_IDLE_SECONDS", 2)
-    async with _worker.lease(far, "sagas") as watch:
+    monkeypatch.setattr(leases, "LEASE_IDLE_SECONDS", 2)
+    async with leases.lease(far, "sagas") as watch:
         await asyncio.sleep(3)
         assert not watch.done(), "who asks now and then keeps it"
         hole[0].silent = True
         hole[0].deaf = True
         with pytest.raises(Unavailable):
             await watch
-        async with asyncio.timeout(10), _worker.lease(database, "sagas"):
+        async with asyncio.timeout(10), leases.lease(database, "sagas"):
             pass
 
 
@@ -347,7 +352,7 @@ async def test_waits_of_one_request_do_not_add_up(far_redis: tuple[Hole, Redis],
 async def test_a_consumer_goes_on_once_its_redis_answers(far_redis: tuple[Hole, Redis]) -> None:
     """Its blocking read got no answer, and would have waited for one as long as the connection stands."""
     hole, client = far_redis
-    bus = redis.RedisBus(client, groups={"group": ["rows"]}, lease=2.0)
+    bus = RedisBus(client, groups={"group": ["rows"]}, lease=2.0)
     heard: list[str] = []
 
     async def deliver(delivery: Delivery) -> None:
@@ -378,9 +383,9 @@ async def test_the_saga_engine_takes_a_silent_connection_for_lost(
     hole: tuple[Hole, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then it asks again on another one."""
-    monkeypatch.setattr(_dbos_engine, "_longest", lambda seconds: SHORT)
-    _dbos_engine.library()
-    engine = sqlalchemy.create_engine(_dbos_engine.engine_url(hole[1]))
+    monkeypatch.setattr(connections, "_longest", lambda seconds: SHORT)
+    connections.library()
+    engine = sqlalchemy.create_engine(connections.engine_url(hole[1]))
 
     def ask() -> object:
         with engine.connect() as connection:
@@ -397,9 +402,9 @@ async def test_the_saga_engine_takes_a_silent_connection_for_lost(
 
 
 async def test_the_saga_engine_may_wait_for_what_it_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_dbos_engine, "_longest", lambda seconds: SHORT)
-    _dbos_engine.library()
-    engine = sqlalchemy.create_engine(_dbos_engine.engine_url(database.dsn))
+    monkeypatch.setattr(connections, "_longest", lambda seconds: SHORT)
+    connections.library()
+    engine = sqlalchemy.create_engine(connections.engine_url(database.dsn))
 
     def listen() -> str:
         connection = cast("psycopg.Connection[object]", engine.raw_connection().dbapi_connection)

@@ -13,9 +13,9 @@ from psqlpy.exceptions import Error as DriverError
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from marketplace_core.adapters.embedded.redis import EmbeddedRedis
 from marketplace_core.adapters.postgres import Database, UniqueViolation
-from marketplace_core.adapters.redis import connect, redis_errors
+from marketplace_core.adapters.redis.native import EmbeddedRedis
+from marketplace_core.adapters.redis.server import connect, redis_errors
 from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import eventually
 

@@ -18,31 +18,23 @@ import msgspec
 import psutil
 import pytest
 
-from marketplace_core import _net
-from marketplace_core._assembly import Assembly
-from marketplace_core._net import answers, free_port, in_use
-from marketplace_core._resources import POOL_SIZE
-from marketplace_core._supervisor import (
-    CannotStart,
-    Policy,
-    ProcessSpec,
-    RunState,
-    Supervisor,
-    deployment_secret,
-    embedded_url,
-    running,
-    simulator_secret,
-)
+from marketplace_core._runtime.assembly import Assembly
+from marketplace_core._runtime.resources import POOL_SIZE
+from marketplace_core._supervisor import ports
 from marketplace_core._supervisor import servers as supervised
 from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.keeper import CannotStart, Policy, ProcessSpec, Supervisor
+from marketplace_core._supervisor.ports import answers, free_port, in_use
+from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
 from marketplace_core._supervisor.servers import connections, create_databases, servers_of
+from marketplace_core._supervisor.state import RunState, embedded_url, running
 from marketplace_core.adapters.embedded import DataFolder
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.deployment import Deployment, Resource, load
 
 QUICK = Policy(first=0.05, longest=0.2, healthy=1.0, attempts=5)
 
-READY = "from marketplace_core._process import notify_ready; notify_ready()"
+READY = "from marketplace_core._supervisor.children import notify_ready; notify_ready()"
 STEADY = f"import signal, time; signal.signal(15, lambda *_: exit(0)); print('up', flush=True); {READY}; time.sleep(60)"
 DEAF = f"import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); {READY}; time.sleep(60)"
 BROKEN = "import sys; print('no such table: carts', file=sys.stderr); sys.exit(3)"
@@ -339,21 +331,21 @@ def test_a_port_is_kept_if_it_is_free() -> None:
 def test_a_port_that_was_given_away_is_given_to_nobody_else() -> None:
     """Before anybody listens there, and while who did is started again: HTTP servers would share it."""
     port = free_port()
-    ask = f"from marketplace_core._net import free_port; print(free_port({port}))"
+    ask = f"from marketplace_core._supervisor.ports import free_port; print(free_port({port}))"
 
     def another() -> int:
         return int(subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout)
 
     assert another() != port
-    os.close(_net._held.pop(port))
+    os.close(ports._held.pop(port))
     assert another() == port
     assert free_port(port) == port, "it is free again with the end of who was given it"
 
 
 def test_only_so_many_ports_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_net, "_held", {})
-    monkeypatch.setattr(_net, "_MOST_HELD", 3)
-    ports = [free_port() for _ in range(5)]
-    assert list(_net._held) == ports[2:]
-    for descriptor in _net._held.values():
+    monkeypatch.setattr(ports, "_held", {})
+    monkeypatch.setattr(ports, "_MOST_HELD", 3)
+    given = [free_port() for _ in range(5)]
+    assert list(ports._held) == given[2:]
+    for descriptor in ports._held.values():
         os.close(descriptor)

@@ -19,9 +19,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from marketplace_core import calls, tracing
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis import RedisBus, connect
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import Refused
 from marketplace_core.http.client import outgoing
 from marketplace_core.outbox import Relay
@@ -61,7 +62,7 @@ def test_off_there_is_no_object_and_nothing_is_imported() -> None:
         assert trace is RECORDED  # what others record goes on through us
     with tracing.span("x") as trace:
         assert trace[:3] == "00-" and trace[-3:] == "-00"
-    program = "import sys, marketplace_core._process_main\nprint([m for m in sys.modules if m.startswith('opentelemetry')])"
+    program = "import sys, marketplace_core._runtime.serve\nprint([m for m in sys.modules if m.startswith('opentelemetry')])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

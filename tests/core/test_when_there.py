@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marketplace_core._process_main import when_there
+from marketplace_core._runtime.serve import when_there
 from marketplace_core.errors import Unavailable
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from marketplace_core._deployment.problems import Problems
-from marketplace_core._deployment.workers import bus_groups, check_workers, workers_of
-from marketplace_core._plugin_declarations import Declared
+from marketplace_core._plugins.declarations import Declared
 from marketplace_core.deployment import Deployment, DeploymentErrors, PluginEntry, Service
+from marketplace_core.deployment._problems import Problems
+from marketplace_core.deployment._workers import bus_groups, check_workers, workers_of
 from marketplace_core.hookspecs import PluginInfo
 
 HANDLERS = ["reviews.on_delivered", "reviews.store", "reviews.aggregate"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from marketplace_core._asyncapi import publishers
+from marketplace_core._plugins.asyncapi import publishers
 from marketplace_core.deployment import DEFAULT_FILE, Loaded, load_all
 from marketplace_core.events import EVENTS, Event
 

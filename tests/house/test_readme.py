@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from marketplace_core._plugin_graph import mermaid
+from marketplace_core._plugins.graph import mermaid
 from marketplace_core.deployment import DEFAULT_FILE, load_all
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 
-from marketplace_core._net import free_port
-from marketplace_core._process import spawn
+from marketplace_core._supervisor.children import spawn
+from marketplace_core._supervisor.ports import free_port
 
 PROGRAM = shutil.which("prometheus")
 

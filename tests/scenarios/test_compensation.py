@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from marketplace_core._supervisor import RunState
 from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.state import RunState
 from marketplace_core.adapters.embedded import DataFolder
 from marketplace_core.testing.shop import Shop
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_outbox import PostgresOutbox
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
 from marketplace_core.ports import Message
 from marketplace_core.testing.client import Client
 from marketplace_core.testing.shop import Shop

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from marketplace_core._imports.products import import_products
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.cli._imports.products import import_products
 from marketplace_core.testing.shop import Shop
 
 ROOT = Path(__file__).resolve().parents[2]

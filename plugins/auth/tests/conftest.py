@@ -17,9 +17,9 @@ from marketplace_auth.stores.api_keys import PostgresApiKeyStore
 from marketplace_auth.stores.postgres import PostgresAuthStore
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_units import PostgresUnits
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.capabilities.auth import Client, Credentials, Registration, SignedIn
 from marketplace_core.http.gate import SessionGate
 

@@ -203,7 +203,7 @@ async def test_the_keys_of_a_disabled_account_are_out_and_come_back_with_it(benc
 
 
 async def test_revoking_says_when_gateways_may_not_know_it(bench: Any) -> None:
-    from marketplace_core.adapters.redis import connect  # noqa: PLC0415
+    from marketplace_core.adapters.redis.server import connect  # noqa: PLC0415
 
     made = await _key(bench, "seller", SHOP)
     away = connect("unix:///nowhere/at-all.sock?db=0")

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities.auth import Client, SessionState
 from marketplace_core.errors import Forbidden, NotFound, Refused, Unauthorized, Unavailable
 from marketplace_core.ports import UnitOfWork

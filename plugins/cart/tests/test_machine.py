@@ -12,7 +12,7 @@ from marketplace_cart.config import CartConfig
 from marketplace_cart.service import CartService
 from marketplace_cart.stores.redis import RedisCartStore
 
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities.cart import AddItem, CartOwner, CartView
 from marketplace_core.capabilities.catalog import Catalog, LineRequest
 from marketplace_core.errors import Invalid, NotFound, Refused

@@ -11,7 +11,7 @@ import pytest_asyncio
 from marketplace_cart.config import CartConfig
 from marketplace_cart.stores.redis import RedisCartStore
 
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.values import new_id
 
 PASSWORD = "a fine password"

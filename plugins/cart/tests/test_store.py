@@ -11,7 +11,7 @@ from marketplace_cart.store import CartStore, Change, Claim, Contents, Earlier, 
 from marketplace_cart.stores.redis import RedisCartStore
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities.catalog import LineRequest
 from marketplace_core.errors import Unavailable
 from marketplace_core.values import new_id

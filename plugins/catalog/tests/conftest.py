@@ -17,12 +17,12 @@ from marketplace_catalog.stores.postgres import PostgresCatalogStore
 from marketplace_catalog.stores.postgres_stock import PostgresStockStore
 from redis.asyncio import Redis
 
-from marketplace_core._runners import Runner, run_port
-from marketplace_core.adapters.blobs import FolderBlobs
-from marketplace_core.adapters.clock import RedisClock
+from marketplace_core._rpc.runners import Runner, run_port
+from marketplace_core.adapters.folder.blobs import FolderBlobs
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_units import PostgresUnits
-from marketplace_core.adapters.redis_reads import RedisCache
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.clock import RedisClock
+from marketplace_core.adapters.redis.reads import RedisCache
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.values import new_id, utc_text

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from marketplace_core import calls
-from marketplace_core.adapters.redis_reads import EncodedReads
+from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.capabilities.catalog import (
     CategoryDraft,
     ImportProduct,

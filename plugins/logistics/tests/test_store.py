@@ -15,7 +15,7 @@ from marketplace_logistics.store import LogisticsStore, WebhookRecord
 from marketplace_logistics.stores.postgres import PostgresLogisticsStore
 
 from marketplace_core.adapters.postgres import Database, UniqueViolation
-from marketplace_core.adapters.postgres_units import PostgresUnits
+from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.capabilities.logistics import ShipmentQuery
 from marketplace_core.values import SystemClock, new_id
 

@@ -14,10 +14,10 @@ from marketplace_orchestrator import plugin, worker
 from marketplace_orchestrator.service import OrchestratorService, StoredWaits, note_try, park
 from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
 
-from marketplace_core.adapters.clock import RedisClock
 from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_units import PostgresUnits
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.capabilities.orchestrator import SagaView
 from marketplace_core.events import Envelope, Event
 from marketplace_core.metrics import PluginMetrics

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from marketplace_core._runners import run_port
+from marketplace_core._rpc.runners import run_port
 from marketplace_core.capabilities.orchestrator import Orchestrator
 from marketplace_core.events import Event
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, rules

@@ -17,7 +17,7 @@ from marketplace_payments.stores.postgres import PostgresPaymentStore
 from marketplace_payments.stores.postgres_ledger import PostgresLedgerStore
 
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.postgres_units import PostgresUnits
+from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.capabilities.orders import OrderCompleted
 from marketplace_core.capabilities.payments import Balance, PaymentCaptured
 from marketplace_core.events import Envelope, Event, encode_data

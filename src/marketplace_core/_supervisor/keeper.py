@@ -13,10 +13,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from marketplace_core._process import Child, Readiness, spawn
+from marketplace_core._supervisor.children import Child, Readiness, spawn
 from marketplace_core._supervisor.state import Kind, ProcessState
-from marketplace_core.adapters.embedded import EmbeddedError
-from marketplace_core.adapters.embedded._startup import last_lines, size
+from marketplace_core.adapters.native.errors import EmbeddedError
+from marketplace_core.adapters.native.startup import last_lines, size
 
 __all__ = ["CannotStart", "Policy", "ProcessSpec", "Runnable", "Supervisor"]
 
@@ -49,7 +49,8 @@ class Policy(Struct, frozen=True):
 class ProcessSpec(Struct, frozen=True, kw_only=True):
     """A program to keep running. ``env`` is added to ours; ``grace`` is in seconds.
 
-    ``ready`` is asked until it says yes; None: the process tells by itself (:class:`~marketplace_core._process.Readiness`).
+    ``ready`` is asked until it says yes; None: the process tells by itself
+    (:class:`~marketplace_core._supervisor.children.Readiness`).
     """
 
     name: str

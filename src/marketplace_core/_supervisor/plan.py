@@ -8,10 +8,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from marketplace_core._deployment.model import Deployment, Gateway, split_address
-from marketplace_core._net import answers, free_port, stays_in_use
 from marketplace_core._supervisor.keeper import ProcessSpec
+from marketplace_core._supervisor.ports import answers, free_port, stays_in_use
 from marketplace_core._supervisor.secrets import simulator_secret
+from marketplace_core.deployment._model import Deployment, Gateway, split_address
 
 __all__ = ["Plan", "audiences_of", "command", "listeners", "plan", "simulator_addresses"]
 

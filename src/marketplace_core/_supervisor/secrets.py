@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from marketplace_core._deployment.model import Deployment
+from marketplace_core.deployment._model import Deployment
 
 __all__ = ["deployment_secret", "simulator_secret"]
 

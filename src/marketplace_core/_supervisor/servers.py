@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from marketplace_core._deployment.model import Deployment
-from marketplace_core._process import Child
+from marketplace_core._supervisor.children import Child
 from marketplace_core._supervisor.keeper import Runnable
 from marketplace_core._supervisor.state import Kind, database_of, folder_of, role_of
-from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
+from marketplace_core.adapters.postgres.native import EmbeddedPostgres
+from marketplace_core.adapters.redis.native import EmbeddedRedis
+from marketplace_core.deployment._model import Deployment
 
 __all__ = ["Server", "connections", "create_databases", "make_folders", "servers_of"]
 
-#: As ``marketplace_core._resources`` has it, which would bring the drivers into the supervisor.
+#: As ``marketplace_core._runtime.resources`` has it, which would bring the drivers into the supervisor.
 POOL_SIZE = 8
 #: Of the saga engine, of commands, and of an operator who looks.
 _OTHERS = 40

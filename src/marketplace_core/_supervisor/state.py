@@ -11,8 +11,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from marketplace_core._deployment.model import Deployment
-from marketplace_core.adapters.embedded import DataFolder, EmbeddedPostgres, EmbeddedRedis
+from marketplace_core.adapters.native.folder import DataFolder
+from marketplace_core.adapters.postgres.native import EmbeddedPostgres
+from marketplace_core.adapters.redis.native import EmbeddedRedis
+from marketplace_core.deployment._model import Deployment
 
 __all__ = ["Kind", "ProcessState", "RunState", "as_running", "embedded_url", "running", "targets_of", "write", "write_targets"]
 

@@ -13,18 +13,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from marketplace_core._deployment.model import Deployment, split_address
-from marketplace_core._net import hold, stays_in_use
-from marketplace_core._process import Child, spawn
 from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.children import Child, spawn
 from marketplace_core._supervisor.demo import Account, kept_accounts
 from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_group
 from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
+from marketplace_core._supervisor.ports import hold, stays_in_use
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
 from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of
 from marketplace_core._supervisor.state import ProcessState, RunState
-from marketplace_core.adapters.embedded import DataFolder
-from marketplace_core.adapters.embedded._startup import last_lines, size
+from marketplace_core.adapters.native.folder import DataFolder
+from marketplace_core.adapters.native.startup import last_lines, size
+from marketplace_core.deployment._model import Deployment, split_address
 from marketplace_core.values import utc_text
 
 __all__ = ["Account", "PortInUse", "Started", "up"]

@@ -1,4 +1,5 @@
-"""The vocabulary of the marketplace: one module per capability, each with values, events, errors, port and hook specs.
+"""The vocabulary of the marketplace: one module per capability, each with values, events, errors, port and hook specs;
+a long one is a folder that has these as files.
 
 A plugin may bring a capability of its own, such as ``loyalty``: a module of that name with a port ``Loyalty`` and a class of
 hook specs, which calls ``declare(__name__)`` as its last line. It is known once the plugin is imported.
@@ -12,8 +13,9 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
+from typing import Any
 
-__all__ = ["declare", "load_all"]
+__all__ = ["capability_of", "declare", "load_all"]
 
 _declared: dict[str, ModuleType] = {}
 
@@ -30,6 +32,17 @@ def declare(module: str) -> None:
 def load_all() -> dict[str, ModuleType]:
     """Every capability module: core's, which are imported by this, and those that plugins have declared."""
     return {**_core(), **_declared}
+
+
+def capability_of(member: Any) -> str:
+    """The name of the capability that a port's class, or a method or event of it, is declared in."""
+    module: str = member.__module__
+    while module:
+        parent, _, name = module.rpartition(".")
+        if parent == __name__ or (name in _declared and _declared[name].__name__ == module):
+            return name
+        module = parent
+    return str(member.__module__).rpartition(".")[2]
 
 
 @cache

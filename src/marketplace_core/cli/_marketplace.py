@@ -6,11 +6,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from marketplace_core._assembly import Process
-from marketplace_core._process_main import migrate, opened
-from marketplace_core._supervisor import as_running
+from marketplace_core._runtime.assembly import Process
+from marketplace_core._runtime.serve import migrate, opened
 from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of
-from marketplace_core._supervisor.state import running
+from marketplace_core._supervisor.state import as_running, running
 from marketplace_core.adapters._waits import JOB_SECONDS, patient
 from marketplace_core.deployment import DEFAULT_FILE, load
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from marketplace_core._deployment.problems import DeploymentErrors, DeploymentProblem
 from marketplace_core.cli._common import Failed, File, Json, print_json
+from marketplace_core.deployment._problems import DeploymentErrors, DeploymentProblem
 
 app = typer.Typer()
 
@@ -49,7 +49,7 @@ def plugins(
     json: Json = False,
 ) -> int:
     """Show the plugins that are installed, or those of a deployment, and what each declares."""
-    from marketplace_core._plugin_catalogue import deployed, installed  # noqa: PLC0415
+    from marketplace_core._plugins.catalogue import deployed, installed  # noqa: PLC0415
 
     items = deployed(file) if file is not None else installed()
     if json:
@@ -80,7 +80,7 @@ def graph(
     format: Annotated[GraphFormat, typer.Option("--format", help="How it is written.")] = GraphFormat.mermaid,
 ) -> int:
     """Draw who calls and feeds whom, in which service, on which store."""
-    from marketplace_core._plugin_graph import mermaid  # noqa: PLC0415
+    from marketplace_core._plugins.graph import mermaid  # noqa: PLC0415
     from marketplace_core.deployment import load_all  # noqa: PLC0415
 
     print(mermaid(load_all(file, secrets=False)), end="")
@@ -93,7 +93,7 @@ def openapi(
     audience: Annotated[str, typer.Argument(metavar="AUDIENCE", help="buyer, seller, logistics or admin.")],
 ) -> int:
     """The OpenAPI document of an audience, without starting anything."""
-    from marketplace_core._openapi import describe  # noqa: PLC0415
+    from marketplace_core._plugins.openapi import describe  # noqa: PLC0415
     from marketplace_core.values import AUDIENCES  # noqa: PLC0415
 
     if audience not in AUDIENCES:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from marketplace_core._imports.olist import OlistReport
-    from marketplace_core._imports.products import Report
-    from marketplace_core._imports.rows import BadRow
+    from marketplace_core.cli._imports.olist import OlistReport
+    from marketplace_core.cli._imports.products import Report
+    from marketplace_core.cli._imports.rows import BadRow
 
 app = typer.Typer()
 importing = typer.Typer(help="Bring products, or another marketplace's history, into a marketplace.", no_args_is_help=True)
@@ -39,7 +39,7 @@ def products(
     """Write the good rows, list the bad ones with line and cause. Running it again changes nothing."""
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core._imports.rows import NotAProductFile  # noqa: PLC0415
+    from marketplace_core.cli._imports.rows import NotAProductFile  # noqa: PLC0415
 
     try:
         report = uvloop.run(_import(source, file, data))
@@ -54,9 +54,9 @@ def products(
 
 
 async def _import(source: Path, file: Path | None, data: Path) -> Report:
-    from marketplace_core._imports.products import import_products  # noqa: PLC0415
     from marketplace_core.capabilities.catalog import Catalog  # noqa: PLC0415
     from marketplace_core.capabilities.sellers import Sellers  # noqa: PLC0415
+    from marketplace_core.cli._imports.products import import_products  # noqa: PLC0415
     from marketplace_core.cli._marketplace import marketplace  # noqa: PLC0415
 
     with _progress() as progress:
@@ -89,7 +89,7 @@ def olist(
     """Write the sellers, products, people, orders and payments of a history. Running it again changes nothing."""
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core._imports.olist_files import NotAnOlistFolder  # noqa: PLC0415
+    from marketplace_core.cli._imports.olist_files import NotAnOlistFolder  # noqa: PLC0415
 
     try:
         report = uvloop.run(_import_olist(source, file, data))
@@ -104,8 +104,8 @@ def olist(
 
 
 async def _import_olist(source: Path, file: Path | None, data: Path) -> OlistReport:
-    from marketplace_core._imports.olist import Ports, import_olist  # noqa: PLC0415
-    from marketplace_core._imports.olist_files import check_folder  # noqa: PLC0415
+    from marketplace_core.cli._imports.olist import Ports, import_olist  # noqa: PLC0415
+    from marketplace_core.cli._imports.olist_files import check_folder  # noqa: PLC0415
     from marketplace_core.cli._marketplace import marketplace  # noqa: PLC0415
 
     check_folder(source)  # before any server is started

@@ -15,8 +15,8 @@ from marketplace_core.cli._common import Data, Failed, File, Json, print_json
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
 
 if TYPE_CHECKING:
-    from marketplace_core._assembly import Process
-    from marketplace_core.adapters.clock import RedisClock
+    from marketplace_core._runtime.assembly import Process
+    from marketplace_core.adapters.redis.clock import RedisClock
 
 app = typer.Typer()
 clock = typer.Typer(help="The deployment's time, where it can be moved.", no_args_is_help=True)
@@ -70,7 +70,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _movable(process: Process) -> RedisClock:
-    from marketplace_core.adapters.clock import RedisClock  # noqa: PLC0415
+    from marketplace_core.adapters.redis.clock import RedisClock  # noqa: PLC0415
 
     if not isinstance(process.clock, RedisClock):
         raise Failed("the clock of this deployment cannot be moved", "start it with --clock movable", 2)
@@ -144,7 +144,7 @@ def set_(
 
 
 async def _move_simulators(process: Process) -> None:
-    from marketplace_core._simulators import move_clocks  # noqa: PLC0415
+    from marketplace_core._supervisor.simulators import move_clocks  # noqa: PLC0415
 
     await move_clocks(process.simulators.values(), _movable(process).offset)
 
@@ -155,7 +155,7 @@ async def _move_simulators(process: Process) -> None:
 @events.command()
 def catalogue(file: File) -> int:
     """The events of a deployment as an AsyncAPI document, without starting anything."""
-    from marketplace_core._asyncapi import describe  # noqa: PLC0415
+    from marketplace_core._plugins.asyncapi import describe  # noqa: PLC0415
 
     print_json(describe(file))
     return 0
@@ -164,7 +164,7 @@ def catalogue(file: File) -> int:
 @dead.command(name="list")
 def list_dead(file: OnFile = None, data: Data = DATA, json: Json = False) -> int:
     """The first event of each key that waits, and how many wait behind it. ``again at``: by itself, if somebody was away."""
-    from marketplace_core._operating import AllOperations  # noqa: PLC0415
+    from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
 
     found = _on(file, data, lambda process: AllOperations(process).list_parked())
     if json:
@@ -178,7 +178,7 @@ def list_dead(file: OnFile = None, data: Data = DATA, json: Json = False) -> int
 @dead.command()
 def replay(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
     """Apply it again, and then all behind it, in order. The worker does it."""
-    from marketplace_core._operating import AllOperations  # noqa: PLC0415
+    from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
 
     _on(file, data, lambda process: AllOperations(process).request_parked(id, drop=False))
     return 0
@@ -187,7 +187,7 @@ def replay(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None
 @dead.command()
 def drop(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
     """Leave it out, and go on with all behind it. The worker does it."""
-    from marketplace_core._operating import AllOperations  # noqa: PLC0415
+    from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
 
     _on(file, data, lambda process: AllOperations(process).request_parked(id, drop=True))
     return 0

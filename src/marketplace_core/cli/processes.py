@@ -20,7 +20,7 @@ Listen = Annotated[
 
 
 def _deployment(file: Path, data: Path) -> Deployment:
-    from marketplace_core._supervisor import as_running  # noqa: PLC0415
+    from marketplace_core._supervisor.state import as_running  # noqa: PLC0415
 
     return as_running(load(file), data)
 
@@ -38,9 +38,9 @@ def serve(
     _known(service, [*deployment.services, *gateways])
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core import _process_main  # noqa: PLC0415
+    from marketplace_core._runtime import serve as process_main  # noqa: PLC0415
 
-    uvloop.run(_process_main.serve(deployment, service, data, listen))
+    uvloop.run(process_main.serve(deployment, service, data, listen))
     return 0
 
 
@@ -60,9 +60,9 @@ def work(
         raise Failed(f"the service {service!r} has no worker {worker!r}", f"use one of {', '.join(workers)}", 2)
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core import _process_main  # noqa: PLC0415
+    from marketplace_core._runtime import serve as process_main  # noqa: PLC0415
 
-    uvloop.run(_process_main.work(deployment, service, worker or next(iter(workers)), data, listen))
+    uvloop.run(process_main.work(deployment, service, worker or next(iter(workers)), data, listen))
     return 0
 
 
@@ -76,9 +76,9 @@ def migrate(
     deployment = _deployment(file, data)
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core import _process_main  # noqa: PLC0415
+    from marketplace_core._runtime import serve as process_main  # noqa: PLC0415
 
-    done = uvloop.run(_process_main.migrate(deployment, data, dry_run))
+    done = uvloop.run(process_main.migrate(deployment, data, dry_run))
     for database, steps in done.items():
         for step in steps:
             print(f"{database}: {step.plugin} {step.number} {step.name}")
@@ -93,9 +93,9 @@ def demo(file: File, data: Data = _DATA) -> int:
     deployment = _deployment(file, data)
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core import _demo  # noqa: PLC0415
+    from marketplace_core.cli import _demo as demo  # noqa: PLC0415
 
-    print_json(uvloop.run(_demo.load(deployment, data)))
+    print_json(uvloop.run(demo.load(deployment, data)))
     return 0
 
 

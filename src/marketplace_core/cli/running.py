@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from marketplace_core._deployment.problems import DeploymentErrors, DeploymentProblem
-from marketplace_core.adapters.embedded import FORMAT, EmbeddedError
+from marketplace_core.adapters.native.errors import EmbeddedError
+from marketplace_core.adapters.native.folder import FORMAT
 from marketplace_core.cli._common import Data, Failed, Json, print_json
+from marketplace_core.deployment._problems import DeploymentErrors, DeploymentProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +118,8 @@ def _shower(json: bool, demo: bool) -> Callable[[Started], None]:
 @app.command()
 def ps(data: Data = _DATA, json: Json = False) -> int:
     """Show what runs on a data folder, and the memory that each takes (its share, PSS)."""
-    from marketplace_core._process import memory  # noqa: PLC0415
-    from marketplace_core._supervisor import running  # noqa: PLC0415
+    from marketplace_core._supervisor.children import memory  # noqa: PLC0415
+    from marketplace_core._supervisor.state import running  # noqa: PLC0415
 
     state = running(data)
     items = []

@@ -15,7 +15,7 @@ from quart.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from marketplace_core import calls, tracing
-from marketplace_core.adapters.redis_reads import EncodedReads, Read
+from marketplace_core.adapters.redis.reads import EncodedReads, Read
 from marketplace_core.errors import MarketplaceError
 from marketplace_core.http._bodies import Body, Receive, has_body
 from marketplace_core.http.addresses import Addresses

@@ -13,7 +13,7 @@ from marketplace_core.errors import MarketplaceError
 from marketplace_core.values import Caller, new_id
 
 if TYPE_CHECKING:
-    from marketplace_core.adapters.redis_reads import EncodedReads, Ticket
+    from marketplace_core.adapters.redis.reads import EncodedReads, Ticket
     from marketplace_core.http._bodies import Body
     from marketplace_core.http.limits import Headroom, RateLimiter
     from marketplace_core.http.replies import Reply

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from marketplace_core import tokens
-from marketplace_core.adapters.redis_reads import Lookups
+from marketplace_core.adapters.redis.reads import Lookups
 from marketplace_core.capabilities.auth import KEY_PREFIX, ApiKeyState, SessionState, key_digest
 from marketplace_core.errors import Forbidden, Unauthorized, declare_codes
 from marketplace_core.http.routing import Access

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from marketplace_core._deployment.limits import Limits, Rate
-from marketplace_core.adapters.redis_rates import Counted, RedisRates, Window
+from marketplace_core.adapters.redis.rates import Counted, RedisRates, Window
+from marketplace_core.deployment._limits import Limits, Rate
 from marketplace_core.values import Clock
 
 __all__ = ["Headroom", "LocalCounts", "RateLimiter", "headroom"]

@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 import msgspec
 from msgspec import Struct
 
-from marketplace_core.adapters.redis_reads import EncodedReads
+from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.errors import MarketplaceError
 from marketplace_core.http.decoding import parameters
 from marketplace_core.http.routing import Route, Router

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 
 __all__ = ["Running", "elsewhere", "up"]
 

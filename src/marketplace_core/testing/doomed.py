@@ -11,24 +11,24 @@ __all__ = ["Doomed", "run_worker"]
 
 #: How many failpoints a worker passes on average before it dies, in turn.
 MEANS = (5, 20, 60, 10, 40, 120)
-PRELOAD = ["marketplace_core._process_main", "marketplace_core.adapters.dbos", "marketplace_core.testing.doomed"]
+PRELOAD = ["marketplace_core._runtime.serve", "marketplace_core.adapters.dbos", "marketplace_core.testing.doomed"]
 
 
 def run_worker(file: str, urls: dict[str, str], secret: bytes, plan: tuple[int, int] | None) -> None:
     """The body of the process: the worker of a deployment's first service, armed with ``(seed, mean)``."""
     import uvloop  # noqa: PLC0415
 
-    from marketplace_core import _failpoints  # noqa: PLC0415
-    from marketplace_core._assembly import Assembly  # noqa: PLC0415
-    from marketplace_core._process_main import open_process  # noqa: PLC0415
-    from marketplace_core._worker import Worker  # noqa: PLC0415
+    from marketplace_core._runtime import failpoints  # noqa: PLC0415
+    from marketplace_core._runtime.assembly import Assembly  # noqa: PLC0415
+    from marketplace_core._runtime.serve import open_process  # noqa: PLC0415
+    from marketplace_core._runtime.worker import Worker  # noqa: PLC0415
     from marketplace_core.deployment import load  # noqa: PLC0415
 
     async def main() -> None:
         deployment = load(file)
         async with open_process(Assembly.of(deployment), urls.__getitem__, secret) as process:
             if plan is not None:
-                _failpoints.arm(*plan)
+                failpoints.arm(*plan)
             service = next(iter(deployment.services.values()))
             await Worker(process, service.name, next(iter(service.workers))).run()
 

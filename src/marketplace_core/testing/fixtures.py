@@ -16,8 +16,8 @@ import pytest_asyncio
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from marketplace_core.adapters.clock import RedisClock
     from marketplace_core.adapters.postgres import Connection, Database
+    from marketplace_core.adapters.redis.clock import RedisClock
     from marketplace_core.testing.marketplace import Marketplace
     from marketplace_core.testing.servers import Servers
     from marketplace_core.testing.simulators import Simulator
@@ -130,7 +130,7 @@ async def redis_cache(redis_cache_url: str) -> AsyncIterator[Redis]:
 
 
 async def _empty_redis(url: str) -> AsyncIterator[Redis]:
-    from marketplace_core.adapters.redis import connect  # noqa: PLC0415
+    from marketplace_core.adapters.redis.server import connect  # noqa: PLC0415
 
     async with connect(url) as client:
         await client.flushdb()
@@ -153,7 +153,7 @@ async def marketplace(marketplace_servers: Servers) -> AsyncIterator[Callable[..
 @pytest_asyncio.fixture
 async def movable_clock(redis_lasting: Redis) -> AsyncIterator[RedisClock]:
     """The deployment's clock with ``clock = "movable"``: ``await movable_clock.advance(seconds)``."""
-    from marketplace_core.adapters.clock import RedisClock  # noqa: PLC0415
+    from marketplace_core.adapters.redis.clock import RedisClock  # noqa: PLC0415
 
     clock = RedisClock(redis_lasting)
     await clock.refresh()

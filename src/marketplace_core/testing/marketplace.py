@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from marketplace_core._assembly import Assembly, Process
-from marketplace_core._plugins import load_plugins
-from marketplace_core._process_main import application, open_process, serving
-from marketplace_core._quiesce import Pending, pending
+from marketplace_core._plugins.registry import load_plugins
+from marketplace_core._runtime.assembly import Assembly, Process
+from marketplace_core._runtime.quiesce import Pending, pending
+from marketplace_core._runtime.serve import application, open_process, serving
+from marketplace_core._runtime.worker import Worker
 from marketplace_core._supervisor.plan import audiences_of
-from marketplace_core._worker import Worker
-from marketplace_core.adapters.clock import RedisClock
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.clock import RedisClock
+from marketplace_core.adapters.redis.server import connect
+from marketplace_core.capabilities import capability_of
 from marketplace_core.deployment import load_all
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.testing.processes import Apart
@@ -102,7 +103,7 @@ class Marketplace:
             data=msgspec.Raw(encode_data(event)),
             sequence=next(self._sequences),
         )
-        plugin = self.process.assembly.providers[capability.__module__.rsplit(".", 1)[-1]]
+        plugin = self.process.assembly.providers[capability_of(capability)]
         handlers = [each for each in self.process.subscriptions(plugin) if event.type in each.types]
         if not handlers:
             raise LookupError(f"{plugin!r} does not subscribe to {event.type!r}")

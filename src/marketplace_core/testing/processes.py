@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from marketplace_core._deployment.model import Deployment
 from marketplace_core._supervisor.keeper import Supervisor
 from marketplace_core._supervisor.plan import plan
 from marketplace_core._supervisor.state import ProcessState, targets_of
+from marketplace_core.deployment._model import Deployment
 
 __all__ = ["Apart"]
 

@@ -13,9 +13,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from marketplace_core._migrate import as_scripts
-from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis, _query
-from marketplace_core.adapters.postgres_outbox import CORE_MIGRATIONS
+from marketplace_core.adapters.native import query
+from marketplace_core.adapters.postgres.migrate import as_scripts
+from marketplace_core.adapters.postgres.native import EmbeddedPostgres
+from marketplace_core.adapters.postgres.schema import CORE_MIGRATIONS
+from marketplace_core.adapters.redis.native import EmbeddedRedis
 from marketplace_core.hookspecs import Migration
 
 __all__ = ["Servers"]
@@ -92,7 +94,7 @@ class Servers:
             name = f"template_{digest}"
             await self._administer(f'CREATE DATABASE "{name}"')
             for script in scripts:
-                await _query.run(self.postgres.socket, "postgres", name, script)
+                await query.run(self.postgres.socket, "postgres", name, script)
             self._templates[digest] = name
         return self._templates[digest]
 
@@ -100,15 +102,15 @@ class Servers:
         # A session that has just ended may still be listed in the template for a moment.
         for pause in (0.01, 0.05, 0.2, 1.0):
             try:
-                await _query.run(self.postgres.socket, "postgres", "postgres", statement)
+                await query.run(self.postgres.socket, "postgres", "postgres", statement)
                 return
-            except _query.QueryError as error:
+            except query.QueryError as error:
                 if error.code != "55006":
                     raise
                 await asyncio.sleep(pause)
-        await _query.run(self.postgres.socket, "postgres", "postgres", statement)
+        await query.run(self.postgres.socket, "postgres", "postgres", statement)
 
     def _drop_done(self) -> None:
         while (name := self._done.get()) is not None and not self._stopped:
-            with contextlib.suppress(OSError, _query.QueryError):  # the whole folder goes at the end anyway
+            with contextlib.suppress(OSError, query.QueryError):  # the whole folder goes at the end anyway
                 asyncio.run(self._administer(f'DROP DATABASE "{name}" WITH (FORCE)'))

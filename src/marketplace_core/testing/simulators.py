@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 
 if TYPE_CHECKING:
     from marketplace_core.testing.marketplace import Marketplace

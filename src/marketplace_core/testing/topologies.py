@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core.values import AUDIENCES
 
 __all__ = ["APART", "Topology", "split", "together"]

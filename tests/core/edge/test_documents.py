@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from marketplace_core._openapi import describe
+from marketplace_core._plugins.openapi import describe
 from marketplace_core.deployment import DEFAULT_FILE
 from marketplace_core.testing.shop import Shop
 from marketplace_core.values import AUDIENCES, Audience

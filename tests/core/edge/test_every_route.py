@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from marketplace_core._operations import operations_router
+from marketplace_core._runtime.operator_routes import operations_router
 from marketplace_core.capabilities.auth import Auth, Registration
 from marketplace_core.http.routing import Route
 from marketplace_core.testing.client import Client

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
-from marketplace_core._process_main import application, serving
+from marketplace_core._runtime.serve import application, serving
 from marketplace_core.deployment import Limits, Rate
 from marketplace_core.testing.client import Answer, Client
 from marketplace_core.testing.marketplace import Marketplace

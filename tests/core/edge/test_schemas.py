@@ -18,7 +18,7 @@ import requests
 import structlog
 from schemathesis import Case, Response
 
-from marketplace_core._openapi import describe
+from marketplace_core._plugins.openapi import describe
 from marketplace_core.deployment import DEFAULT_FILE
 from marketplace_core.testing.shop import Shop
 from marketplace_core.values import AUDIENCES, Audience

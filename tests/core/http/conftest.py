@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.embedded import EmbeddedRedis
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.server import connect
 
 sys.path.insert(0, str(Path(__file__).parent))  # where http_serving is
 

@@ -14,7 +14,7 @@ import pytest
 from http_serving import app_of
 from msgspec import Struct
 
-from marketplace_core._process_main import serving
+from marketplace_core._runtime.serve import serving
 from marketplace_core.deployment import Limits
 from marketplace_core.http import _bodies
 from marketplace_core.http.app import HttpOptions

@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 
 from marketplace_core import tokens
 from marketplace_core.adapters.embedded import EmbeddedRedis
-from marketplace_core.adapters.redis import connect
-from marketplace_core.adapters.redis_reads import EncodedReads
+from marketplace_core.adapters.redis.reads import EncodedReads
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities.auth import SessionState
 from marketplace_core.errors import Forbidden, Unauthorized, Unavailable
 from marketplace_core.http.gate import SessionGate, session_key

@@ -14,11 +14,11 @@ from http_serving import NoGate, app_of
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from marketplace_core._process_main import serving
+from marketplace_core._runtime.serve import serving
 from marketplace_core.adapters.embedded import EmbeddedRedis
-from marketplace_core.adapters.redis import connect
-from marketplace_core.adapters.redis_rates import RedisRates
-from marketplace_core.adapters.redis_reads import EncodedReads
+from marketplace_core.adapters.redis.rates import RedisRates
+from marketplace_core.adapters.redis.reads import EncodedReads
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.deployment import Limits, Rate
 from marketplace_core.errors import Unauthorized
 from marketplace_core.http.addresses import Addresses

@@ -17,8 +17,8 @@ from http_serving import app_of, served
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.embedded import EmbeddedRedis
-from marketplace_core.adapters.redis import connect
-from marketplace_core.adapters.redis_reads import EncodedReads, Lookups, RedisCache
+from marketplace_core.adapters.redis.reads import EncodedReads, Lookups, RedisCache
+from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import NotFound, Unavailable
 from marketplace_core.http.routing import Answer, Router
 from marketplace_core.values import Page, PageQuery

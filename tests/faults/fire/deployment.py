@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core._supervisor.state import Kind, ProcessState, RunState
 from marketplace_core.deployment import DEFAULT_FILE
 from marketplace_core.testing.shop import PASSWORD

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from marketplace_core._assembly import Assembly, Process
-from marketplace_core._process_main import open_process
+from marketplace_core._runtime.assembly import Assembly, Process
+from marketplace_core._runtime.serve import open_process
 from marketplace_core._supervisor.state import embedded_url
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.deployment import load

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from marketplace_core._net import free_port
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
 from tests.faults.fire.servers import ACTS
 

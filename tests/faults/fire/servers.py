@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import psycopg
 
-from marketplace_core.adapters.redis import connect
+from marketplace_core.adapters.redis.server import connect
 
 __all__ = ["ACTS"]
 

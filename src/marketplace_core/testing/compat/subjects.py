@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from marketplace_core import calls, capabilities
-from marketplace_core._codec import MethodCodec, port_methods
+from marketplace_core._rpc.codec import MethodCodec, port_methods
 from marketplace_core.errors import Failure
 from marketplace_core.events import EVENTS, Envelope, Event, encode_data
 from marketplace_core.ports import digest
@@ -71,7 +71,7 @@ def ports(modules: Mapping[str, ModuleType]) -> dict[str, type]:
         name: member
         for name, module in modules.items()
         for _, member in inspect.getmembers(module, inspect.isclass)
-        if member.__module__ == module.__name__ and _is_port(member)
+        if capabilities.capability_of(member) == name and _is_port(member)
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marketplace_core.adapters.redis_reads import EncodedReads, Ticket
+from marketplace_core.adapters.redis.reads import EncodedReads, Ticket
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Cache
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from marketplace_core._runners import RepeatDiffers
+from marketplace_core._rpc.runners import RepeatDiffers
 from marketplace_core.capabilities.cart import Cart, CartOwner, CartView
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.errors import MarketplaceError, PreconditionFailed, Refused

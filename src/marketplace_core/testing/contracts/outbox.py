@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import decode_envelope
-from marketplace_core.outbox import JobQueue, Lanes, Outbox, OutboxRow, Relay
+from marketplace_core.outbox import JobQueue, Lanes, Outbox, Relay
 from marketplace_core.ports import Bus, Consumer, Message, UnitOfWork, Units
+from marketplace_core.ports.outbox import OutboxRow
 from marketplace_core.testing.contracts import Happened, eventually, running
 from marketplace_core.testing.contracts.bus import Log
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from marketplace_cart.config import CartConfig
 from marketplace_cart.store import CartStore, Change, Claim, Contents, Earlier, Fact, Line, Place, Refusal
-from marketplace_core.adapters.redis import redis_errors
+from marketplace_core.adapters.redis.server import redis_errors
 from marketplace_core.capabilities.catalog import LineRequest
 
 __all__ = ["RedisCartStore"]

@@ -1,0 +1,134 @@
+"""What plugins declare, gathered without any process: their routes, jobs, schedules, sagas, subscriptions, migrations.
+
+Hooks that take a context get one that only lets them declare: whatever they ask for may be kept, and not be used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from msgspec import Struct
+
+from marketplace_core._plugins.specs import PluginProblem
+from marketplace_core.context import PluginContext
+from marketplace_core.events import EVENTS
+from marketplace_core.hookspecs import Migration, PluginInfo
+from marketplace_core.http.routing import Route
+from marketplace_core.sagas import Saga
+from marketplace_core.values import SystemClock
+
+__all__ = ["Declared", "declaring_context", "duplicates", "own_problems"]
+
+
+class Declared(Struct, frozen=True, kw_only=True):
+    """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks."""
+
+    info: PluginInfo
+    routes: tuple[Route, ...] = ()
+    jobs: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    sagas: tuple[Saga, ...] = ()
+    subscriptions: Mapping[str, tuple[str, ...]] = {}
+    migrations: tuple[Migration, ...] = ()
+    extensions: tuple[str, ...] = ()
+
+
+class _Later:
+    """Stands for a port, a store or a server while a plugin declares: it may be kept, not called."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Later(f"{self._what}.{name}")
+
+    def __call__(self, *_: object, **__: object) -> Any:
+        raise RuntimeError(f"it calls {self._what} while it declares")
+
+
+def declaring_context(
+    name: str, settings: Struct, store: str | None, *, currency: str, tax_included: bool, sagas: Sequence[Saga]
+) -> PluginContext:
+    """A plugin's context in no process."""
+
+    def later(member: str) -> Any:
+        if isinstance(vars(PluginContext)[member], property):
+            return property(lambda _: _Later(member))
+        return lambda *_: _Later(member)
+
+    members: dict[str, Any] = {member: later(member) for member in PluginContext.__abstractmethods__}
+    members["config"] = lambda _, kind: settings
+    members["port"] = lambda _, capability: _Later(capability.__name__)
+    members["store"] = lambda self, makers: makers[store](self) if store in makers else _Later("store")
+    members["key"] = lambda _, purpose: bytes(32)
+    members["sagas"] = property(lambda _: sagas)
+    members["ports"] = property(lambda _: defaultdict(lambda: _Later("ports")))
+    context = cast(PluginContext, type("DeclaringContext", (PluginContext,), members)())
+    context.name, context.clock, context.currency, context.tax_included = name, SystemClock(), currency, tax_included
+    return context
+
+
+# ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
+    """Names that do not begin with the plugin's, migrations with gaps, events that no capability declares."""
+    named = [("job", job) for job in declared.jobs] + [("schedule", schedule) for schedule in declared.schedules]
+    named += [("task", task) for task in declared.tasks] + [("saga", saga.name) for saga in declared.sagas]
+    for kind, given in dict.fromkeys(named):
+        if not given.startswith(f"{name}."):
+            yield PluginProblem(name, f"the {kind} {given!r} does not bear its name", f"call it {f'{name}.{given}'!r}")
+    by_store: dict[str, list[int]] = defaultdict(list)
+    for migration in declared.migrations:
+        by_store[migration.store].append(migration.number)
+    for store, numbers in by_store.items():
+        if sorted(numbers) != list(range(1, len(numbers) + 1)):
+            shown = ", ".join(map(str, sorted(numbers)))
+            yield PluginProblem(name, f"its {store} migrations are numbered {shown}", "number them from 1 without a gap")
+    for handler, types in declared.subscriptions.items():
+        for type_ in types:
+            if type_ not in EVENTS:
+                cause = f"{handler} subscribes to {type_!r}, which no capability declares"
+                yield PluginProblem(name, cause, "declare the event in the capability's module")
+
+
+_Found = tuple[str, str]
+"""What must be unique, and how it is written: ``/products/{id}`` and ``/products/{slug}`` are one route."""
+
+
+def duplicates(declared: Mapping[str, Declared]) -> Iterator[PluginProblem]:
+    """Routes, jobs, schedules, tasks, sagas and handlers that are declared twice, by one plugin or by two."""
+    for kind, collect in _UNIQUE.items():
+        owners: dict[str, str] = {}
+        for plugin, own in declared.items():
+            for same, shown in collect(own):
+                if same not in owners:
+                    owners[same] = plugin
+                    continue
+                whose = "twice" if owners[same] == plugin else f"by the plugin {owners[same]!r} too"
+                yield PluginProblem(plugin, f"the {kind} {shown!r} is declared {whose}", "keep one of them")
+
+
+def _routes(own: Declared) -> list[_Found]:
+    shown = [f"{route.method} /{route.audience}/v1{route.path}" for route in own.routes]
+    return [(re.sub(r"\{\w+\}", "{}", text), text) for text in shown]
+
+
+def _named(pick: Callable[[Declared], Sequence[str]]) -> Callable[[Declared], list[_Found]]:
+    return lambda own: [(name, name) for name in pick(own)]
+
+
+_UNIQUE: dict[str, Callable[[Declared], list[_Found]]] = {
+    "route": _routes,
+    "job": _named(lambda own: own.jobs),
+    "schedule": _named(lambda own: own.schedules),
+    "task": _named(lambda own: own.tasks),
+    "saga": _named(lambda own: [f"{saga.name} version {saga.version}" for saga in own.sagas]),
+    "handler": _named(lambda own: list(own.subscriptions)),
+}

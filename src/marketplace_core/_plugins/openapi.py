@@ -1,0 +1,30 @@
+"""An audience's OpenAPI document from a deployment file alone, the same as its gateway serves."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from typing import Any, cast
+
+from marketplace_core._runtime.assembly import Process
+from marketplace_core._runtime.operator_routes import operations_router
+from marketplace_core.deployment import load_all
+from marketplace_core.http.openapi import document
+from marketplace_core.http.routing import Router
+from marketplace_core.values import Audience
+
+__all__ = ["describe"]
+
+
+def describe(file: str | os.PathLike[str], audience: Audience) -> dict[str, Any]:
+    """:raises DeploymentErrors: the file has problems."""
+    loaded = load_all(file, secrets=False)
+    routers = []
+    for name, declared in loaded.declared.items():
+        router = Router(audience, name)
+        router.routes = [route for route in declared.routes if route.audience == audience]
+        if router.routes:
+            routers.append(router)
+    if audience == "admin":
+        routers.append(operations_router(cast(Process, None)))  # its routes are looked at, not called
+    return document(audience, routers, loaded.deployment.name, metadata.version("marketplace-core"))

@@ -1,0 +1,1 @@
+"""One process of a deployment: assembly, context, worker, serving, and what operators ask of it."""

@@ -1,0 +1,117 @@
+"""One plugin's context in one process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from marketplace_core.adapters.postgres.server import Database
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.redis.reads import RedisCache
+from marketplace_core.capabilities import capability_of
+from marketplace_core.context import PluginContext
+from marketplace_core.extensions import Extensions
+from marketplace_core.metrics import PluginMetrics
+from marketplace_core.ports import Blobs, Cache, Units
+from marketplace_core.sagas import Saga
+
+if TYPE_CHECKING:
+    from marketplace_core._runtime.assembly import Process
+
+__all__ = ["Context", "derive_key"]
+
+P = TypeVar("P")
+S = TypeVar("S")
+C = TypeVar("C", bound=Struct)
+
+
+def derive_key(secret: bytes, purpose: str) -> bytes:
+    """32 bytes of the deployment's secret for one purpose: knowing one key tells nothing of another."""
+    return hashlib.blake2b(purpose.encode(), key=hashlib.blake2b(secret).digest(), digest_size=32).digest()
+
+
+class Context(PluginContext):
+    """Opens nothing by itself: a router that only asks for ports causes no store to be opened."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.name = name
+        self.clock = process.clock
+        self.currency = process.deployment.currency
+        self.tax_included = process.deployment.tax_included
+        self._process = process
+        self._entry = process.deployment.plugins[name]
+        self._info = process.assembly.infos[name]
+        self._units: Units | None = None
+
+    def config(self, kind: type[C]) -> C:
+        settings = self._process.assembly.settings[self.name]
+        if not isinstance(settings, kind):
+            raise TypeError(f"the plugin {self.name!r} declares its settings as {type(settings).__name__}")
+        return settings
+
+    def port(self, capability: type[P]) -> P:
+        return self._process.port(capability)
+
+    def optional_port(self, capability: type[P]) -> P | None:
+        name = capability_of(capability)
+        return self._process.port(capability) if name in self._process.assembly.providers else None
+
+    @property
+    def sagas(self) -> Sequence[Saga]:
+        return self._process.assembly.sagas
+
+    @property
+    def ports(self) -> Mapping[str, Any]:
+        return self._process.ports
+
+    @property
+    def _kind(self) -> str:
+        return self._entry.store or self._info.stores[0]
+
+    def store(self, makers: Mapping[str, Callable[[PluginContext], S]]) -> S:
+        return makers[self._kind](self)
+
+    def _resource(self, role: str, kind: str) -> str:
+        return self._process.assembly.resource_for(self.name, role, kind)
+
+    @property
+    def database(self) -> Database:
+        return self._process.resources.database(self._resource("postgres", "postgres"))
+
+    def redis(self, role: str = "redis") -> Redis:
+        return self._process.resources.redis(self._resource(role, "redis"))
+
+    @property
+    def units(self) -> Units:
+        if self._units is None:
+            self._units = PostgresUnits(self.database, self.clock)
+        return self._units
+
+    @property
+    def cache(self) -> Cache:
+        return RedisCache(self._process.infrastructure_redis("cache"), self.name)
+
+    @property
+    def blobs(self) -> Blobs:
+        return self._process.blobs
+
+    @property
+    def extensions(self) -> Extensions:
+        return self._process.extensions
+
+    @property
+    def metrics(self) -> PluginMetrics:
+        return PluginMetrics(self.name)
+
+    def key(self, purpose: str) -> bytes:
+        return self._process.key(purpose)
+
+    def closing(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._process.on_close(act)
+
+    def resource(self, role: str) -> Any:
+        return self._process.deployment.resources[self._entry.on[role]]

@@ -1,0 +1,131 @@
+"""Jobs on Arq: a queue per plugin, so that a worker is handed only what its plugins declare.
+
+What Arq does by default and this does not: jobs are not pickled, not named by ``__qualname__`` and not forgotten after a
+day; one that takes too long is tried again; one that was being done by a killed process is seen again after
+:data:`~marketplace_core.adapters.arq.worker.LEASE_SECONDS`, not after 310.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from arq.connections import ArqRedis
+from arq.constants import job_key_prefix, result_key_prefix, retry_key_prefix
+from msgspec import Struct
+
+from marketplace_core.adapters.redis.server import connections, redis_errors
+from marketplace_core.outbox import JobQueue
+
+__all__ = ["ArqQueue", "FailedJob"]
+
+log = structlog.get_logger("marketplace.jobs")
+
+_NO_TRACES: Mapping[str, str] = {}
+
+encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+decode: Callable[[bytes], dict[str, Any]] = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+#: KEYS: set of queues; ARGV: time in ms, then queue, id, job for each.
+_PUT = f"""
+local queued = 0
+for i = 2, #ARGV, 3 do
+  local queue, id = ARGV[i], ARGV[i + 1]
+  if redis.call('EXISTS', '{job_key_prefix}' .. id, '{result_key_prefix}' .. id) == 0 then
+    redis.call('SET', '{job_key_prefix}' .. id, ARGV[i + 2])
+    redis.call('ZADD', queue, ARGV[1], id)
+    redis.call('SADD', KEYS[1], queue)
+    queued = queued + 1
+  end
+end
+return queued
+"""
+
+
+class FailedJob(Struct, frozen=True):
+    """A job that is not tried any more. ``args`` is JSON; ``at`` is system time."""
+
+    id: str
+    job: str
+    args: str
+    tries: int
+    error: str
+    at: datetime
+
+
+def client(url: str) -> ArqRedis:
+    """Not Arq's own settings: they know fewer URLs than redis-py does."""
+    return ArqRedis(connections(url), job_serializer=encode, job_deserializer=decode)
+
+
+def failed_key(queue: str) -> str:
+    return f"{queue}:failed"
+
+
+class ArqQueue(JobQueue):
+    """The queues of one deployment: ``<name>:<plugin>`` each, the plugin being the prefix of a job's name."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._name = name
+        self._redis: Any = client(url)  # its stubs say of each command that it may be of either colour
+        self._put = self._redis.register_script(_PUT)
+
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = _NO_TRACES) -> None:
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        values: list[Any] = [now]
+        for job, id_, args in jobs:
+            packed = encode({"t": None, "f": job, "a": (args, traces.get(id_, "")), "k": {}, "et": now})
+            values += [queue_of(self._name, job), id_, packed]
+        with redis_errors():
+            await self._put(keys=[f"{self._name}:queues"], args=values)
+
+    async def backlog(self, now: datetime) -> int:
+        latest = int(now.timestamp() * 1000)
+        with redis_errors():
+            return sum([await self._redis.zcount(queue, "-inf", latest) for queue in await self._queues()])
+
+    async def backlogs(self, plugins: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
+        """For each plugin: how many of its jobs are due or running, and how many have failed."""
+        latest = int(now.timestamp() * 1000)
+        found = {}
+        with redis_errors():
+            for plugin in plugins:
+                queue = queue_of(self._name, plugin)
+                found[plugin] = await self._redis.zcount(queue, "-inf", latest), await self._redis.hlen(failed_key(queue))
+        return found
+
+    async def failed(self) -> list[FailedJob]:
+        """What an operator has to look at, oldest first."""
+        found = []
+        with redis_errors():
+            for queue in await self._queues():
+                for raw in await self._redis.hvals(failed_key(queue)):
+                    found.append(msgspec.json.decode(raw, type=FailedJob))
+        return sorted(found, key=lambda job: job.at)
+
+    async def release(self, id_: str, *, drop: bool = False) -> bool:
+        """Queue a failed job again, or forget it. False: there is no such job."""
+        with redis_errors():
+            for queue in await self._queues():
+                raw = await self._redis.hget(failed_key(queue), id_)
+                if raw is not None:
+                    job = msgspec.json.decode(raw, type=FailedJob)
+                    await self._redis.delete(result_key_prefix + id_, retry_key_prefix + id_)
+                    if not drop:
+                        await self.put([(job.job, id_, job.args)])
+                    await self._redis.hdel(failed_key(queue), id_)
+                    return True
+        return False
+
+    async def _queues(self) -> list[str]:
+        return sorted(name.decode() for name in await self._redis.smembers(f"{self._name}:queues"))
+
+    async def close(self) -> None:
+        await self._redis.aclose(close_connection_pool=True)
+
+
+def queue_of(name: str, job: str) -> str:
+    return f"{name}:{job.split('.', 1)[0]}"

@@ -1,0 +1,196 @@
+"""Schedules by the deployment's clock, kept in PostgreSQL: one run at a time, whatever the number of workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+
+from marketplace_core import calls, metrics, tracing
+from marketplace_core.adapters._waits import JOB_SECONDS, patient
+from marketplace_core.adapters.postgres.server import Database
+from marketplace_core.errors import Unavailable
+from marketplace_core.hookspecs import Schedule
+from marketplace_core.values import Clock, new_id
+
+__all__ = ["PostgresSchedules"]
+
+log = structlog.get_logger("marketplace.schedules")
+
+TICK_SECONDS = 0.3
+#: Before a schedule that failed n times in a row is tried again, in real seconds: BACKOFF * 2**n, at most LONGEST.
+BACKOFF = 0.25
+LONGEST = 60.0
+LEASE_SECONDS = 10.0
+
+T = TypeVar("T")
+Run = Callable[[Schedule], Awaitable[Any]]
+
+
+class PostgresSchedules:
+    """Runs what is due: what never ran, or last began ``every`` ago or longer by the deployment's clock.
+
+    However long nothing ran, one run catches up. A run is repeated when its process dies: its effect is idempotent.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, lease: float = LEASE_SECONDS) -> None:
+        """``lease``: seconds after which what a killed process was running may be run by another."""
+        self._database = database
+        self._clock = clock
+        self._lease = lease
+
+    async def run(self, schedules: Sequence[Schedule], service: object) -> None:
+        """The loop of a worker. One that takes long does not delay the others."""
+
+        async def call(schedule: Schedule) -> None:
+            await schedule.method(service)
+
+        running: dict[str, asyncio.Task[bool]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for name in [name for name, task in running.items() if task.done()]:
+                    del running[name]
+                idle = [schedule for schedule in schedules if schedule.name not in running]
+                for schedule in await self._ready(idle):
+                    running[schedule.name] = tasks.create_task(self._attempt(schedule, call), name=schedule.name)
+                await asyncio.sleep(TICK_SECONDS)
+
+    async def run_due(self, schedules: Iterable[Schedule], run: Run) -> int:
+        """Run what is due once; gives how many ended well."""
+        ready = await self._ready(schedules)
+        return sum(await asyncio.gather(*(self._attempt(schedule, run) for schedule in ready)))
+
+    async def due(self, schedules: Iterable[Schedule]) -> int:
+        """How many are due or running, or failed and will be tried again. :raises Unavailable:"""
+        return len(await self._due(list(schedules)))
+
+    async def _ready(self, schedules: Iterable[Schedule]) -> list[Schedule]:
+        """What is due and does not wait for its next try."""
+        try:
+            return [schedule for schedule, waits in await self._due(list(schedules)) if not waits]
+        except Unavailable as error:
+            log.warning("schedules.waiting", cause=type(error).__name__)
+            return []
+
+    async def _due(self, schedules: Sequence[Schedule]) -> list[tuple[Schedule, bool]]:
+        """What is due, and whether it waits for its next try."""
+        rows = await self._database.fetch(
+            "SELECT name, last_at, coalesce(retry_at > clock_timestamp(), false) AS waits"
+            " FROM marketplace.schedules WHERE name = ANY($1::text[])",
+            [schedule.name for schedule in schedules],
+        )
+        found = {row["name"]: row for row in rows}
+        now = self._clock.now()
+        due = []
+        for schedule in schedules:
+            row = found.get(schedule.name)
+            if row is None or row["last_at"] is None or row["last_at"] + schedule.every <= now:
+                due.append((schedule, row is not None and row["waits"]))
+        return due
+
+    async def _attempt(self, schedule: Schedule, run: Run) -> bool:
+        """Run it, unless another process does, or has just done so. Whether it ran and ended well."""
+        owner = new_id()
+        try:
+            try:
+                if not await _to_its_end(self._claim(schedule.name, owner)):
+                    return False
+                if [(schedule, False)] != await self._due([schedule]):
+                    return False
+                return await self._run(schedule, owner, run)
+            finally:
+                await _to_its_end(self._release(schedule.name, owner))
+        except Unavailable as error:
+            log.warning("schedules.waiting", schedule=schedule.name, cause=type(error).__name__)
+            return False
+
+    async def _run(self, schedule: Schedule, owner: str, run: Run) -> bool:
+        began = self._clock.now()
+        keeping = asyncio.create_task(self._keep(schedule.name, owner))
+        started = time.perf_counter()
+        took = metrics.Outcomes(metrics.SCHEDULE, schedule.name.split(".", 1)[0], schedule.name, known=("done", "failed"))
+        try:
+            with (
+                tracing.span(f"schedule {schedule.name}") as trace,
+                calls.scope(calls.Call(origin="schedule", request_id=owner, trace=trace)),
+                patient(JOB_SECONDS),
+            ):
+                await run(schedule)
+        except Exception as error:
+            took.observe("failed", time.perf_counter() - started)
+            log.error("schedule.failed", schedule=schedule.name, exc_info=error)
+            await self._failed(schedule.name, owner, error)
+            return False
+        finally:
+            keeping.cancel()
+        took.observe("done", time.perf_counter() - started)
+        await self._done(schedule.name, owner, began)
+        return True
+
+    # A session's lock would take a connection out of the pool for as long as a run takes, and a run needs others: when
+    # many are due at once, nobody would get on. So it is a row that is owned for a while, and the while is renewed.
+
+    async def _claim(self, name: str, owner: str) -> bool:
+        row = await self._database.row(
+            "INSERT INTO marketplace.schedules AS s (name, owner, owned_until)"
+            " VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3::float8)) ON CONFLICT (name) DO UPDATE"
+            " SET owner = excluded.owner, owned_until = excluded.owned_until"
+            " WHERE s.owner IS NULL OR s.owned_until < clock_timestamp() RETURNING name",
+            name,
+            owner,
+            self._lease,
+        )
+        return row is not None
+
+    async def _keep(self, name: str, owner: str) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            with contextlib.suppress(Unavailable):
+                await self._database.execute(
+                    "UPDATE marketplace.schedules SET owned_until = clock_timestamp() + make_interval(secs => $3::float8)"
+                    " WHERE (name, owner) = ($1, $2)",
+                    name,
+                    owner,
+                    self._lease,
+                )
+
+    async def _release(self, name: str, owner: str) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET owner = NULL, owned_until = NULL WHERE (name, owner) = ($1, $2)", name, owner
+        )
+
+    async def _done(self, name: str, owner: str, began: datetime) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET last_at = $3, failures = 0, error = '', retry_at = NULL"
+            " WHERE (name, owner) = ($1, $2)",
+            name,
+            owner,
+            began,
+        )
+
+    async def _failed(self, name: str, owner: str, error: Exception) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET failures = failures + 1, error = $3, retry_at = clock_timestamp()"
+            " + make_interval(secs => least($4::float8, $5::float8 * 2 ^ least(failures, 20)))"
+            " WHERE (name, owner) = ($1, $2)",
+            name,
+            owner,
+            f"{type(error).__name__}: {error}",
+            LONGEST,
+            BACKOFF,
+        )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """``work``, also when this is cancelled meanwhile: what was claimed is known, and given back."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -1,0 +1,40 @@
+"""What core itself keeps in each database: outbox, inbox, parked keys, claims, schedules."""
+
+from __future__ import annotations
+
+__all__ = ["CORE_MIGRATIONS"]
+
+#: Migrations of what core itself keeps in each database, numbered from 1, forward only.
+CORE_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE marketplace.idempotency (
+      scope text NOT NULL, method text NOT NULL, key text NOT NULL,
+      digest text NOT NULL, refused boolean NOT NULL, body text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (scope, method, key));
+    CREATE INDEX ON marketplace.idempotency (created_at);
+    CREATE TABLE marketplace.aggregates (
+      topic text NOT NULL, key text NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (topic, key))
+      WITH (fillfactor = 80);
+    CREATE TABLE marketplace.outbox (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      kind text NOT NULL, topic text NOT NULL, type text NOT NULL, key text NOT NULL,
+      lane smallint NOT NULL, sequence bigint, event_id text NOT NULL, payload text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(), relayed_at timestamptz);
+    CREATE INDEX outbox_pending ON marketplace.outbox (id) WHERE relayed_at IS NULL;
+    CREATE TABLE marketplace.inbox (
+      handler text NOT NULL, key text NOT NULL, sequence bigint NOT NULL, parked_at timestamptz,
+      PRIMARY KEY (handler, key)) WITH (fillfactor = 80);
+    CREATE TABLE marketplace.parked (
+      id text PRIMARY KEY, handler text NOT NULL, key text NOT NULL, sequence bigint NOT NULL,
+      envelope text NOT NULL, error text NOT NULL DEFAULT '', attempts int NOT NULL DEFAULT 0,
+      at timestamptz NOT NULL DEFAULT now(), requested text, UNIQUE (handler, key, sequence));
+    """,
+    """
+    CREATE TABLE marketplace.schedules (
+      name text PRIMARY KEY, last_at timestamptz, failures int NOT NULL DEFAULT 0, error text NOT NULL DEFAULT '',
+      retry_at timestamptz, owner text, owned_until timestamptz) WITH (fillfactor = 80);
+    """,
+    "ALTER TABLE marketplace.parked ADD COLUMN retry_at timestamptz",
+    "ALTER TABLE marketplace.outbox ADD COLUMN trace text NOT NULL DEFAULT ''",
+)

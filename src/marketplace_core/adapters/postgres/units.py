@@ -1,0 +1,261 @@
+"""The unit of work on PostgreSQL: claims, outbox and inbox in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from marketplace_core import calls, tracing
+from marketplace_core.adapters.postgres.server import Connection, Database, Row, UniqueViolation, json_text
+from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, Unavailable, error_from
+from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
+from marketplace_core.values import Clock, new_id, utc_text
+
+__all__ = ["PostgresUnit", "PostgresUnits"]
+
+T = TypeVar("T")
+
+#: Set while a parked event is being replayed: only then may its key pass.
+replaying: ContextVar[bool] = ContextVar("marketplacereplaying", default=False)
+
+LANES = 16
+NOTIFY_CHANNEL = "marketplace_outbox"
+
+
+class OutboxItem(Struct, frozen=True):
+    position: int
+    kind: str
+    topic: str
+    type: str
+    key: str
+    event_id: str
+    payload: str
+    trace: str
+
+
+_FLUSH = f"""
+WITH item AS (
+  SELECT * FROM jsonb_to_recordset($1::text::jsonb)
+    AS t(position int, kind text, topic text, type text, key text, event_id text, payload text, trace text)
+), counted AS (
+  SELECT topic, key, count(*) AS n FROM item WHERE kind = 'event' GROUP BY topic, key
+), numbered AS (
+  INSERT INTO marketplace.aggregates AS a (topic, key, sequence)
+  SELECT topic, key, n FROM counted ORDER BY topic, key
+  ON CONFLICT (topic, key) DO UPDATE SET sequence = a.sequence + excluded.sequence
+  RETURNING a.topic, a.key, a.sequence
+), stored AS (
+  INSERT INTO marketplace.outbox (kind, topic, type, key, lane, event_id, payload, trace, sequence)
+  SELECT item.kind, item.topic, item.type, item.key,
+         abs(hashtext(item.key)::bigint) % {LANES}, item.event_id, item.payload, item.trace,
+         numbered.sequence - counted.n
+           + row_number() OVER (PARTITION BY item.kind, item.topic, item.key ORDER BY item.position)
+  FROM item LEFT JOIN counted ON item.kind = 'event' AND (counted.topic, counted.key) = (item.topic, item.key)
+            LEFT JOIN numbered ON (numbered.topic, numbered.key) = (counted.topic, counted.key)
+  ORDER BY item.position
+), answered AS (
+  INSERT INTO marketplace.idempotency (scope, method, key, digest, refused, body)
+  SELECT c.scope, c.method, c.key, c.digest, c.refused, c.body FROM jsonb_to_recordset($2::text::jsonb)
+    AS c(scope text, method text, key text, digest text, refused boolean, body text)
+)
+SELECT CASE WHEN EXISTS (SELECT FROM item) THEN pg_notify('{NOTIFY_CHANNEL}', '')::text END
+"""  # noqa: S608 - constants only
+
+_CLAIM = """
+SELECT pg_try_advisory_xact_lock(hashtextextended($1 || E'\\x1f' || $2 || E'\\x1f' || $3, 0)) AS claimed,
+       stored.digest, stored.refused, stored.body
+FROM (SELECT 1) AS one
+LEFT JOIN marketplace.idempotency AS stored ON (scope, method, key) = ($1, $2, $3)
+"""
+
+_STORED = "SELECT digest, refused, body FROM marketplace.idempotency WHERE (scope, method, key) = ($1, $2, $3)"
+
+_APPLY = """
+INSERT INTO marketplace.inbox AS i (handler, key, sequence) VALUES ($1, $2, $3)
+ON CONFLICT (handler, key) DO UPDATE SET sequence = excluded.sequence
+  WHERE i.sequence < excluded.sequence AND (i.parked_at IS NULL OR $4)
+RETURNING i.sequence
+"""
+
+
+class PostgresUnit(UnitOfWork):
+    """A unit of work inside one PostgreSQL transaction."""
+
+    def __init__(self, connection: Connection, now: datetime, actor: str) -> None:
+        self.connection = connection
+        self._now = now
+        self._actor = actor
+        self._items: list[OutboxItem] = []
+        self._spans: list[tracing.Span] = []
+        self._acts: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    def emit(self, event: Event, at: datetime | None = None) -> None:
+        call = calls.current()
+        envelope = Envelope(
+            id=new_id(),
+            type=event.type,
+            version=event.version,
+            key=event.key,
+            occurred_at=utc_text(at or self._now),
+            trace=(trace := self._leaving(event.type, call.trace)),
+            actor=self._actor,
+            origin=call.origin,
+            data=msgspec.Raw(encode_data(event)),
+        )
+        text = msgspec.json.encode(envelope).decode()
+        self._items.append(OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text, trace))
+
+    def enqueue(self, job: str, args: Struct | None = None) -> None:
+        text = msgspec.json.encode(args).decode() if args is not None else "{}"
+        id_ = new_id()
+        trace = self._leaving(job, calls.current().trace)
+        self._items.append(OutboxItem(len(self._items), "job", "", job, id_, id_, text, trace))
+
+    def _leaving(self, type_: str, trace: str) -> str:
+        """The ``traceparent`` of what leaves: of a span from here to the commit, where the trace is recorded."""
+        if not tracing.recorded(trace) or (span := tracing.begin(f"send {type_}", "producer", trace)) is None:
+            return trace
+        self._spans.append(span)
+        return span.trace
+
+    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._acts.append(act)
+
+    def clear(self) -> None:
+        """Forget what was to leave: the work was refused."""
+        self._items.clear()
+        self._spans.clear()
+        self._acts.clear()
+
+    async def committed(self) -> None:
+        for span in self._spans:
+            span.end()
+        for act in self._acts:
+            await act()
+
+    async def flush(self, answer: Row | None = None) -> None:
+        if self._items or answer:
+            await self.connection.execute(_FLUSH, json_text(self._items), json_text([answer] if answer else []))
+
+
+class PostgresUnits(Units):
+    """Units of work of one plugin on one database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def _unit(self, connection: Connection) -> PostgresUnit:
+        caller = calls.current().caller
+        return PostgresUnit(connection, self._clock.now(), caller.account_id or "system")
+
+    async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def transaction(connection: Connection) -> tuple[PostgresUnit, T]:
+            unit = self._unit(connection)
+            answer = await work(unit)
+            await unit.flush()
+            return unit, answer
+
+        unit, answer = await self._database.transact(transaction)
+        await unit.committed()
+        return answer
+
+    async def once(self, claim: Claim, answer: type[T], work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def transaction(connection: Connection) -> tuple[PostgresUnit | None, T | MarketplaceError]:
+            row = await connection.row(_CLAIM, claim.scope, claim.method, claim.key)
+            if row is None or (row["digest"] is None and not row["claimed"]):
+                raise Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
+            if row["digest"] is not None:
+                return None, _replay(claim, row, answer)
+            unit = self._unit(connection)
+            await connection.execute("SAVEPOINT work")
+            try:
+                result = await work(unit)
+            except MarketplaceError as error:
+                if not error.is_refusal:
+                    raise
+                await connection.execute("ROLLBACK TO SAVEPOINT work")
+                unit.clear()
+                await unit.flush(_answer_row(claim, refused=True, body=json_text(Failure.of(error))))
+                return unit, error
+            await unit.flush(_answer_row(claim, refused=False, body=json_text(result)))
+            return unit, result
+
+        for _ in range(3):
+            try:
+                unit, result = await self._database.transact(transaction)
+            except UniqueViolation as error:
+                if error.constraint != "idempotency_pkey":
+                    raise
+                continue  # its owner committed between our look and our insert: look again
+            if unit is None:
+                calls.mark_replayed()
+            else:
+                await unit.committed()
+            if isinstance(result, MarketplaceError):
+                raise result
+            return result
+        raise Unavailable()
+
+    async def stored(self, claim: Claim, answer: type[T]) -> tuple[bool, T | None]:
+        row = await self._database.row(_STORED, claim.scope, claim.method, claim.key)
+        if row is None:
+            return False, None
+        result = _replay(claim, row, answer)
+        calls.mark_replayed()
+        if isinstance(result, MarketplaceError):
+            raise result
+        return True, result
+
+    async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
+        key = f"{envelope.topic}:{envelope.key}"
+
+        async def transaction(connection: Connection) -> PostgresUnit | None:
+            row = await connection.row(_APPLY, handler, key, envelope.sequence, replaying.get())
+            if row is None:
+                state = await connection.row(
+                    "SELECT sequence, parked_at FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, key
+                )
+                if state is not None and state["sequence"] < envelope.sequence:
+                    raise KeyParked(key)
+                return None
+            unit = self._unit(connection)
+            await work(unit)
+            await unit.flush()
+            return unit
+
+        call = calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)
+        with calls.scope(call):
+            unit = await self._database.transact(transaction)
+            if unit is not None:
+                await unit.committed()
+            return unit is not None
+
+
+def _answer_row(claim: Claim, *, refused: bool, body: str) -> Row:
+    return {
+        "scope": claim.scope,
+        "method": claim.method,
+        "key": claim.key,
+        "digest": claim.digest.hex(),
+        "refused": refused,
+        "body": body,
+    }
+
+
+def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:
+    if row["digest"] != claim.digest.hex():
+        raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another request.")
+    if row["refused"]:
+        return error_from(msgspec.json.decode(row["body"], type=Failure))
+    return msgspec.json.decode(row["body"], type=answer)

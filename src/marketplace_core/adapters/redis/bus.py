@@ -1,0 +1,110 @@
+"""The bus on Redis Streams.
+
+Redis Streams keep no order per key under a consumer group with several consumers, so a partition is one stream and is
+read by one consumer at a time, which holds a lease. A group's place is a cursor in a hash; it moves under the lease.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
+
+from redis.asyncio import Redis
+
+from marketplace_core.adapters.redis.consumer import Names, RedisConsumer
+from marketplace_core.adapters.redis.server import alone, redis_errors
+from marketplace_core.ports import Bus, Consumer, Message
+
+__all__ = ["RedisBus"]
+
+LEASE_SECONDS = 10.0
+#: How many entries a stream has behind a position, up to 1,000; they themselves stay where they are.
+_COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1000)"
+
+
+def _place(position: str) -> tuple[int, int]:
+    first, second = position.split("-")
+    return int(first), int(second)
+
+
+class RedisBus(Bus):
+    """One stream per topic and partition: ``<prefix>:{topic}:<partition>``."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        prefix: str = "bus",
+        partitions: int = 4,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        lease: float = LEASE_SECONDS,
+    ) -> None:
+        """``groups`` are those that the whole deployment declares, with their topics: trimming waits for each.
+
+        A consumer that has not been heard of for ``lease`` seconds loses its partitions to the others.
+        """
+        self._redis = redis
+        self._prefix = prefix
+        self._partitions = partitions
+        self._groups = dict(groups or {})
+        self._lease = lease
+
+    def _stream(self, topic: str, partition: int) -> str:
+        return f"{self._prefix}:{topic}:{partition}"
+
+    def _streams(self, topics: Sequence[str], partitions: Sequence[int]) -> list[str]:
+        return [self._stream(topic, partition) for topic in topics for partition in partitions]
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for message in messages:
+                    partition = zlib.crc32(message.key.encode()) % self._partitions
+                    pipe.xadd(
+                        self._stream(message.topic, partition),
+                        {
+                            "t": message.type,
+                            "k": message.key,
+                            "s": message.sequence,
+                            "e": message.envelope,
+                        },
+                    )
+                await pipe.execute()
+
+    def consume(self, group: str, topics: Sequence[str]) -> Consumer:
+        names = Names(self._prefix, group, topics, self._partitions)
+        return RedisConsumer(self._redis, partial(alone, self._redis), names, group, self._lease)
+
+    async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
+        behind = 0
+        every = range(self._partitions)
+        for group, topics in groups.items():
+            streams = self._streams(topics, every)
+            with redis_errors():
+                cursors = await self._cursors(group)
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for stream in streams:
+                        cursor = cursors.get(stream.encode(), b"0-0").decode()
+                        pipe.eval(_COUNT, 1, stream, f"({cursor}")
+                    behind += sum(await pipe.execute())
+        return behind
+
+    async def _cursors(self, group: str) -> dict[bytes, bytes]:
+        cursors: Awaitable[dict[bytes, bytes]] = self._redis.hgetall(f"{self._prefix}:cursor:{group}")  # type: ignore[assignment]
+        return await cursors
+
+    async def trim(self) -> None:
+        """Drop what every declared group has acknowledged; never by length."""
+        cursors = {}
+        with redis_errors():
+            for group in self._groups:
+                cursors[group] = await self._cursors(group)
+            topics = sorted({topic for topics in self._groups.values() for topic in topics})
+            for stream in self._streams(topics, range(self._partitions)):
+                topic = stream.split(":")[-2]
+                readers = [group for group, wanted in self._groups.items() if topic in wanted]
+                places = [cursors[group].get(stream.encode(), b"0-0").decode() for group in readers]
+                oldest = min(places, key=_place)
+                if oldest != "0-0":
+                    await self._redis.xtrim(stream, minid=oldest, approximate=True)

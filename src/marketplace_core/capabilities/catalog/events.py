@@ -1,0 +1,24 @@
+"""Events of catalog: facts that others may follow."""
+
+from __future__ import annotations
+
+from marketplace_core.capabilities.catalog.values import ProductPage, ProductStatus
+from marketplace_core.events import Event, event
+
+
+@event("catalog.product_changed", key="product_id")
+class ProductChanged(Event, frozen=True, kw_only=True):
+    """A product as shoppers see it after the change; ``page`` is None when they do not see it (any more)."""
+
+    product_id: str
+    seller_id: str
+    status: ProductStatus
+    page: ProductPage | None = None
+
+
+@event("catalog.stock_changed", key="product_id")
+class StockChanged(Event, frozen=True, kw_only=True):
+    """``available`` by variant id, after the change."""
+
+    product_id: str
+    available: dict[str, int]

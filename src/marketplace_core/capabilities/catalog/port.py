@@ -1,0 +1,177 @@
+"""The port of catalog: what other plugins may ask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+
+from marketplace_core.capabilities.catalog.values import (
+    Card,
+    Category,
+    CategoryDraft,
+    CategoryPatch,
+    CategoryTree,
+    ImportProduct,
+    ImportResult,
+    LineRequest,
+    PriceRow,
+    ProductDraft,
+    ProductFound,
+    ProductPatch,
+    ProductQuery,
+    Reservation,
+    RowResults,
+    SellerProduct,
+    SellerProductQuery,
+    SellerRef,
+    SellerState,
+    StockRow,
+    VariantView,
+)
+from marketplace_core.ports import mutation, patient, query
+from marketplace_core.values import Page
+
+
+class Catalog(ABC):
+    """Products for shoppers, for their sellers, and for carts and orders."""
+
+    # for shoppers
+
+    @abstractmethod
+    @query
+    async def list_products(self, query: ProductQuery) -> Page[Card]: ...
+
+    @abstractmethod
+    @query
+    async def get_product(self, id_or_slug: str) -> ProductFound:
+        """:raises NotFound: there is none, or shoppers may not see it."""
+
+    @abstractmethod
+    @query
+    async def get_categories(self) -> CategoryTree: ...
+
+    # for carts and orders
+
+    @abstractmethod
+    @query
+    async def get_variants(self, ids: list[str]) -> list[VariantView]:
+        """Those that exist, in any state, in no particular order."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def reserve(self, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+        """Hold stock for an order: all lines or none; equal variants add up; the same ``key`` gives the same answer.
+
+        What was extended is told with its later end. After a release of an unknown ``key`` nothing is held under it.
+
+        :raises Conflict: ``orders.out_of_stock`` with a problem per line (``/lines/<n>``) that cannot be had.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def extend(self, key: str, until: datetime) -> None:
+        """Let a held reservation live until then at least. What is not held any more stays so."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def release(self, key: str) -> None:
+        """Give held stock back. A committed reservation stays; an unknown key is remembered as released."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def commit(self, key: str) -> None:
+        """The order goes through: what is held becomes allocated. An expired reservation takes stock anew.
+
+        :raises Conflict: ``orders.out_of_stock``: what had expired cannot be had any more, or nothing is held under ``key``.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def restock(self, key: str) -> None:
+        """Undo a commit: nothing is allocated or held under ``key`` from now on, whatever comes late."""
+
+    # for sellers
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def create_product(self, seller_id: str, draft: ProductDraft) -> SellerProduct:
+        """:raises Conflict: ``catalog.sku_taken``."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def update_product(self, seller_id: str, product_id: str, patch: ProductPatch, if_match: str | None) -> SellerProduct:
+        """:raises PreconditionFailed: ``if_match`` is not the entity tag of what :meth:`get_seller_product` gives."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def publish_product(self, seller_id: str, product_id: str) -> SellerProduct:
+        """Show a draft or an archived product.
+
+        :raises Invalid: what a published product needs is missing. :raises Conflict: ``catalog.wrong_state``.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def archive_product(self, seller_id: str, product_id: str) -> SellerProduct:
+        """Once this has returned, no shopper sees it, and nobody can reserve it."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def delete_product(self, seller_id: str, product_id: str, if_match: str | None) -> None:
+        """:raises Conflict: ``catalog.wrong_state``: it is published, or units of it are held, or sold and not shipped."""
+
+    @abstractmethod
+    @query
+    async def get_seller_product(self, seller_id: str, product_id: str) -> SellerProduct: ...
+
+    @abstractmethod
+    @query
+    async def list_seller_products(self, seller_id: str, query: SellerProductQuery) -> Page[SellerProduct]: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_stock(self, seller_id: str, rows: list[StockRow]) -> RowResults:
+        """Each row for itself, results in the same order; at most 1,000."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_prices(self, seller_id: str, rows: list[PriceRow]) -> RowResults:
+        """Each row for itself; one that would give a product two currencies is rejected."""
+
+    @abstractmethod
+    @patient(seconds=60.0)
+    @mutation(retriable=True)
+    async def import_products(self, products: list[ImportProduct]) -> list[ImportResult]:
+        """Write a batch of an import file, published; an equal product is unchanged.
+
+        A variant that the file has no more goes, unless units of it are held or sold: then it stays without any to buy.
+        """
+
+    # for operators
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def create_category(self, draft: CategoryDraft) -> Category: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def update_category(self, category_id: str, patch: CategoryPatch) -> Category:
+        """Rename it or hang it elsewhere, with all below it. :raises Invalid: below itself, or a name twice."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def delete_category(self, category_id: str) -> None:
+        """:raises Conflict: ``catalog.category_in_use``: a product or a category is in it."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_seller(self, seller: SellerRef, active: bool, version: int) -> None:
+        """Know a seller; of one that is not active nothing can be seen or bought once this has returned.
+
+        ``version`` counts the seller's changes: an earlier one that comes late changes nothing.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_sellers(self, states: list[SellerState]) -> None:
+        """:meth:`set_seller` for many at once."""

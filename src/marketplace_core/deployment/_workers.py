@@ -1,0 +1,67 @@
+"""Which worker of a service runs which handlers, jobs, schedules and tasks of its plugins: by patterns, as the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from marketplace_core.deployment._model import Deployment
+from marketplace_core.deployment._problems import Problems, listed
+
+if TYPE_CHECKING:
+    from marketplace_core._plugins.declarations import Declared
+
+__all__ = ["bus_groups", "check_workers", "runs", "workers_of"]
+
+
+def runs(patterns: Iterable[str], name: str) -> bool:
+    """Whether a worker with these patterns runs what is called ``<plugin>.<name>``."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def workers_of(deployment: Deployment, plugin: str, name: str) -> list[str]:
+    """The workers of the plugin's service that run ``name``."""
+    service = deployment.service_of(plugin)
+    return [worker for worker, patterns in service.workers.items() if runs(patterns, name)]
+
+
+def bus_groups(deployment: Deployment, plugin: str, handlers: Sequence[str]) -> dict[str, tuple[str, list[str]]]:
+    """The groups in which a plugin reads the bus, one for each worker that has some of its handlers.
+
+    :returns: by the group's name, the worker and its handlers.
+    """
+    service = deployment.service_of(plugin)
+    found: dict[str, tuple[str, list[str]]] = {}
+    for worker, patterns in service.workers.items():
+        own = [name for name in handlers if runs(patterns, name)]
+        if own:
+            found[plugin if len(own) == len(handlers) else f"{plugin}.{worker}"] = (worker, own)
+    return found
+
+
+def check_workers(deployment: Deployment, declared: Mapping[str, Declared], problems: Problems) -> None:
+    """Each thing is run by one worker: by none it would never be done, by two perhaps twice or out of order."""
+    if not deployment.services:
+        return
+    for plugin, own in declared.items():
+        service = deployment.service_of(plugin)
+        key = f"services.{service.name}.workers"
+        if not problems.none_at(key):
+            continue
+        for name in _named(own):
+            found = workers_of(deployment, plugin, name)
+            if not found:
+                problems.add(key, f"none of them runs {name!r}", f"add {f'{plugin}.*'!r} to one of {listed(service.workers)}")
+            elif len(found) > 1:
+                problems.add(key, f"{listed(found)} both run {name!r}", "let one of them have it")
+        parted = {worker for job in own.jobs for worker in workers_of(deployment, plugin, job)}
+        if len(parted) > 1:
+            problems.add(key, f"the jobs of {plugin!r} are parted among {listed(parted)}", "let one of them have all of them")
+
+
+def _named(own: Declared) -> Iterator[str]:
+    yield from own.subscriptions
+    yield from own.jobs
+    yield from own.schedules
+    yield from own.tasks

@@ -1,0 +1,50 @@
+"""What plugins ask of the infrastructure. Adapters implement these; a deployment says which.
+
+A capability's port (``marketplace_core.capabilities``) is what plugins ask of each other; its methods are marked
+by :func:`query` and :func:`mutation`, so that a runner knows what it may repeat.
+"""
+
+from __future__ import annotations
+
+from marketplace_core.ports.bus import Bus, Consumer, Delivery, Message
+from marketplace_core.ports.commands import command, command_after, digest, natural
+from marketplace_core.ports.handlers import IMPORT, event_types, handler, handler_after, is_for
+from marketplace_core.ports.methods import PortMethod, mutation, patient, query
+from marketplace_core.ports.outbox import JobQueue, Lanes, Outbox, OutboxRow
+from marketplace_core.ports.parking import Parked, Parking, Subscription
+from marketplace_core.ports.stores import Blobs, Cache
+from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units
+
+__all__ = [
+    "IMPORT",
+    "Blobs",
+    "Bus",
+    "Cache",
+    "Claim",
+    "Consumer",
+    "Delivery",
+    "HasUnits",
+    "JobQueue",
+    "KeyParked",
+    "Lanes",
+    "Message",
+    "Outbox",
+    "OutboxRow",
+    "Parked",
+    "Parking",
+    "PortMethod",
+    "Subscription",
+    "UnitOfWork",
+    "Units",
+    "command",
+    "command_after",
+    "digest",
+    "event_types",
+    "handler",
+    "handler_after",
+    "is_for",
+    "mutation",
+    "natural",
+    "patient",
+    "query",
+]

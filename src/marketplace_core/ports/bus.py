@@ -1,0 +1,49 @@
+"""The bus: topics of a fixed number of partitions by key."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+__all__ = ["Bus", "Consumer", "Delivery", "Message"]
+
+
+class Message(Struct, frozen=True):
+    """An envelope as the bus carries it: encoded JSON without its sequence, and the sequence beside it."""
+
+    topic: str
+    type: str
+    key: str
+    sequence: int
+    envelope: str
+
+
+class Delivery(Struct, frozen=True):
+    topic: str
+    partition: int
+    position: str
+    message: Message
+
+
+class Bus(ABC):
+    """Topics of a fixed number of partitions by key. Order is kept within a partition."""
+
+    @abstractmethod
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Append in the given order; returns once every message is durable."""
+
+    @abstractmethod
+    def consume(self, group: str, topics: Sequence[str]) -> Consumer:
+        """A consumer that shares the group's partitions with the group's other consumers."""
+
+    @abstractmethod
+    async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
+        """How many messages are published and not yet acknowledged by each group, in all."""
+
+
+class Consumer(ABC):
+    @abstractmethod
+    async def run(self, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
+        """Deliver for ever: one message at a time per partition; acknowledged when ``deliver`` has returned."""

@@ -1,0 +1,61 @@
+"""What a store offers to the relay that sends its events, and a queue to the jobs among them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+from msgspec import Struct
+
+__all__ = ["JobQueue", "Lanes", "Outbox", "OutboxRow"]
+
+_NO_TRACES: Mapping[str, str] = {}
+
+
+class OutboxRow(Struct, frozen=True):
+    id: int
+    kind: str
+    topic: str
+    type: str
+    key: str
+    sequence: int | None
+    event_id: str
+    payload: str
+    trace: str = ""
+
+
+class Lanes(ABC):
+    """The lanes that this relay owns while its session lives. Nobody else sends their rows."""
+
+    @abstractmethod
+    async def pending(self, limit: int) -> list[OutboxRow]:
+        """The oldest rows of the owned lanes that are not marked, in order."""
+
+    @abstractmethod
+    async def mark(self, ids: Sequence[int]) -> None:
+        """These have arrived: not pending any more while this session lives, and stored at the latest by an idle ``wait``."""
+
+    @abstractmethod
+    async def wait(self, seconds: float) -> None:
+        """Until something is committed, at most ``seconds``; also tries to take lanes that became free."""
+
+
+class Outbox(ABC):
+    @abstractmethod
+    def lanes(self) -> AbstractAsyncContextManager[Lanes]: ...
+
+    @abstractmethod
+    async def backlog(self) -> int:
+        """How many rows wait to be sent."""
+
+
+class JobQueue(ABC):
+    @abstractmethod
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = _NO_TRACES) -> None:
+        """``(job, id, arguments as JSON)`` each; one id is queued once. ``traces``: by id, the ``traceparent`` of some."""
+
+    @abstractmethod
+    async def backlog(self, now: datetime) -> int:
+        """How many jobs are due or running."""

@@ -1,0 +1,109 @@
+"""What a saga's author writes against. Nothing here runs, counts or logs, so that any engine may load it to replay."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct
+
+from marketplace_core.errors import Failure
+from marketplace_core.events import Event
+
+__all__ = ["PortCall", "Saga", "SagaCompensated", "SagaContext", "SagaRefused", "saga"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+E = TypeVar("E", bound=Event)
+
+PortCall = Callable[Concatenate[Any, P], Awaitable[R]]
+
+
+class SagaRefused(Exception):
+    """A step was refused before the pivot. Only the runner catches it: a saga that does so itself would undo nothing."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
+
+
+class SagaCompensated(SagaRefused):
+    """A person gave the saga up, or, while it is undone, the undo that was refused."""
+
+
+class SagaContext(ABC):
+    """What a saga may do. Every method may be replayed; none has an effect of its own."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The saga's id: the key of the event that started it."""
+
+    @abstractmethod
+    async def now(self) -> datetime:
+        """The deployment's time, the same at each replay."""
+
+    @abstractmethod
+    async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
+        """Call a port method as a step; ``undo`` is called with the same arguments if a later step is refused.
+
+        Of a step after the pivot, that is if the saga is compensated.
+
+        :raises SagaRefused: the port refused, and the saga ends.
+        """
+
+    async def each(
+        self, method: PortCall[P, R], items: Iterable[Any], undo: Callable[..., Awaitable[Any]] | None = None
+    ) -> list[R]:
+        """One call per item, in order."""
+        return [await self.call(method, item, undo=undo) for item in items]
+
+    @abstractmethod
+    def undo(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Call ``method(*args)`` in its turn, as the undo of what comes next, if the saga is refused."""
+
+    @abstractmethod
+    def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Call ``method(*args, failure)`` last, after all undos, when the saga is refused or compensated."""
+
+    @abstractmethod
+    async def wait(self, signal: type[E], *, until: datetime) -> E | None:
+        """Wait for an event of that type about this saga; None at the deadline, by the deployment's clock.
+
+        :raises SagaRefused: a person compensated the saga meanwhile.
+        """
+
+    @abstractmethod
+    def refuse(self, code: str, detail: str = "") -> SagaRefused:
+        """What to raise to end the saga as if a step had been refused."""
+
+    @abstractmethod
+    async def pivot(self) -> None:
+        """From here only forward: a refusal waits for a person, and nothing is undone unless that one compensates."""
+
+
+class Saga(Struct, frozen=True):
+    """A declared saga: its name is prefixed by its plugin's."""
+
+    name: str
+    version: int
+    start: type[Event]
+    signals: tuple[type[Event], ...]
+    run: Callable[[SagaContext, Any], Coroutine[Any, Any, None]]
+
+
+SagaFunction = Callable[[SagaContext, E], Coroutine[Any, Any, None]]
+
+
+def saga(name: str, *, version: int, start: type[E], signals: Sequence[type[Event]] = ()) -> Callable[[SagaFunction[E]], Saga]:
+    """Declare a saga that each ``start`` event begins, with the event's key as id; ``signals`` it may wait for.
+
+    A changed function gets a new ``version``; the old one stays beside it while histories of it run.
+    """
+
+    def declare(function: SagaFunction[E]) -> Saga:
+        return Saga(name, version, start, tuple(signals), function)
+
+    return declare
