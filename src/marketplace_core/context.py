@@ -57,22 +57,34 @@ class PluginContext(ABC):
         """Every capability's port by name: what sagas call."""
 
     @abstractmethod
-    def store(self, makers: Mapping[str, Callable[[PluginContext], S]]) -> S:
-        """The store that the deployment chose among ``makers``, by kind."""
+    def store(self, makers: Mapping[str, Callable[[PluginContext], S] | str], role: str | None = None) -> S:
+        """The store that the deployment chose among ``makers``, by the kind of its server.
+
+        A maker may be named, as ``"marketplace_reviews.stores.mongo:make"``: its module, and the driver that it imports, are
+        loaded only where that store is chosen. ``role``: of a plugin with several stores; None: its own, which has its name.
+        """
+
+    @abstractmethod
+    def connection(self, role: str | None = None) -> Any:
+        """What stores in ``role`` work with: what the kind of server gives (``ServerKind.open``)."""
 
     @property
     @abstractmethod
     def database(self) -> Database:
-        """The plugin's PostgreSQL."""
+        """:meth:`connection` where it is a PostgreSQL."""
 
     @abstractmethod
-    def redis(self, role: str = "redis") -> Redis:
-        """The Redis that plays ``role`` for this plugin: ``redis`` is the truth of a store, others are in ``needs``."""
+    def redis(self, role: str | None = None) -> Redis:
+        """:meth:`connection` where it is a Redis: the truth of a store, or what is in ``needs``."""
 
     @property
     @abstractmethod
     def units(self) -> Units:
         """Units of work on the plugin's own store."""
+
+    @abstractmethod
+    def units_of(self, role: str | None) -> Units:
+        """Those of the store in ``role``, where a plugin has several."""
 
     @property
     @abstractmethod

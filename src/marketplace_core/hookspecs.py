@@ -37,10 +37,11 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
 
     ``provides`` is its capability, or None for a plugin that only extends others. ``requires`` are capabilities whose ports it
     calls, or that it extends and makes no sense without, ``uses`` those that it calls where the deployment has them. ``stores``
-    are the kinds of store it can keep its truth in (``postgres``, ``redis``, …), the first being the default; ``needs`` are
-    further resources by role, as ``{"cache": "redis"}``. ``core`` is the range of core versions it works with. ``before`` and
-    ``after`` order it among the plugins of a deployment. ``exclusive``: its worker runs in one process at a time, by a lease on
-    its store, and others stand by.
+    are the kinds of store it can keep its truth in (``postgres``, ``redis``, …), the first being the default. ``roles`` are
+    further stores of its own, by role, each with the kinds it can be in, as ``{"ratings": ("postgres",)}``; ``needs`` are
+    resources by role that hold no truth of it, as ``{"sessions": "redis"}``. ``core`` is the range of core versions it works
+    with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its worker runs in one process at
+    a time, by a lease on its store, and others stand by.
     ``development``: a production deployment refuses it.
     """
 
@@ -50,6 +51,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    roles: Mapping[str, tuple[str, ...]] = {}
     needs: Mapping[str, str] = {}
     core: str = ">=0.1,<1"
     before: tuple[str, ...] = ()
@@ -59,22 +61,25 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
 
 
 class Migration(Struct, frozen=True):
-    """One step forward of a plugin's store. ``number`` counts from 1 per store; a released one is never changed."""
+    """One step forward of a plugin's store: of a kind, in a role ("" is the plugin's own). ``number`` counts from 1 for each;
+    a released one is never changed."""
 
     store: str
     number: int
     name: str
     script: str
+    role: str = ""
 
 
 def migrations_of(package: str) -> list[Migration]:
-    """What a package keeps in ``migrations/<store>/<number>_<name>.sql``."""
+    """What a package keeps in ``migrations/<store>/<number>_<name>.sql``; further roles' in ``migrations/<role>.<store>``."""
     found = []
-    for store in files(package).joinpath("migrations").iterdir():
-        for script in store.iterdir() if store.is_dir() else ():
+    for folder in files(package).joinpath("migrations").iterdir():
+        for script in folder.iterdir() if folder.is_dir() else ():
             number, _, name = script.name.removesuffix(".sql").partition("_")
-            found.append(Migration(store.name, int(number), name, script.read_text()))
-    return sorted(found, key=lambda migration: (migration.store, migration.number))
+            role, _, store = folder.name.rpartition(".")
+            found.append(Migration(store, int(number), name, script.read_text(), role))
+    return sorted(found, key=lambda migration: (migration.role, migration.store, migration.number))
 
 
 class Job(Struct, frozen=True):

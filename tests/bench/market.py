@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from marketplace_core._supervisor.ports import free_port
-from marketplace_core._supervisor.state import RunState, embedded_url, running
+from marketplace_core._supervisor.state import RunState, running
 from marketplace_core.adapters.embedded import EmbeddedPostgres
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.migrate import migrate_database
 from marketplace_core.deployment import DEFAULT_FILE, load
+from marketplace_core.deployment._kinds import address_of
 from marketplace_core.testing.client import Client, clients
 
 __all__ = ["ADDRESS", "CLI", "Market", "variants"]
@@ -105,7 +106,7 @@ class Market:
 
     def resource(self, name: str) -> str:
         """The address of a server."""
-        return embedded_url(self.deployment, self.data, name)
+        return address_of(self.deployment, self.data, name)
 
     @property
     def postgres(self) -> EmbeddedPostgres:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import random
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import Struct
 
-from marketplace_core.deployment import Deployment, DeploymentErrors, Resource, load, outline
+from marketplace_core._supervisor.plan import plan
+from marketplace_core.deployment import Deployment, DeploymentErrors, Resource, _kinds, load, outline
 from marketplace_core.hookspecs import PluginInfo, hookimpl
 
 
@@ -168,12 +171,14 @@ def test_roles_and_stores_find_their_resources(write: Callable[..., Path]) -> No
         "cache": "cache",
         "blobs": "files",
         "sagas": "main",
+        "sessions": "cache",
+        "rates": "cache",
     }
-    assert deployment.plugins["auth"].on == {"postgres": "main", "sessions": "lasting"}
+    assert deployment.plugins["auth"].on == {"auth": "main", "sessions": "cache"}
     assert deployment.plugins["auth"].store == "postgres"
-    assert deployment.resource_for("orders", "postgres", "postgres") == "main"
+    assert deployment.resource_for("orders", "orders") == "main"
     with pytest.raises(LookupError, match=r"plugins\.orders\.on\.feed"):
-        deployment.resource_for("orders", "feed", "clickhouse")
+        deployment.resource_for("orders", "feed")
 
 
 def test_a_plugin_that_only_a_service_names_is_deployed_after_those_with_a_table(write: Callable[..., Path]) -> None:
@@ -319,7 +324,7 @@ def assert_told(lines: list[str], expected: list[str]) -> None:
 def test_each_mistake_gives_its_one_line(write: Callable[..., Path], old: str, new: str, line: str) -> None:
     expected = [line]
     if "kafka" in new:
-        expected.append("resources.bus: no adapter for kafka is installed yet")
+        expected.append("resources.bus: nothing is known of addresses like 'kafka'")
     assert_told(problems(write(GOOD, (old, new))), expected)
 
 
@@ -379,10 +384,12 @@ def test_a_cache_cannot_carry_what_must_last(write: Callable[..., Path]) -> None
 def test_a_role_that_two_resources_could_play_must_be_settled(write: Callable[..., Path]) -> None:
     two = ('lasting = "embedded:redis"', 'lasting = "embedded:redis"\nsecond = "embedded:redis"')
     lines = problems(write(GOOD, two))
-    assert_told(lines, ["deployment.on.bus: 'cache', 'lasting', 'second' could play 'bus', and 3 more want one; name"])
+    assert_told(lines, ["deployment.on.bus: 'cache', 'lasting', 'second' could play 'bus', and 2 more want one; name"])
     settled = ('name = "atlas"', 'name = "atlas"\non = { bus = "second", jobs = "second", clock = "second" }')
-    chosen = ("[plugins.auth]", '[plugins.auth]\non = { sessions = "lasting" }')
-    assert problems(write(GOOD, two, settled, chosen)) == []
+    assert problems(write(GOOD, two, settled)) == []
+    elsewhere = ("[plugins.auth]", '[plugins.auth]\non = { sessions = "lasting" }')
+    told = "plugins.auth.on.sessions: the gateways look for sessions on 'cache', and would not find what is kept on 'lasting'"
+    assert_told(problems(write(GOOD, two, settled, elsewhere)), [told])
 
 
 def test_a_server_that_is_missing_is_one_mistake(write: Callable[..., Path]) -> None:
@@ -397,13 +404,72 @@ def test_a_deployed_plugin_must_be_run_somewhere_once(write: Callable[..., Path]
     assert_told(problems(twice), ["services.trade.plugins[0]: 'orders' is in services.shop.plugins[2] too"])
 
 
+INDEX = ("main =", 'index = "index:words"\nmain =')
+
+
+def with_index(found: Mapping[str, Installed] = INSTALLED) -> dict[str, Installed]:
+    """Auth has, beside its own store, an index that one process must own."""
+    return {**found, "auth": plugin("auth", "auth", stores=("postgres",), roles={"words": ("index",)})}
+
+
+@pytest.mark.usefixtures("index_kind")
 def test_what_only_one_process_may_own_is_not_replicated(write: Callable[..., Path]) -> None:
-    found = {**INSTALLED, "auth": plugin("auth", "auth", stores=("tantivy",))}
-    path = write(GOOD, ('["auth", "catalog"]', '["auth", "catalog"]\nreplicas = 2'))
+    path = write(GOOD, INDEX, ('["auth", "catalog"]', '["auth", "catalog"]\nreplicas = 2'))
     with pytest.raises(DeploymentErrors) as caught:
-        loaded(path, found)
+        loaded(path, with_index())
     (problem,) = caught.value.problems
     assert (problem.key, problem.remedy) == ("services.shop.replicas", "write replicas = 1, or choose another store")
+
+
+@pytest.mark.usefixtures("index_kind")
+def test_a_service_with_such_a_store_is_one_process(write: Callable[..., Path], tmp_path: Path) -> None:
+    deployment = loaded(write(GOOD, INDEX), with_index())
+    assert {service.name: service.alone for service in deployment.services.values()} == {"shop": True, "trade": False}
+    assert deployment.plugins["auth"].on == {"auth": "main", "words": "index"}
+    made = plan(deployment, tmp_path, {})
+    assert [spec.name for spec in made.workers] == ["trade.worker"]
+    assert [spec.name for spec in made.apis] == ["shop", "trade", "admin"]
+
+
+@pytest.mark.usefixtures("index_kind")
+def test_roles_of_a_plugin_are_told_apart(write: Callable[..., Path]) -> None:
+    two = plugin("auth", "auth", stores=("postgres",), roles={"words": ("index",), "scores": ("postgres", "index")})
+    found = {**INSTALLED, "auth": two}
+    named = ("[plugins.auth]", '[plugins.auth]\non = { auth = "main", scores = "index" }')
+    assert loaded(write(GOOD, INDEX, named), found).plugins["auth"].on == {"auth": "main", "words": "index", "scores": "index"}
+    by_kind = ("[plugins.auth]", '[plugins.auth]\non = { postgres = "main" }')
+    with pytest.raises(DeploymentErrors) as caught:
+        loaded(write(GOOD, INDEX, by_kind), found)
+    assert [problem.key for problem in caught.value.problems] == ["plugins.auth.on.postgres"], "two of its roles could be meant"
+
+
+@pytest.fixture
+def index_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another package's kind of server, declared as one declares it."""
+    (tmp_path / "index_kind_of_a_test.py").write_text(
+        "from marketplace_core.ports.servers import ServerKind\n"
+        "INDEX = ServerKind(name='index', schemes=('index',), open='x:y', one_process=True, path=True)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    more = EntryPoint("index", "index_kind_of_a_test:INDEX", _kinds.GROUP)
+    monkeypatch.setattr(_kinds, "entry_points", lambda group: [*metadata.entry_points(group=group), more])
+    _kinds.installed_kinds.cache_clear()
+    yield
+    _kinds.installed_kinds.cache_clear()
+
+
+def test_what_another_package_brings_and_cannot_be_used_is_said() -> None:
+    broken = [
+        EntryPoint("acme", "no_such_package_of_acme:ACME", _kinds.GROUP),
+        EntryPoint("other", "marketplace_core.values:Money", _kinds.GROUP),
+        EntryPoint("again", "marketplace_core.adapters.redis.kind:REDIS", _kinds.GROUP),
+    ]
+    found = _kinds.gather([*metadata.entry_points(group=_kinds.GROUP), *broken])
+    assert set(found.by_name) == {"postgres", "redis", "folder"}
+    for told, part in zip(
+        found.broken, ("cannot be imported (ModuleNotFoundError", "is no ServerKind", "'redis'"), strict=True
+    ):
+        assert part in told
 
 
 def test_order_among_plugins(write: Callable[..., Path]) -> None:

@@ -33,7 +33,7 @@ def assembly(tmp_path: Path) -> Assembly:
 def process(assembly: Assembly, service: str | None) -> Process:
     """A process of that service, or of a gateway, whose servers answer nothing."""
     own = frozenset(assembly.deployment.plugins_of(service)) if service else frozenset()
-    resources = Resources(lambda name: f"postgres://nowhere.invalid/{name}")
+    resources = Resources(assembly.deployment, lambda name: f"postgres://nowhere.invalid/{name}")
     return Process(assembly, resources, SystemClock(), secret=b"secret", own=own)
 
 
@@ -54,7 +54,7 @@ def test_an_extension_runs_where_its_hook_is_called_and_nowhere_else(
     assert made.extending == expected
     calls = made.extensions._implementations
     assert {plugin for implementations in calls.values() for plugin, _ in implementations} == expected
-    opened = made.resources.databases.keys()
+    opened = made.resources.opened
     assert opened == ({"users"} if service == "orders" else set()), "no other process opens its store"
 
 
@@ -74,7 +74,7 @@ def test_a_capability_of_a_plugins_own_is_one_like_others(assembly: Assembly) ->
     assert [route.path for router in gateway.routers(["buyer"]) for route in router.routes if "loyalty" in route.path] == [
         "/loyalty"
     ]
-    assert gateway.resources.databases == {}
+    assert gateway.resources.opened == frozenset()
 
 
 def test_a_name_is_one_capabilitys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,18 +19,19 @@ import psutil
 import pytest
 
 from marketplace_core._runtime.assembly import Assembly
-from marketplace_core._runtime.resources import POOL_SIZE
 from marketplace_core._supervisor import ports
-from marketplace_core._supervisor import servers as supervised
 from marketplace_core._supervisor import state as run_state
 from marketplace_core._supervisor.keeper import CannotStart, Policy, ProcessSpec, Supervisor
 from marketplace_core._supervisor.ports import answers, free_port, in_use
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
-from marketplace_core._supervisor.servers import connections, create_databases, servers_of
-from marketplace_core._supervisor.state import RunState, embedded_url, running
+from marketplace_core._supervisor.servers import prepare, servers_of
+from marketplace_core._supervisor.state import RunState, running
 from marketplace_core.adapters.embedded import DataFolder
 from marketplace_core.adapters.postgres import Database
+from marketplace_core.adapters.postgres.embedded import NativePostgres
+from marketplace_core.adapters.postgres.kind import POOL_SIZE
 from marketplace_core.deployment import Deployment, Resource, load
+from marketplace_core.deployment._kinds import address_of, natives
 
 QUICK = Policy(first=0.05, longest=0.2, healthy=1.0, attempts=5)
 
@@ -226,7 +227,7 @@ def deployment(**more: object) -> Deployment:
     resources = [
         Resource(name="main", url="embedded:postgres", kind="postgres", embedded=True),
         Resource(name="lasting", url="embedded:redis", kind="redis", embedded=True),
-        Resource(name="hot", url="embedded:redis", kind="redis", embedded=True, settings={"role": "cache"}),
+        Resource(name="hot", url="embedded:redis", kind="redis", embedded=True, lasting=False, settings={"role": "cache"}),
         Resource(name="files", url="embedded:folder", kind="folder", embedded=True),
         Resource(name="far", url="env:FAR_AWAY", kind="postgres"),
         Resource(name="shelf", url="folder:/srv/shelf", kind="folder"),
@@ -241,12 +242,12 @@ async def test_embedded_servers_are_kept_like_any_other_process(data: Path) -> N
         async with supervisor(data / "logs") as made:
             await made.start(servers_of(shop, data))
             assert list(pids(made)) == ["postgres", "redis-lasting", "redis-cache"]
-            await create_databases(shop, data)
+            await prepare(shop, data, "after")
             for name in ("redis-lasting", "postgres"):
                 former = pids(made)[name]
                 os.kill(former or 0, signal.SIGKILL)
                 await until(lambda name=name, former=former: pids(made)[name] not in (former, None))
-            await create_databases(shop, data)
+            await prepare(shop, data, "after")
             assert [process.restarts for process in made.processes] == [1, 1, 0]
             numbers = [pid or 0 for pid in pids(made).values()]
         assert not any(alive(number) for number in numbers)
@@ -258,14 +259,14 @@ async def test_the_embedded_server_takes_every_connection_that_a_deployment_may_
     for service in split.services.values():
         used = sum(1 for inside in Assembly.of(split).databases().values() if set(inside) & set(split.plugins_of(service.name)))
         most += service.replicas * used * 2 * POOL_SIZE  # the API's and the worker's
-    assert supervised.POOL_SIZE == POOL_SIZE
-    assert connections(split) > most > 100
+    native = next(one for one in natives(split, data) if isinstance(one, NativePostgres))
+    assert native.connections() > most > 100
     async with supervisor(data / "logs") as made:
         with DataFolder(data, "supervisor"):
             await made.start([server for server in servers_of(split, data) if server.name == "postgres"])
-            await create_databases(split, data)
-            database = Database(embedded_url(split, data, "orders"))
-            assert await database.value("SHOW max_connections") == str(connections(split))
+            await prepare(split, data, "after")
+            database = Database(address_of(split, data, "orders"))
+            assert await database.value("SHOW max_connections") == str(native.connections())
             await database.close()
             await made.stop()
 
@@ -273,11 +274,11 @@ async def test_the_embedded_server_takes_every_connection_that_a_deployment_may_
 def test_the_address_of_any_resource(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_AWAY", "postgres://u:p@far/shop")
     shop = deployment()
-    assert embedded_url(shop, data, "main") == f"postgres://postgres@/main?host={data}/run/postgres"
-    assert embedded_url(shop, data, "hot") == f"unix://{data}/run/redis-cache/redis.sock?db=0"
-    assert embedded_url(shop, data, "files") == f"file://{data}/folders/files"
-    assert embedded_url(shop, data, "far") == "postgres://u:p@far/shop"
-    assert embedded_url(shop, data, "shelf") == "file:///srv/shelf"
+    assert address_of(shop, data, "main") == f"postgres://postgres@/main?host={data}/run/postgres"
+    assert address_of(shop, data, "hot") == f"unix://{data}/run/redis-cache/redis.sock?db=0"
+    assert address_of(shop, data, "files") == f"file://{data}/folders/files"
+    assert address_of(shop, data, "far") == "postgres://u:p@far/shop"
+    assert address_of(shop, data, "shelf") == "file:///srv/shelf"
 
 
 # ── state and secrets ────────────────────────────────────────────────────────────────────────────────────────

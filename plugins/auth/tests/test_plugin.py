@@ -9,7 +9,7 @@ from marketplace_auth.service import AuthService
 
 def test_declarations() -> None:
     info = plugin.info()
-    assert (info.name, info.provides, info.stores, dict(info.needs)) == ("auth", "auth", ("postgres",), {"cache": "redis"})
+    assert (info.name, info.provides, info.stores, dict(info.needs)) == ("auth", "auth", ("postgres",), {"sessions": "redis"})
     assert plugin.settings() is AuthConfig
     assert [(step.store, step.number, step.name) for step in plugin.migrations()] == [
         ("postgres", 1, "auth"),

@@ -65,13 +65,18 @@ def declaring_context(
     members: dict[str, Any] = {member: later(member) for member in PluginContext.__abstractmethods__}
     members["config"] = lambda _, kind: settings
     members["port"] = lambda _, capability: _Later(capability.__name__)
-    members["store"] = lambda self, makers: makers[store](self) if store in makers else _Later("store")
+    members["store"] = lambda self, makers, role=None: _made(self, makers.get(store))
     members["key"] = lambda _, purpose: bytes(32)
     members["sagas"] = property(lambda _: sagas)
     members["ports"] = property(lambda _: defaultdict(lambda: _Later("ports")))
     context = cast(PluginContext, type("DeclaringContext", (PluginContext,), members)())
     context.name, context.clock, context.currency, context.tax_included = name, SystemClock(), currency, tax_included
     return context
+
+
+def _made(context: PluginContext, maker: Callable[[PluginContext], Any] | str | None) -> Any:
+    """A store, unless it is only named: to make it its driver would be imported."""
+    return maker(context) if callable(maker) else _Later("store")
 
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,13 +89,15 @@ def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
     for kind, given in dict.fromkeys(named):
         if not given.startswith(f"{name}."):
             yield PluginProblem(name, f"the {kind} {given!r} does not bear its name", f"call it {f'{name}.{given}'!r}")
-    by_store: dict[str, list[int]] = defaultdict(list)
+    by_store: dict[tuple[str, str], list[int]] = defaultdict(list)
     for migration in declared.migrations:
-        by_store[migration.store].append(migration.number)
-    for store, numbers in by_store.items():
+        by_store[migration.role, migration.store].append(migration.number)
+    for (role, store), numbers in by_store.items():
         if sorted(numbers) != list(range(1, len(numbers) + 1)):
             shown = ", ".join(map(str, sorted(numbers)))
-            yield PluginProblem(name, f"its {store} migrations are numbered {shown}", "number them from 1 without a gap")
+            yield PluginProblem(
+                name, f"its {role or store} migrations are numbered {shown}", "number them from 1 without a gap"
+            )
     for handler, types in declared.subscriptions.items():
         for type_ in types:
             if type_ not in EVENTS:

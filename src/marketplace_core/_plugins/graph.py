@@ -27,7 +27,8 @@ def _gateways(made: Loaded) -> Iterator[str]:
 def _services(made: Loaded) -> Iterator[str]:
     placed: set[str] = set()
     for service in made.deployment.services.values():
-        yield f'subgraph {_node("service", service.name)}["{service.name}"]'
+        title = f"{service.name}: one process" if service.alone else service.name
+        yield f'subgraph {_node("service", service.name)}["{title}"]'
         for plugin in service.plugins:
             placed.add(plugin)
             yield f'  {_node("plugin", plugin)}["{plugin}"]'

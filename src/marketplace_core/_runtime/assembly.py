@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -19,16 +18,15 @@ from marketplace_core._rpc.client import RPC, Target, far_port
 from marketplace_core._rpc.runners import Runner, run_port
 from marketplace_core._runtime.context import Context, derive_key
 from marketplace_core._runtime.resources import Resources
-from marketplace_core.adapters.arq import ArqQueue
-from marketplace_core.adapters.folder.blobs import FolderBlobs
-from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.deployment import Deployment
+from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._workers import bus_groups
 from marketplace_core.extensions import Extensions
 from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, Task
 from marketplace_core.http.routing import Router
 from marketplace_core.outbox import Subscription
-from marketplace_core.ports import Blobs, event_types
+from marketplace_core.ports import Blobs, Bus, JobQueue, event_types
+from marketplace_core.ports.servers import Truth, imported
 from marketplace_core.sagas import Saga
 from marketplace_core.values import Audience, Clock
 
@@ -92,10 +90,6 @@ class Assembly:
     def migrations(self) -> dict[str, Sequence[Migration]]:
         return {plugin: self.hook(plugin, "migrations") or () for plugin in self.infos}
 
-    def resource_for(self, plugin: str, role: str, kind: str) -> str:
-        """The resource that plays ``role`` for a plugin: as its table says, else as the deployment's ``on`` does."""
-        return self.deployment.resource_for(plugin, role, kind)
-
     def store_kind(self, plugin: str) -> str | None:
         info = self.infos[plugin]
         return self.deployment.plugins[plugin].store or (info.stores[0] if info.stores else None)
@@ -118,14 +112,25 @@ class Assembly:
             found[plugin] = frozenset(capability for hook in hooks if (capability := self.registry.specs[hook].capability))
         return found
 
+    @cached_property
+    def truths(self) -> dict[tuple[str, str], str]:
+        """The resource of each truth, by plugin and role; a plugin's own role has its name."""
+        kinds = installed_kinds().by_name
+        return {
+            (plugin, role): resource
+            for plugin, info in self.infos.items()
+            for role, resource in self.deployment.plugins[plugin].on.items()
+            if role not in info.needs and kinds[self.deployment.resources[resource].kind].truth is not None
+        }
+
     def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
-        """Per PostgreSQL resource: the plugins whose tables are in it, with their migrations."""
+        """Per resource that holds truth: what is kept in it, ``<plugin>`` or ``<plugin>.<role>``, with its migrations."""
         found: dict[str, dict[str, Sequence[Migration]]] = {}
-        for plugin, migrations in self.migrations.items():
-            for_postgres = [migration for migration in migrations if migration.store == "postgres"]
-            if for_postgres:
-                resource = self.resource_for(plugin, "postgres", "postgres")
-                found.setdefault(resource, {})[plugin] = for_postgres
+        for (plugin, role), resource in self.truths.items():
+            kind = self.deployment.resources[resource].kind
+            own = "" if role == plugin else role
+            steps = [step for step in self.migrations[plugin] if (step.store, step.role) == (kind, own)]
+            found.setdefault(resource, {})[f"{plugin}.{own}".rstrip(".")] = steps
         return found
 
 
@@ -155,6 +160,7 @@ class Process:
         self.runner: Runner = runner
         self.simulators: dict[str, str] = {}
         self._contexts: dict[str, Context] = {}
+        self._truths: dict[tuple[str, str], Truth] = {}
         self._services: dict[str, Any] = {}
         self._ports: dict[str, Any] = {}
         self._targets: dict[str, Target] = {}
@@ -168,24 +174,45 @@ class Process:
 
     @cached_property
     def blobs(self) -> Blobs:
-        return FolderBlobs(Path(self.resources.url(self.deployment.on["blobs"]).removeprefix("file://")))
+        made: Blobs = self.resources.play("blobs")
+        return made
 
     def key(self, purpose: str) -> bytes:
         """32 bytes of the deployment's secret for one purpose."""
         return derive_key(self.secret, purpose)
 
     @cached_property
-    def bus(self) -> RedisBus:
-        return RedisBus(self.infrastructure_redis("bus"), groups=self.groups)
-
-    @property
-    def jobs_at(self) -> tuple[str, str]:
-        """Where the deployment's jobs are queued: address and name."""
-        return self.resources.url(self.deployment.on["jobs"]), f"jobs:{self.deployment.name}"
+    def bus(self) -> Bus:
+        made: Bus = self.resources.play("bus", self.groups)
+        return made
 
     @cached_property
-    def queue(self) -> ArqQueue:
-        return ArqQueue(*self.jobs_at)
+    def queue(self) -> JobQueue:
+        made: JobQueue = self.resources.play("jobs", f"jobs:{self.deployment.name}")
+        return made
+
+    def truth(self, plugin: str, role: str | None = None) -> Truth:
+        """What a plugin keeps in one of its roles; None: its own.
+
+        :raises LookupError: no server plays that role. :raises TypeError: it is on a server that holds no truth.
+        """
+        key = plugin, role or plugin
+        if key not in self._truths:
+            name = self.deployment.resource_for(*key)
+            kind = installed_kinds().by_name[self.deployment.resources[name].kind]
+            if kind.truth is None:
+                raise TypeError(f"{plugin!r} keeps {key[1]!r} on {name!r}, and a {kind.name} holds no truth")
+            self._truths[key] = imported(kind.truth)(self.resources.server(name), *key, self.clock)
+        return self._truths[key]
+
+    def truths(self, plugins: Collection[str] | None = None) -> list[tuple[str, Truth]]:
+        """Those of the plugins that live in this process, or of some of them, with the plugin of each."""
+        inside = self.own if plugins is None else plugins
+        return [(plugin, self.truth(plugin, role)) for plugin, role in self.assembly.truths if plugin in inside]
+
+    def places(self) -> dict[str, Truth]:
+        """One truth for each place where core keeps rows of this process's plugins."""
+        return {truth.place: truth for _, truth in reversed(self.truths())}
 
     def on_close(self, act: Callable[[], Awaitable[None]]) -> None:
         """Await ``act`` first when the process closes."""
@@ -278,10 +305,14 @@ class Process:
         """Like the assembly's, of the plugins that live in this process; perhaps also of those that only extend them here."""
         inside = self.own | self.extending if extending else self.own
         found: dict[str, dict[str, Sequence[Migration]]] = {}
-        for name, plugins in self.assembly.databases().items():
-            if kept := {plugin: migrations for plugin, migrations in plugins.items() if plugin in inside}:
-                found[name] = kept
+        for name, kept in self.assembly.databases().items():
+            if wanted := {key: steps for key, steps in kept.items() if key.partition(".")[0] in inside}:
+                found[name] = wanted
         return found
+
+    def truth_on(self, resource: str) -> Truth:
+        """Any truth on a resource: what they have in common, as its migrations, is asked of it."""
+        return next(self.truth(*key) for key, name in self.assembly.truths.items() if name == resource)
 
     def plugins_of(self, service: str) -> tuple[str, ...]:
         """Those that live in a service."""

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.postgres.server import Database
-from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.adapters.redis.reads import RedisCache
 from marketplace_core.capabilities import capability_of
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
 from marketplace_core.ports import Blobs, Cache, Units
+from marketplace_core.ports.servers import imported
 from marketplace_core.sagas import Saga
 
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Process
+    from marketplace_core.adapters.postgres.server import Database
 
 __all__ = ["Context", "derive_key"]
 
@@ -45,7 +45,6 @@ class Context(PluginContext):
         self._process = process
         self._entry = process.deployment.plugins[name]
         self._info = process.assembly.infos[name]
-        self._units: Units | None = None
 
     def config(self, kind: type[C]) -> C:
         settings = self._process.assembly.settings[self.name]
@@ -68,28 +67,31 @@ class Context(PluginContext):
     def ports(self) -> Mapping[str, Any]:
         return self._process.ports
 
-    @property
-    def _kind(self) -> str:
-        return self._entry.store or self._info.stores[0]
+    def store(self, makers: Mapping[str, Callable[[PluginContext], S] | str], role: str | None = None) -> S:
+        kind = self._process.deployment.resources[self._resource(role)].kind
+        maker = makers[kind]
+        make: Callable[[PluginContext], S] = imported(maker) if isinstance(maker, str) else maker
+        return make(self)
 
-    def store(self, makers: Mapping[str, Callable[[PluginContext], S]]) -> S:
-        return makers[self._kind](self)
+    def _resource(self, role: str | None) -> str:
+        return self._process.deployment.resource_for(self.name, role or self.name)
 
-    def _resource(self, role: str, kind: str) -> str:
-        return self._process.assembly.resource_for(self.name, role, kind)
+    def connection(self, role: str | None = None) -> Any:
+        return self._process.resources.connection(self._resource(role))
 
     @property
     def database(self) -> Database:
-        return self._process.resources.database(self._resource("postgres", "postgres"))
+        return self._process.resources.database(self._resource(None))
 
-    def redis(self, role: str = "redis") -> Redis:
-        return self._process.resources.redis(self._resource(role, "redis"))
+    def redis(self, role: str | None = None) -> Redis:
+        return self._process.resources.redis(self._resource(None if role == "redis" else role))
 
     @property
     def units(self) -> Units:
-        if self._units is None:
-            self._units = PostgresUnits(self.database, self.clock)
-        return self._units
+        return self.units_of(None)
+
+    def units_of(self, role: str | None) -> Units:
+        return self._process.truth(self.name, role).units
 
     @property
     def cache(self) -> Cache:

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from marketplace_core._rpc.client import far_port
 from marketplace_core._runtime.assembly import Process
-from marketplace_core.adapters.postgres.outbox import PostgresOutbox
-from marketplace_core.adapters.postgres.parking import PostgresParking
-from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.errors import NotFound
-from marketplace_core.outbox import Parked
+from marketplace_core.hookspecs import Schedule
 from marketplace_core.ports import mutation, query
+from marketplace_core.ports.parking import Parked, Parking
+from marketplace_core.ports.schedules import Schedules
+from marketplace_core.ports.servers import Truth
 
 __all__ = ["CORE", "AllOperations", "Operations", "OwnOperations", "UnderWay"]
 
@@ -62,12 +62,11 @@ class OwnOperations(Operations):
         outbox = schedules = position = deferred = 0
         for parking, handlers in self._parkings():
             deferred += await parking.backlog(handlers)
-        for name, plugins in self._process.databases().items():
-            database = self._process.resources.database(name)
-            outbox += await PostgresOutbox(database).backlog()
-            declared = [schedule for plugin in plugins for schedule in self._process.schedules(plugin)]
-            schedules += await PostgresSchedules(database, self._process.clock).due(declared)
-            position += await database.value("SELECT coalesce(max(id), 0) FROM marketplace.outbox")
+        for truth in self._process.places().values():
+            outbox += await truth.outbox.backlog()
+            position += await truth.outbox.position()
+        for kept, declared in self._schedules():
+            schedules += await kept.due(declared)
         return UnderWay(outbox, deferred, schedules, position)
 
     async def list_parked(self) -> list[Parked]:
@@ -89,13 +88,29 @@ class OwnOperations(Operations):
                 return True
         return False
 
-    def _parkings(self) -> Iterator[tuple[PostgresParking, list[str]]]:
-        """Per database, the handlers whose inbox is in it."""
+    def _schedules(self) -> Iterator[tuple[Schedules, list[Schedule]]]:
+        """Per place that keeps schedules, those of its plugins."""
+        for truth, plugins in self._by_place():
+            declared = [schedule for plugin in plugins for schedule in self._process.schedules(plugin)]
+            if truth.schedules is not None and declared:
+                yield truth.schedules, declared
+
+    def _parkings(self) -> Iterator[tuple[Parking, list[str]]]:
+        """Per place, the handlers whose inbox is in it."""
         subscriptions = self._process.all_subscriptions
-        for name, plugins in self._process.databases().items():
+        for truth, plugins in self._by_place():
             handlers = [f"{plugin}.{method.__name__}" for plugin in plugins for method in subscriptions.get(plugin, ())]
             if handlers:
-                yield PostgresParking(self._process.resources.database(name)), handlers
+                yield truth.parking, handlers
+
+    def _by_place(self) -> Iterator[tuple[Truth, list[str]]]:
+        """A truth of each place, with the plugins whose own store is there: what they declare is about that one."""
+        own: dict[str, list[str]] = {}
+        for plugin, role in self._process.assembly.truths:
+            if plugin in self._process.own and role == plugin:
+                own.setdefault(self._process.truth(plugin).place, []).append(plugin)
+        for place, truth in self._process.places().items():
+            yield truth, own.get(place, [])
 
 
 class AllOperations:

@@ -4,90 +4,95 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio import Redis
 
 from marketplace_core import metrics
-from marketplace_core.adapters.postgres.server import Database
-from marketplace_core.adapters.redis.server import connect
 from marketplace_core.deployment import Deployment
+from marketplace_core.deployment._kinds import installed_kinds, settings_of
+from marketplace_core.ports.servers import Opening, Server, imported
 
-__all__ = ["Resources", "pool_sizes"]
+if TYPE_CHECKING:
+    from marketplace_core.adapters.postgres.server import Database
 
+__all__ = ["Resources"]
 
-POOL_SIZE = 8
-
-
-def pool_sizes(deployment: Deployment) -> dict[str, int]:
-    """How many connections a process keeps to each database for which the file says it: ``pool``."""
-    return {
-        name: int(resource.settings["pool"]) for name, resource in deployment.resources.items() if "pool" in resource.settings
-    }
+T = TypeVar("T")
 
 
 class Resources:
-    """``url`` gives the address of a resource by its name in the deployment; ``pools`` the connections to some."""
+    """``url`` gives the address of a resource by its name in the deployment."""
 
-    def __init__(self, url: Callable[[str], str], pools: Mapping[str, int] | None = None) -> None:
+    def __init__(self, deployment: Deployment, url: Callable[[str], str]) -> None:
+        self._deployment = deployment
         self._url = url
-        self._pools = pools or {}
-        self._databases: dict[str, Database] = {}
-        self._redis: dict[str, Redis] = {}
+        self._servers: dict[str, Server] = {}
         metrics.POOLS.add(self)
 
     def url(self, name: str) -> str:
         return self._url(name)
 
+    def server(self, name: str) -> Server:
+        if name not in self._servers:
+            resource = self._deployment.resources[name]
+            make = imported(installed_kinds().by_name[resource.kind].open)
+            self._servers[name] = make(Opening(name, self._url(name), settings_of(resource)))
+        return self._servers[name]
+
+    def connection(self, name: str) -> Any:
+        """What stores on this resource work with."""
+        return self.server(name).connection
+
     def database(self, name: str) -> Database:
-        if name not in self._databases:
-            self._databases[name] = Database(self._url(name), size=self._pools.get(name, POOL_SIZE), name=name)
-        return self._databases[name]
+        """:raises TypeError: it is no PostgreSQL."""
+        from marketplace_core.adapters.postgres.server import Database  # noqa: PLC0415 - a driver, which others need not load
+
+        return self._of(Database, name)
 
     def redis(self, name: str) -> Redis:
-        if name not in self._redis:
-            self._redis[name] = connect(self._url(name))
-        return self._redis[name]
+        """:raises TypeError: it is no Redis."""
+        return self._of(Redis, name)
+
+    def _of(self, kind: type[T], name: str) -> T:
+        connection = self.connection(name)
+        if not isinstance(connection, kind):
+            raise TypeError(f"the resource {name!r} gives a {type(connection).__name__}, not a {kind.__name__}")
+        return connection
+
+    def play(self, role: str, *args: Any) -> Any:
+        """What plays a role of the infrastructure, made by the kind of server that the deployment gives it."""
+        name = self._deployment.on[role]
+        kind = installed_kinds().by_name[self._deployment.resources[name].kind]
+        return imported(kind.roles[role])(self.server(name), *args)
 
     def pools(self) -> list[metrics.PoolState]:
-        """Of its Redis servers; databases tell of theirs themselves."""
-        return [_redis_pool(name, client.connection_pool) for name, client in self._redis.items()]
+        return [pool for server in self._servers.values() for pool in server.pools()]
 
     @property
-    def databases(self) -> dict[str, Database]:
-        """Those in use, by name."""
-        return dict(self._databases)
+    def opened(self) -> frozenset[str]:
+        """The names of those in use."""
+        return frozenset(self._servers)
 
     async def close(self) -> None:
-        """Databases first: a transaction that outlives its caller is waited for, and what it does may need a Redis."""
-        for database in list(self._databases.values()):
-            await database.close()
-        for client in list(self._redis.values()):
-            with contextlib.suppress(Exception):
-                await client.aclose()
+        """What holds truth first: a transaction that outlives its caller is waited for, and what it does may need a cache."""
+        kinds = installed_kinds().by_name
+        truths = {name for name in self._servers if kinds[self._deployment.resources[name].kind].truth is not None}
+        for name in sorted(self._servers, key=lambda name: name not in truths):
+            with contextlib.suppress(Exception):  # the others are closed all the same
+                await self._servers[name].close()
 
     async def ready(self) -> dict[str, str]:
         """``ok`` or a cause, by the name of each resource in use."""
-        states: dict[str, str] = {}
-        # Copies: while one is waited for, another part of the process may open more.
-        for name, database in list(self._databases.items()):
-            states[name] = await _state(partial(database.value, "SELECT 1"))
-        for name, client in list(self._redis.items()):
-            states[name] = await _state(client.ping)
-        return states
+        # A copy: while one is waited for, another part of the process may open more.
+        return {name: await _state(server) for name, server in list(self._servers.items())}
 
 
-def _redis_pool(name: str, pool: Any) -> metrics.PoolState:
-    used = len(pool._in_use_connections)  # no public name, and no client tells it
-    return metrics.PoolState("redis", name, pool.max_connections, used + len(pool._available_connections), used)
-
-
-async def _state(ask: Callable[[], Any]) -> str:
+async def _state(server: Server) -> str:
     try:
         async with asyncio.timeout(2.0):
-            await ask()
+            await server.ready()
     except TimeoutError:
         return "it does not answer within 2 s"
     except Exception as error:

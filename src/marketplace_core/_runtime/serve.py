@@ -24,25 +24,25 @@ from marketplace_core._rpc.server import InternalApplication
 from marketplace_core._runtime.assembly import Assembly, Process
 from marketplace_core._runtime.operator_routes import operations_router
 from marketplace_core._runtime.operators import CORE, Operations, OwnOperations
-from marketplace_core._runtime.resources import Resources, pool_sizes
+from marketplace_core._runtime.resources import Resources
 from marketplace_core._runtime.worker import Worker
 from marketplace_core._supervisor.children import notify_ready
 from marketplace_core._supervisor.ports import free_port
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
-from marketplace_core._supervisor.state import embedded_url, running
-from marketplace_core.adapters.postgres.migrate import MigrationError, Step, migrate_database, missing_steps
+from marketplace_core._supervisor.state import running
 from marketplace_core.adapters.redis.clock import RedisClock
-from marketplace_core.adapters.redis.rates import RedisRates
 from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.deployment import Deployment, Limits
+from marketplace_core.deployment._kinds import address_of
 from marketplace_core.errors import Forbidden, NotFound, Unavailable
 from marketplace_core.http.addresses import Addresses
 from marketplace_core.http.app import Application, HttpOptions, build_app
 from marketplace_core.http.gate import SessionGate
 from marketplace_core.http.limits import RateLimiter
 from marketplace_core.http.logging import configure_logging
+from marketplace_core.ports.servers import MigrationError, Step
 from marketplace_core.values import AUDIENCES, Audience, SystemClock
 
 __all__ = ["application", "migrate", "open_process", "opened", "serve", "serving", "work"]
@@ -73,8 +73,8 @@ async def open_process(
     """A process of a deployment. ``url`` gives the address of each of its resources by name; ``own`` are the plugins whose
     services live in it (None: every one)."""
     deployment = assembly.deployment
-    resources = Resources(url, pool_sizes(deployment))
-    movable = RedisClock(resources.redis(deployment.on["clock"])) if deployment.clock == "movable" else None
+    resources = Resources(deployment, url)
+    movable: RedisClock | None = resources.play("clock") if deployment.clock == "movable" else None
     process = Process(assembly, resources, movable or SystemClock(), secret=secret, runner=runner, own=own)
     try:
         if movable is not None:
@@ -89,7 +89,7 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
     routers = process.routers(audiences)
     if "admin" in audiences:
         routers.append(operations_router(process))
-    cache = process.infrastructure_redis("cache")
+    cache, sessions = process.infrastructure_redis("cache"), process.infrastructure_redis("sessions")
     providers = process.assembly.providers
     sellers = process.port(Sellers) if "sellers" in providers else None
 
@@ -114,11 +114,11 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
     gate = SessionGate(
         process.key(TOKENS),
         process.clock,
-        cache,
+        sessions,
         process.port(Auth),
         shop if sellers else None,
         seller=seller if sellers else None,
-        with_reads=True,
+        with_reads=sessions is cache,
     )
     deployment, limits = process.deployment, process.deployment.limits
     return build_app(
@@ -131,7 +131,7 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
         media=process.blobs,
         options=HttpOptions(body_seconds=limits.body_seconds),
         limits=(
-            RateLimiter(limits, process.clock, RedisRates(cache)),
+            RateLimiter(limits, process.clock, process.resources.play("rates")),
             Addresses(deployment.trusted_proxies, limits.exempt),
         ),
         metrics=watched,
@@ -139,7 +139,8 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
 
 
 async def serve(deployment: Deployment, name: str, data: Path, listen: str | None = None) -> None:
-    """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished.
+    """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished. A service that is ``alone``
+    has its workers here, too.
 
     ``listen``: where this process alone answers ``/healthz``, ``/readyz`` and ``/metrics``: replicas share all other addresses.
     """
@@ -158,11 +159,15 @@ async def serve(deployment: Deployment, name: str, data: Path, listen: str | Non
         if service is not None and service.internal is not None:
             await stack.enter_async_context(serving(internal_application(process), service.internal, INTERNAL_LIMITS))
         watched = await stack.enter_async_context(_watched(process, listen))
+        workers = list(service.workers) if service is not None and service.alone else []
+        working = [asyncio.create_task(Worker(process, name, worker).run()) for worker in workers]
         _settle_memory()
         notify_ready(watched)
-        await _terminated()
-        if following is not None:
-            following.cancel()
+        try:
+            await _until_ended(working)
+        finally:
+            if following is not None:
+                following.cancel()
 
 
 def internal_application(process: Process) -> InternalApplication:
@@ -252,13 +257,22 @@ async def work(deployment: Deployment, name: str, worker: str, data: Path, liste
         working = asyncio.create_task(Worker(process, name, worker).run())
         watched = await stack.enter_async_context(_watched(process, listen))
         ready = asyncio.create_task(_tell_when_ready(process, watched))
-        ended = asyncio.create_task(_terminated())
-        done, _ = await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (working, ended, ready):
-            task.cancel()
-        await asyncio.gather(working, ended, ready, return_exceptions=True)
-        if working in done:
-            working.result()
+        try:
+            await _until_ended([working])
+        finally:
+            ready.cancel()
+
+
+async def _until_ended(working: Sequence[asyncio.Task[None]]) -> None:
+    """Until SIGTERM. :raises WorkerTaskFailed: a worker ended first."""
+    ended = asyncio.create_task(_terminated())
+    done, _ = await asyncio.wait({ended, *working}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (ended, *working):
+        task.cancel()
+    await asyncio.gather(ended, *working, return_exceptions=True)
+    for task in working:
+        if task in done:
+            task.result()
 
 
 async def _tell_when_ready(process: Process, watched: str | None) -> None:
@@ -288,12 +302,9 @@ async def migrate(
     """Bring every database up to date; gives per database the steps that ran, or would."""
     ran: dict[str, list[Step]] = {}
     async with opened(deployment, data) as process:
-        for name, plugins in process.databases().items():
-            database = process.resources.database(name)
-            if dry_run:
-                ran[name] = await missing_steps(database, plugins)
-            else:
-                ran[name] = await migrate_database(database, plugins, partial(progress, name))
+        for name, wanted in process.databases().items():
+            truth = process.truth_on(name)
+            ran[name] = await (truth.missing(wanted) if dry_run else truth.migrate(wanted, partial(progress, name)))
     return ran
 
 
@@ -305,7 +316,7 @@ async def opened(deployment: Deployment, data: Path, own: frozenset[str] | None 
     }
     assembly = Assembly.of(deployment)
     secret = deployment_secret(deployment, data)
-    async with open_process(assembly, lambda name: embedded_url(deployment, data, name), secret, own=own) as process:
+    async with open_process(assembly, lambda name: address_of(deployment, data, name), secret, own=own) as process:
         process.simulators = simulators
         yield process
 
@@ -338,8 +349,8 @@ async def when_there(ask: Callable[[], Awaitable[T]], seconds: float = AWAY_SECO
 
 async def _check_migrated(process: Process) -> None:
     """:raises MigrationError: a database is not up to date."""
-    for name, plugins in process.databases(extending=True).items():
-        missing = await when_there(partial(missing_steps, process.resources.database(name), plugins))
+    for name, wanted in process.databases(extending=True).items():
+        missing = await when_there(partial(process.truth_on(name).missing, wanted))
         if missing:
             first = f"{missing[0].plugin} {missing[0].number}"
             raise MigrationError(f"{name} lacks {len(missing)} migrations, the first being {first}", "run marketplace migrate")

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from marketplace_core import metrics
 from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.operators import OwnOperations
-from marketplace_core.adapters.postgres.outbox import PostgresOutbox
 
 __all__ = ["Watch"]
 
@@ -37,10 +36,9 @@ class Watch:
             await asyncio.sleep(SECONDS)
 
     async def _outboxes(self) -> None:
-        for name in self._process.databases():
-            outbox = PostgresOutbox(self._process.resources.database(name))
-            metrics.OUTBOX_BACKLOG.labels(name).set(await outbox.backlog())
-            metrics.OUTBOX_OLDEST.labels(name).set(await outbox.oldest())
+        for name, truth in self._process.places().items():
+            metrics.OUTBOX_BACKLOG.labels(name).set(await truth.outbox.backlog())
+            metrics.OUTBOX_OLDEST.labels(name).set(await truth.outbox.oldest())
 
     async def _bus(self) -> None:
         for group, plugin in self._groups.items():

@@ -14,15 +14,10 @@ import structlog
 from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.watch import Watch
 from marketplace_core.adapters._waits import JOB_SECONDS, patient
-from marketplace_core.adapters.arq import ArqWorker
-from marketplace_core.adapters.postgres.lease import lease
-from marketplace_core.adapters.postgres.outbox import PostgresOutbox
-from marketplace_core.adapters.postgres.parking import PostgresParking
-from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.deployment._workers import bus_groups, runs
 from marketplace_core.hookspecs import Job
-from marketplace_core.outbox import Deliverer, Relay, Subscription
+from marketplace_core.outbox import Deliverer, Outbox, Relay, Subscription
 
 __all__ = ["Worker", "WorkerTaskFailed"]
 
@@ -62,10 +57,9 @@ class Worker:
         loops: list[tuple[str, Loop]] = [("trim", self._trim)]
         if isinstance(process.clock, RedisClock):
             loops.append(("clock", process.clock.follow))
-        for name in process.databases():
-            outbox = PostgresOutbox(process.resources.database(name))
-            relay = Relay(name, outbox, process.bus, process.queue, process.topics)
-            loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, outbox))]
+        for name, truth in process.places().items():
+            relay = Relay(name, truth.outbox, process.bus, process.queue, process.topics)
+            loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, truth.outbox))]
         for plugin in self._plugins:
             run = partial(self._run_plugin, plugin)
             exclusive = self._process.assembly.infos[plugin].exclusive
@@ -85,7 +79,7 @@ class Worker:
         return found
 
     async def _exclusively(self, plugin: str, run: Loop) -> None:
-        async with lease(self._process.context(plugin).database, plugin) as watch:
+        async with self._process.truth(plugin).lease(plugin) as watch:
             work = asyncio.create_task(run())
             try:
                 done, _ = await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,8 +101,10 @@ class Worker:
             if worker == self._worker:
                 loops += self._consumer(plugin, group, [subscriptions[name] for name in handlers])
         if schedules := [schedule for schedule in process.schedules(plugin) if self._runs(schedule.name)]:
-            runner = PostgresSchedules(process.context(plugin).database, process.clock)
-            loops.append((f"{plugin}.schedules", partial(runner.run, schedules, service)))
+            kept = process.truth(plugin).schedules
+            if kept is None:
+                raise TypeError(f"{plugin!r} has schedules, and its server keeps none")
+            loops.append((f"{plugin}.schedules", partial(kept.run, schedules, service)))
         if not loops:
             await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group_:
@@ -119,8 +115,7 @@ class Worker:
         return runs(self._patterns, name)
 
     def _consumer(self, plugin: str, group: str, subscriptions: Sequence[Subscription]) -> list[tuple[str, Loop]]:
-        parking = PostgresParking(self._process.context(plugin).database)
-        deliverer = Deliverer(group, subscriptions, parking)
+        deliverer = Deliverer(group, subscriptions, self._process.truth(plugin).parking)
         consumer = self._process.bus.consume(group, deliverer.topics)
         return [
             (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver)),
@@ -137,7 +132,7 @@ class Worker:
         }
         if not jobs:
             await asyncio.Event().wait()
-        await ArqWorker(*process.jobs_at, jobs).run()
+        await process.queue.serve(jobs)
 
     async def _trim(self) -> None:
         while True:
@@ -145,7 +140,7 @@ class Worker:
             with contextlib.suppress(Exception):  # the next round does it
                 await self._process.bus.trim()
 
-    async def _purge(self, outbox: PostgresOutbox) -> None:
+    async def _purge(self, outbox: Outbox) -> None:
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             with contextlib.suppress(Exception), patient(JOB_SECONDS):  # the next round does it

@@ -55,7 +55,7 @@ def _api(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
     """
     inside = any(gateway.service == service for gateway in deployment.gateways.values())
     found = deployment.services[service]
-    if found.internal is None and not inside:
+    if found.internal is None and not inside and not found.alone:
         return []
     return [_served(deployment, service, name, data) for name in _replicas(service, found.replicas)]
 
@@ -65,8 +65,10 @@ def _served(deployment: Deployment, served: str, name: str, data: Path) -> Proce
 
 
 def _workers(deployment: Deployment, service: str, data: Path) -> list[ProcessSpec]:
-    """Each worker as often as the service is replicated."""
-    found = []
+    """Each worker as often as the service is replicated; of one that is alone they are in the process of its HTTP side."""
+    found: list[ProcessSpec] = []
+    if deployment.services[service].alone:
+        return found
     for worker in deployment.services[service].workers:
         argv = (*command("work", deployment, service, "--worker", worker, data=data), *_WATCHED)
         for name in _replicas(f"{service}.{worker}", deployment.services[service].replicas):

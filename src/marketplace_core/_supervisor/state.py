@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from marketplace_core.adapters.native.folder import DataFolder
-from marketplace_core.adapters.postgres.native import EmbeddedPostgres
-from marketplace_core.adapters.redis.native import EmbeddedRedis
 from marketplace_core.deployment._model import Deployment
 
-__all__ = ["Kind", "ProcessState", "RunState", "as_running", "embedded_url", "running", "targets_of", "write", "write_targets"]
+__all__ = ["Kind", "ProcessState", "RunState", "as_running", "running", "targets_of", "write", "write_targets"]
 
 Kind = Literal["supervisor", "api", "worker", "server", "simulator"]
 
@@ -114,39 +111,3 @@ def overridden(deployment: Deployment, *, clock: Literal["system", "movable"], l
         for name, gateway in deployment.gateways.items()
     }
     return msgspec.structs.replace(deployment, clock=clock, gateways=gateways)
-
-
-def embedded_url(deployment: Deployment, data: Path, resource: str) -> str:
-    """The address of any resource: of an embedded one that in the data folder, of others theirs, references resolved.
-
-    ``postgres://…`` (for psqlpy and libpq), ``redis://…`` or ``unix://…`` (for redis-py), ``file:///…`` (a folder).
-
-    :raises KeyError: there is no such resource. :raises marketplace_core.deployment.MissingReference: see ``check``.
-    """
-    found = deployment.resources[resource]
-    if found.embedded and found.kind == "postgres":
-        return EmbeddedPostgres(data).dsn(database_of(deployment, resource))
-    if found.embedded and found.kind == "redis":
-        return EmbeddedRedis(data, role_of(deployment, resource)).url
-    if found.kind == "folder":
-        return f"file://{os.fspath(folder_of(deployment, data, resource))}"
-    return deployment.resolve(found.url) if not found.url.startswith("file:///") else found.url
-
-
-def database_of(deployment: Deployment, resource: str) -> str:
-    """The database of an embedded:postgres: several resources share one server."""
-    return str(deployment.resources[resource].settings.get("database", resource))
-
-
-def role_of(deployment: Deployment, resource: str) -> Literal["lasting", "cache"]:
-    """Which embedded Redis serves a resource: one for each role."""
-    return "lasting" if deployment.resources[resource].lasting else "cache"
-
-
-def folder_of(deployment: Deployment, data: Path, resource: str) -> Path:
-    """The folder of a resource of that kind; it need not exist yet."""
-    found = deployment.resources[resource]
-    if found.embedded:
-        return data.resolve() / "folders" / resource
-    address = found.url if found.url.startswith("file:///") else deployment.resolve(found.url)
-    return deployment.file.parent / address.removeprefix("folder:").removeprefix("file://")

@@ -20,7 +20,7 @@ from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_gro
 from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
 from marketplace_core._supervisor.ports import hold, stays_in_use
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
-from marketplace_core._supervisor.servers import create_databases, make_folders, servers_of
+from marketplace_core._supervisor.servers import prepare, servers_of
 from marketplace_core._supervisor.state import ProcessState, RunState
 from marketplace_core.adapters.native.folder import DataFolder
 from marketplace_core.adapters.native.startup import last_lines, size
@@ -141,12 +141,12 @@ class _Run:
         (data / "run").mkdir(exist_ok=True)
         deployment_secret(deployment, data)
         simulator_secret(data)
-        make_folders(deployment, data)
+        await prepare(deployment, data, "before")
         self._simulators = await simulator_addresses(deployment, data)
         self._write()
         self._say("starting the servers")
         await self._supervisor.start(servers_of(deployment, data))
-        await create_databases(deployment, data)
+        await prepare(deployment, data, "after")
         self._say("migrating")
         await self._help("migrate")
         self._say("starting the marketplace")

@@ -22,9 +22,10 @@ def check(
     json: Json = False,
 ) -> int:
     """Print every problem of a deployment's file, one a line. No server is touched."""
-    found = _problems(file, secrets=not no_secrets)
+    found, alone = _problems(file, secrets=not no_secrets)
     if json:
-        print_json({"problems": [{"key": p.key, "cause": p.cause, "remedy": p.remedy} for p in found]})
+        problems = [{"key": p.key, "cause": p.cause, "remedy": p.remedy} for p in found]
+        print_json({"problems": problems, "alone": alone})
     else:
         for problem in found:
             print(problem)
@@ -33,14 +34,15 @@ def check(
     return 2 if found else 0
 
 
-def _problems(file: Path, *, secrets: bool) -> tuple[DeploymentProblem, ...]:
+def _problems(file: Path, *, secrets: bool) -> tuple[tuple[DeploymentProblem, ...], list[str]]:
+    """What is wrong with a file; and, if nothing is, its services whose workers and HTTP side must be one process."""
     from marketplace_core.deployment import load  # noqa: PLC0415
 
     try:
-        load(file, secrets=secrets)
+        deployment = load(file, secrets=secrets)
     except DeploymentErrors as errors:
-        return errors.problems
-    return ()
+        return errors.problems, []
+    return (), [service.name for service in deployment.services.values() if service.alone]
 
 
 @app.command()

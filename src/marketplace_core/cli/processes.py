@@ -58,6 +58,8 @@ def work(
     workers = deployment.services[service].workers
     if worker and worker not in workers:
         raise Failed(f"the service {service!r} has no worker {worker!r}", f"use one of {', '.join(workers)}", 2)
+    if deployment.services[service].alone:
+        raise Failed(f"the workers of {service!r} are in the process of its HTTP side", f"run serve {file} {service}", 2)
     import uvloop  # noqa: PLC0415
 
     from marketplace_core._runtime import serve as process_main  # noqa: PLC0415

@@ -51,8 +51,10 @@ def up(
     from marketplace_core.deployment import DEFAULT_FILE, outline  # noqa: PLC0415
 
     path = DEFAULT_FILE if file is None else file
-    _check(path)
+    alone = _check(path)
     deployment = _told_otherwise(outline(path), port, None if clock is None else clock.value)
+    services = {name: msgspec.structs.replace(one, alone=name in alone) for name, one in deployment.services.items()}
+    deployment = msgspec.structs.replace(deployment, services=services)
     say = _sayer(json)
     try:
         return asyncio.run(run(deployment, data, demo=demo, say=say, started=_shower(json, demo)))
@@ -60,15 +62,20 @@ def up(
         raise Failed(error.cause, error.remedy, 2 if _other_format(data) else 1) from error
 
 
-def _check(path: Path) -> None:
-    """In a process of its own: it imports every plugin, and the supervisor would keep their memory for ever."""
+def _check(path: Path) -> list[str]:
+    """In a process of its own: it imports every plugin, and the supervisor would keep their memory for ever.
+
+    :returns: the services that are one process, which only their plugins can tell.
+    """
     argv = [sys.executable, "-m", "marketplace_core.cli", "check", os.fspath(path), "--json"]
     # In a session of its own it does not hear the terminal's Ctrl-C; leaving this call ends it.
     asked = subprocess.run(argv, stdout=subprocess.PIPE, check=False, start_new_session=True)
-    if asked.returncode == 0:
-        return
     try:
-        found: list[dict[str, str]] = msgspec.json.decode(asked.stdout.splitlines()[-1])["problems"]
+        answer = msgspec.json.decode(asked.stdout.splitlines()[-1])
+        if asked.returncode == 0:
+            alone: list[str] = answer["alone"]
+            return alone
+        found: list[dict[str, str]] = answer["problems"]
     except (IndexError, KeyError, msgspec.DecodeError):
         raise Failed("the deployment cannot be checked", f"run `marketplace check {path}`") from None
     raise DeploymentErrors(DeploymentProblem(os.fspath(path), **problem) for problem in found)

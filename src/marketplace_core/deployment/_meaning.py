@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from marketplace_core.deployment._model import ROLES, Deployment, split_address
+from marketplace_core.deployment._kinds import installed_kinds, natives
+from marketplace_core.deployment._model import ROLES, Deployment, Role, split_address
 from marketplace_core.deployment._problems import Problems, did_you_mean, listed
 from marketplace_core.deployment._references import MissingReference, is_reference, references, resolve
 from marketplace_core.deployment._shape import Raw
@@ -17,8 +19,8 @@ from marketplace_core.deployment._shape import Raw
 __all__ = ["Unresolved", "check_file", "fits", "resolve_roles", "tell_unresolved"]
 
 _SIMULATORS = ("payments", "carriers")
-#: Names under which other processes of a deployment are known to ``ps`` and in ``DATA/logs``.
-_TAKEN = frozenset({"supervisor", "postgres", "redis-lasting", "redis-cache", "migrate", "check"})
+#: Names under which processes of ours are known to ``ps`` and in ``DATA/logs``, beside those of embedded servers.
+_OURS = frozenset({"supervisor", "migrate", "check"})
 
 
 def check_file(deployment: Deployment, raw: Raw, problems: Problems, *, secrets: bool) -> None:
@@ -85,14 +87,15 @@ def resolve_roles(deployment: Deployment, problems: Problems, *, needed: Contain
     for role, resource in deployment.on.items():
         if role not in ROLES:
             problems.add(f"{key}.{role}", "there is no such role", did_you_mean(role, ROLES, f"use {listed(ROLES)}"))
-        elif fits(deployment, problems, f"{key}.{role}", role, resource, ROLES[role]):
+        elif fits(deployment, problems, f"{key}.{role}", role, resource, installed_kinds().playing(role)):
             chosen[role] = resource
     told = not problems.none_at("deployment", "on")
     named = msgspec.structs.replace(deployment, on=chosen)
     unresolved = []
-    for role, kinds in ROLES.items():
+    for role in ROLES:
         if role in deployment.on:
             continue
+        kinds = installed_kinds().playing(role)
         found = named.choose(role, kinds)
         if found is not None:
             chosen[role] = found
@@ -130,8 +133,8 @@ def fits(deployment: Deployment, problems: Problems, key: str, role: str, name: 
         remedy = f"name one of the kind {' or '.join(kinds)}"
         problems.add(key, f"the resource {name!r} is of the kind {resource.kind!r}", remedy)
         return False
-    if not resource.lasting and role in ("bus", "jobs", "clock", "redis"):
-        problems.add(key, f"the resource {name!r} is a cache and forgets", "name a redis whose role is lasting")
+    if not resource.lasting and ROLES.get(role, Role(lasting=True)).lasting:
+        problems.add(key, f"the resource {name!r} is a cache and forgets", f"name a {resource.kind} whose role is lasting")
         return False
     return True
 
@@ -176,11 +179,16 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one in everywhere or other in everywhere
 
 
+def _taken(deployment: Deployment) -> set[str]:
+    return {*_OURS, *(name for native in natives(deployment, Path()) for name, _ in native.servers())}
+
+
 def _services(deployment: Deployment, problems: Problems) -> None:
     where: dict[str, str] = {}
+    taken = _taken(deployment)
     for service in deployment.services.values():
         key = f"services.{service.name}"
-        if service.name in _TAKEN:
+        if service.name in taken:
             problems.add(key, "another process has this name", "choose another name")
         for index, plugin in enumerate(service.plugins):
             if plugin in where:
@@ -199,7 +207,7 @@ def _gateways(deployment: Deployment, problems: Problems) -> None:
         if gateway.service is not None and gateway.service not in deployment.services:
             remedy = did_you_mean(gateway.service, deployment.services, f"use {listed(deployment.services)}")
             problems.add(f"{key}.service", f"there is no service {gateway.service!r}", remedy)
-        if gateway.service is None and gateway.name in deployment.services.keys() | _TAKEN:
+        if gateway.service is None and gateway.name in deployment.services.keys() | _taken(deployment):
             problems.add(key, "another process has this name", "choose another name, or name the service it runs in")
 
 

@@ -12,45 +12,54 @@ from marketplace_core.deployment._limits import Limits
 from marketplace_core.deployment._references import masked, resolve
 from marketplace_core.values import Audience
 
-__all__ = ["ROLES", "Deployment", "Gateway", "PluginEntry", "Resource", "Service", "Simulator"]
+__all__ = ["ROLES", "Deployment", "Gateway", "PluginEntry", "Resource", "Role", "Service", "Simulator"]
 
 Profile = Literal["embedded", "test", "production"]
 ClockKind = Literal["system", "movable"]
 
-#: What the infrastructure runs on, and the kinds of resource that can play each role.
-ROLES: dict[str, tuple[str, ...]] = {
-    "bus": ("redis", "kafka"),
-    "jobs": ("redis",),
-    "clock": ("redis",),
-    "cache": ("redis",),
-    "blobs": ("folder", "s3"),
-    "sagas": ("postgres", "temporal"),
+
+class Role(Struct, frozen=True):
+    """What core itself runs on. ``lasting``: it must keep what it is given. ``like``: where the file says nothing of it, it is
+    played by whoever plays that role."""
+
+    lasting: bool = False
+    like: str | None = None
+
+
+#: The roles of the infrastructure; which kinds of server can play one, each kind says (``ServerKind.roles``).
+ROLES: dict[str, Role] = {
+    "bus": Role(lasting=True),
+    "jobs": Role(lasting=True),
+    "clock": Role(lasting=True),
+    "cache": Role(),
+    "sessions": Role(like="cache"),
+    "rates": Role(like="cache"),
+    "blobs": Role(lasting=True),
+    "sagas": Role(lasting=True),
 }
 
 
 class Resource(Struct, frozen=True, kw_only=True):
     """A named server, or a folder. ``url`` is as the file has it, so perhaps a reference.
 
-    ``kind`` is ``""`` where only the reference, which was not looked up, would tell.
+    ``kind`` is ``""`` where only the reference, which was not looked up, would tell. ``lasting``: whether it keeps what it is
+    given; a Redis for caches does not.
     """
 
     name: str
     url: str
     kind: str
     embedded: bool = False
+    lasting: bool = True
     settings: dict[str, Any] = {}
-
-    @property
-    def lasting(self) -> bool:
-        """Whether it keeps what it is given. A Redis for caches does not."""
-        return bool(self.settings.get("role", "lasting") == "lasting")
 
     def __repr__(self) -> str:
         return f"Resource({self.name!r}, {masked(self.url)!r}, kind={self.kind!r})"
 
 
 class PluginEntry(Struct, frozen=True, kw_only=True):
-    """A plugin of the deployment. ``on`` has a resource for each role that the plugin declares, its store's included."""
+    """A plugin of the deployment. ``on`` has a resource for each role that the plugin declares; that of its store has the
+    plugin's own name."""
 
     name: str
     store: str | None = None
@@ -65,7 +74,8 @@ class PluginEntry(Struct, frozen=True, kw_only=True):
 class Service(Struct, frozen=True, kw_only=True):
     """A group of processes. ``internal`` is where each listens for the others, ``address`` how they reach it.
 
-    ``workers`` names worker processes and, by pattern, the jobs, handlers and schedules that each runs.
+    ``workers`` names worker processes and, by pattern, the jobs, handlers and schedules that each runs. ``alone``: it keeps
+    something where one process must own it, so that its HTTP side and its workers are one process.
     """
 
     name: str
@@ -74,6 +84,7 @@ class Service(Struct, frozen=True, kw_only=True):
     address: str | None = None
     replicas: int = 1
     workers: dict[str, list[str]] = {}
+    alone: bool = False
 
     @property
     def reached_at(self) -> str:
@@ -135,15 +146,14 @@ class Deployment(Struct, frozen=True, kw_only=True):
     simulators: dict[str, Simulator] = {}
     edge: dict[str, Any] = {}
 
-    def resource_for(self, plugin: str, role: str, kind: str) -> str:
-        """The resource that plays ``role``, a ``kind``, for a plugin: what its table says, else the deployment's choice.
+    def resource_for(self, plugin: str, role: str) -> str:
+        """The resource that plays ``role`` for a plugin, as its table says or as was chosen when the file was read.
 
-        :raises LookupError: there is none, or none can be told from the others.
+        :raises LookupError: there is none.
         """
-        named = self.plugins[plugin].on.get(role) if plugin in self.plugins else None
-        found = named or self.choose(role, (kind,))
+        found = self.plugins[plugin].on.get(role) if plugin in self.plugins else None
         if found is None:
-            raise LookupError(f"no {kind} plays {role!r} for the plugin {plugin!r}; name one in plugins.{plugin}.on.{role}")
+            raise LookupError(f"nothing plays {role!r} for the plugin {plugin!r}; name one in plugins.{plugin}.on.{role}")
         return found
 
     def choose(self, role: str, kinds: Iterable[str]) -> str | None:
@@ -151,9 +161,12 @@ class Deployment(Struct, frozen=True, kw_only=True):
         kinds = tuple(kinds)
         if role in self.on and self.resources[self.on[role]].kind in kinds:
             return self.on[role]
-        fitting = [r.name for r in self.resources.values() if r.kind in kinds and (r.lasting or role == "cache")]
+        known = ROLES.get(role, Role(lasting=True))
+        fitting = [r.name for r in self.resources.values() if r.kind in kinds and (r.lasting or not known.lasting)]
         if role in fitting:
             return role
+        if known.like is not None and (like := self.choose(known.like, kinds)) is not None:
+            return like
         return fitting[0] if len(fitting) == 1 else None
 
     def resolve(self, value: str) -> str:

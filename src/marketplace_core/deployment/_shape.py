@@ -11,11 +11,11 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from marketplace_core.deployment._kinds import EMBEDDED, installed_kinds, prefix_of
 from marketplace_core.deployment._limits import Limits, LimitsTable, read_limits
 from marketplace_core.deployment._model import Deployment, Gateway, PluginEntry, Resource, Service, Simulator
 from marketplace_core.deployment._problems import Problems, did_you_mean, listed
 from marketplace_core.deployment._references import MissingReference, is_url_reference, masked, resolve
-from marketplace_core.deployment._schemes import BY_PREFIX, prefix_of
 from marketplace_core.deployment._tables import (
     NAME,
     SECTIONS,
@@ -114,7 +114,7 @@ def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resou
         if problems.none_at(key, "url"):
             problems.add(f"{key}.url", "it is missing", 'write url = "postgres://…"')
         return Resource(name=name, url="", kind="")
-    settings = {k: v for k, v in table.items() if k not in ("url", "kind") and not problems.at(f"{key}.{k}")}
+    settings = {k: v for k, v in table.items() if k not in ("url", "kind")}
     address = shape.url
     if is_url_reference(address):
         try:
@@ -123,23 +123,23 @@ def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resou
             if secrets:
                 problems.add(f"{key}.url" if isinstance(value, dict) else key, missing.cause, missing.remedy)
             return Resource(name=name, url=shape.url, kind=shape.kind or "", settings=settings)
-    scheme = BY_PREFIX.get(prefix_of(address))
-    if problems.at(f"{key}.role"):  # what it is good for is not known
-        return Resource(name=name, url=shape.url, kind="")
-    where = f"{key}.url" if isinstance(value, dict) else key
-    if scheme is None:
-        known = [prefix if ":" in prefix else f"{prefix}:" for prefix in BY_PREFIX]
+    kinds, where = installed_kinds(), f"{key}.url" if isinstance(value, dict) else key
+    kind = kinds.by_prefix.get(prefix_of(address))
+    if kind is None:
+        known = [prefix if ":" in prefix else f"{prefix}:" for prefix in kinds.by_prefix]
         wrong = prefix_of(address) or masked(address)
-        problems.add(where, f"nothing is known of addresses like {wrong!r}", did_you_mean(wrong, known, f"use {listed(known)}"))
+        cause = f"nothing is known of addresses like {wrong!r}"
+        if kinds.broken:
+            cause += f", and {'; '.join(kinds.broken)}"
+        problems.add(where, cause, did_you_mean(wrong, known, f"use {listed(known)}"))
         return Resource(name=name, url=shape.url, kind="")
-    if not scheme.installed:
-        problems.add(where, f"no adapter for {scheme.kind} is installed yet", "use another kind of server")
-    if shape.kind not in (None, scheme.kind):
-        problems.add(f"{key}.kind", f"the address is of the kind {scheme.kind!r}", "leave out kind")
-    for setting in sorted(settings.keys() - set(scheme.settings)):
-        remedy = did_you_mean(setting, scheme.settings, "leave it out")
-        problems.add(f"{key}.{setting}", f"{prefix_of(address)} has no such setting", remedy)
-    return Resource(name=name, url=shape.url, kind=scheme.kind, embedded=scheme.embedded, settings=settings)
+    if shape.kind not in (None, kind.name):
+        problems.add(f"{key}.kind", f"the address is of the kind {kind.name!r}", "leave out kind")
+    embedded = address.startswith(EMBEDDED)
+    decoded = _table(settings, kind.settings_of(embedded=embedded), key, problems)
+    if any(problems.at(f"{key}.{setting}") for setting in settings):  # what it is good for is not known
+        return Resource(name=name, url=shape.url, kind="")
+    return Resource(name=name, url=shape.url, kind=kind.name, embedded=embedded, lasting=decoded.lasting, settings=settings)
 
 
 def _plugin(name: str, value: Any, problems: Problems) -> PluginEntry:

@@ -63,13 +63,10 @@ class SimulatorTable(Struct, forbid_unknown_fields=True):
 
 
 class ResourceTable(Struct):
-    """What the scheme allows stands beside these."""
+    """What its kind of server allows stands beside these."""
 
     url: str | None = None
     kind: str | None = None
-    role: Literal["lasting", "cache"] | None = None
-    pool: Annotated[int, Meta(ge=1, le=200, description="give 1 to 200 connections")] | None = None
-    database: Name | None = None
 
 
 SECTIONS: dict[str, Any] = {

@@ -8,16 +8,13 @@ import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from marketplace_core import capabilities
+from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._meaning import Unresolved, fits, resolve_roles, tell_unresolved
-from marketplace_core.deployment._model import Deployment, PluginEntry
+from marketplace_core.deployment._model import ROLES, Deployment, PluginEntry, Service
 from marketplace_core.deployment._problems import Problems, did_you_mean, listed, suggest
-from marketplace_core.deployment._schemes import ONE_PROCESS
 from marketplace_core.hookspecs import PluginInfo
 
 __all__ = ["deployed_plugins", "wire"]
-
-#: Stores that are files of a library run in a folder.
-_STORE_KINDS = {"tantivy": "folder", "chdb": "folder"}
 
 
 def deployed_plugins(deployment: Deployment, installed: Iterable[str], problems: Problems) -> dict[str, PluginEntry]:
@@ -86,7 +83,8 @@ def wire(
     for name, info in infos.items():
         wired[name] = _on(deployment, plugins[name], info, problems, unresolved)
     tell_unresolved(deployment, unresolved, problems)
-    return msgspec.structs.replace(deployment, plugins=wired)
+    services = _alone(deployment, wired, problems)
+    return msgspec.structs.replace(deployment, plugins=wired, services=services)
 
 
 # ── versions and order ───────────────────────────────────────────────────────────────────────────────────────
@@ -225,18 +223,24 @@ def _workers(wiring: _Wiring) -> None:
                     remedy = did_you_mean(plugin, known, 'begin it with the name of a plugin of this service, or write "*"')
                     where = f"{key}.workers.{worker}[{index}]"
                     wiring.problems.add(where, f"{pattern!r} names nothing that this service runs", remedy)
-        stores = {name: _store(wiring, name) for name in service.plugins}
-        owned = sorted(name for name, store in stores.items() if store in ONE_PROCESS)
-        if service.replicas > 1 and owned:
+
+
+def _alone(deployment: Deployment, plugins: Mapping[str, PluginEntry], problems: Problems) -> dict[str, Service]:
+    """The services, of which those are told that keep something where one process must own it."""
+    kinds = installed_kinds().by_name
+    found = {}
+    for service in deployment.services.values():
+        owned = sorted(
+            name
+            for name in service.plugins
+            for resource in (plugins[name].on.values() if name in plugins else ())
+            if kinds[deployment.resources[resource].kind].one_process
+        )
+        if owned and service.replicas > 1:
             cause = f"{listed(owned)} keeps its data where one process must own it"
-            wiring.problems.add(f"{key}.replicas", cause, "write replicas = 1, or choose another store")
-
-
-def _store(wiring: _Wiring, name: str) -> str | None:
-    entry, info = wiring.deployment.plugins.get(name), wiring.infos.get(name)
-    if entry is not None and entry.store is not None:
-        return entry.store
-    return info.stores[0] if info is not None and info.stores else None
+            problems.add(f"services.{service.name}.replicas", cause, "write replicas = 1, or choose another store")
+        found[service.name] = msgspec.structs.replace(service, alone=bool(owned))
+    return found
 
 
 # ── stores and resources ─────────────────────────────────────────────────────────────────────────────────────
@@ -248,25 +252,55 @@ def _on(
     """The entry with its store and the resource of each of its roles."""
     key = f"plugins.{entry.name}"
     store = entry.store
-    if store is None:
-        store = info.stores[0] if info.stores else None
-    elif store not in info.stores:
+    if store is not None and store not in info.stores:
         remedy = did_you_mean(store, info.stores, f"use {listed(info.stores)}" if info.stores else "leave it out")
         problems.add(f"{key}.store", f"it has no store {store!r}", remedy)
         store = None
-    kinds = {name: _STORE_KINDS.get(name, name) for name in info.stores} | dict(info.needs)
-    wanted = ({store} if store is not None else set()) | set(info.needs)
-    on = {}
-    for role, resource in entry.on.items():
-        if role not in kinds:
-            problems.add(f"{key}.on.{role}", f"it has no role {role!r}", did_you_mean(role, kinds, f"use {listed(kinds)}"))
-        elif fits(deployment, problems, f"{key}.on.{role}", role, resource, (kinds[role],)):
+    roles = _roles(info, store)
+    on: dict[str, str] = {}
+    named: set[str] = set()
+    for name, resource in entry.on.items():
+        role = _role(name, roles, info)
+        if role is None:
+            remedy = did_you_mean(name, roles, f"use {listed(roles)}" if roles else "leave it out")
+            problems.add(f"{key}.on.{name}", f"it has no role {name!r}", remedy)
+            continue
+        named.add(role)
+        if fits(deployment, problems, f"{key}.on.{name}", role, resource, roles[role]) and _same(
+            deployment, problems, f"{key}.on.{name}", role, resource
+        ):
             on[role] = resource
     told = not problems.none_at(key, "on")
-    for role in sorted(wanted - entry.on.keys()):
-        found = deployment.choose(role, (kinds[role],))
+    for role in sorted(roles.keys() - named):
+        kinds = roles[role]
+        found = next((chosen for kind in kinds if (chosen := deployment.choose(role, (kind,))) is not None), None)
         if found is not None:
             on[role] = found
         elif not told:
-            unresolved.append(Unresolved(f"{key}.on.{role}", role, (kinds[role],)))
+            unresolved.append(Unresolved(f"{key}.on.{role if role != info.name else kinds[0]}", role, kinds))
+    if info.stores and store is None:
+        store = deployment.resources[on[info.name]].kind if info.name in on else info.stores[0]
     return msgspec.structs.replace(entry, store=store, on=on)
+
+
+def _roles(info: PluginInfo, store: str | None) -> dict[str, tuple[str, ...]]:
+    """What a plugin wants a server for, and the kinds that will do: its own truth has its name."""
+    own = {info.name: (store,) if store is not None else info.stores} if info.stores else {}
+    return {**own, **info.roles, **{role: (kind,) for role, kind in info.needs.items()}}
+
+
+def _role(name: str, roles: Mapping[str, tuple[str, ...]], info: PluginInfo) -> str | None:
+    """A role by its name, or by that of its kind where the plugin has one of it."""
+    if name in roles:
+        return name
+    truths = [role for role in roles if role not in info.needs and name in roles[role]]
+    return truths[0] if len(truths) == 1 else None
+
+
+def _same(deployment: Deployment, problems: Problems, key: str, role: str, resource: str) -> bool:
+    """What others of the deployment read, too, is in one place for all of them."""
+    if role not in ROLES or deployment.on.get(role) in (None, resource):
+        return True
+    cause = f"the gateways look for {role} on {deployment.on[role]!r}, and would not find what is kept on {resource!r}"
+    problems.add(key, cause, f"leave it out, and name the server in deployment.on.{role}")
+    return False

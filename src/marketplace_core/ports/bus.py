@@ -38,6 +38,9 @@ class Bus(ABC):
     def consume(self, group: str, topics: Sequence[str]) -> Consumer:
         """A consumer that shares the group's partitions with the group's other consumers."""
 
+    async def trim(self) -> None:  # noqa: B027 - most need not
+        """Drop what every declared group has acknowledged, where the server does not do so by itself."""
+
     @abstractmethod
     async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
         """How many messages are published and not yet acknowledged by each group, in all."""

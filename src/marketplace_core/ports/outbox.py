@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
@@ -50,6 +50,18 @@ class Outbox(ABC):
     async def backlog(self) -> int:
         """How many rows wait to be sent."""
 
+    @abstractmethod
+    async def oldest(self) -> float:
+        """For how many seconds the oldest row has waited to be sent; 0 where none does."""
+
+    @abstractmethod
+    async def position(self) -> int:
+        """How far it has been written: a number that grows with each row."""
+
+    @abstractmethod
+    async def purge(self) -> None:
+        """Forget what was sent long ago, and answers that nobody asks for any more."""
+
 
 class JobQueue(ABC):
     @abstractmethod
@@ -59,3 +71,14 @@ class JobQueue(ABC):
     @abstractmethod
     async def backlog(self, now: datetime) -> int:
         """How many jobs are due or running."""
+
+    @abstractmethod
+    async def backlogs(self, plugins: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
+        """For each plugin: how many of its jobs are due or running, and how many have failed."""
+
+    @abstractmethod
+    async def serve(self, jobs: Mapping[str, Callable[[str], Awaitable[None]]]) -> None:
+        """Do these jobs, for ever: by name, each is given its arguments as JSON."""
+
+    @abstractmethod
+    async def close(self) -> None: ...

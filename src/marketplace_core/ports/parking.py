@@ -62,6 +62,10 @@ class Parking(ABC):
         """How many keys will go on by themselves."""
 
     @abstractmethod
+    async def count(self, handlers: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Keys that wait, by handler and whether they are ``parked`` or ``deferred``."""
+
+    @abstractmethod
     async def append(self, handler: str, envelope: Envelope) -> bool:
         """Queue behind the parked one. False: the key is free again, so apply it now."""
 

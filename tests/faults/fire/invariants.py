@@ -11,9 +11,9 @@ from typing import Any
 
 from marketplace_core._runtime.assembly import Assembly, Process
 from marketplace_core._runtime.serve import open_process
-from marketplace_core._supervisor.state import embedded_url
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.deployment import load
+from marketplace_core.deployment._kinds import address_of
 from marketplace_core.events import Event, decode_envelope
 from marketplace_core.ports import event_types, is_for
 from tests.faults.fire.deployment import Standing
@@ -59,7 +59,7 @@ class Truth:
         data = self.standing.data
         opened = open_process(
             Assembly.of(deployment),
-            lambda name: embedded_url(deployment, data, name),
+            lambda name: address_of(deployment, data, name),
             b"no secret is needed to look",
             own=frozenset(),
         )

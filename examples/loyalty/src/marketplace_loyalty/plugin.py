@@ -13,9 +13,8 @@ from marketplace_loyalty.config import LoyaltyConfig
 from marketplace_loyalty.domain import Ladder, Tier
 from marketplace_loyalty.loyalty import Loyalty
 from marketplace_loyalty.service import LoyaltyRule, LoyaltyService
-from marketplace_loyalty.stores.postgres import PostgresLoyaltyStore
 
-STORES = {"postgres": lambda context: PostgresLoyaltyStore(context.database)}
+STORES = {"postgres": "marketplace_loyalty.stores.postgres:make"}
 
 
 @hookimpl

@@ -13,9 +13,8 @@ from marketplace_core.http.routing import Router
 from marketplace_postgres_cart import worker
 from marketplace_postgres_cart.config import PostgresCartConfig
 from marketplace_postgres_cart.service import PostgresCartService
-from marketplace_postgres_cart.stores.postgres import PostgresCartStore
 
-STORES = {"postgres": lambda context: PostgresCartStore(context.database)}
+STORES = {"postgres": "marketplace_postgres_cart.stores.postgres:make"}
 
 
 @hookimpl

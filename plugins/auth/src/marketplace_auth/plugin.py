@@ -9,20 +9,19 @@ from marketplace_auth.allow_list import AllowList
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.passwords import Passwords
 from marketplace_auth.service import AuthService
-from marketplace_auth.stores.api_keys import PostgresApiKeyStore
-from marketplace_auth.stores.postgres import PostgresAuthStore
+from marketplace_auth.store import ApiKeyStore, AuthStore
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.cart import Cart
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
 
-STORES = {"postgres": lambda context: PostgresAuthStore(context.database)}
+STORES = {"postgres": "marketplace_auth.stores.postgres:make"}
 
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="auth", version="0.1.0", provides="auth", stores=("postgres",), needs={"cache": "redis"})
+    return PluginInfo(name="auth", version="0.1.0", provides="auth", stores=("postgres",), needs={"sessions": "redis"})
 
 
 @hookimpl
@@ -38,14 +37,17 @@ def migrations() -> Sequence[Migration]:
 @hookimpl
 def provide_auth(context: PluginContext) -> Auth:
     config = context.config(AuthConfig)
+    store: AuthStore
+    keys: ApiKeyStore
+    store, keys = context.store(STORES)
     return AuthService(
         context.units,
-        context.store(STORES),
-        AllowList(context.redis("cache")),
+        store,
+        AllowList(context.redis("sessions")),
         Passwords(config),
         context.clock,
         config,
-        keys=PostgresApiKeyStore(context.database),
+        keys=keys,
         cart=context.optional_port(Cart),
         access_key=context.key("tokens"),
         refresh_key=context.key("refresh_tokens"),

@@ -8,14 +8,13 @@ from typing import Any
 from marketplace_catalog import router, worker
 from marketplace_catalog.config import CatalogConfig
 from marketplace_catalog.service import CatalogService
-from marketplace_catalog.stores.postgres import PostgresCatalogStore
-from marketplace_catalog.stores.postgres_stock import PostgresStockStore
+from marketplace_catalog.store import CatalogStore, StockStore
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
 
-STORES = {"postgres": lambda context: (PostgresCatalogStore(context.database), PostgresStockStore(context.database))}
+STORES = {"postgres": "marketplace_catalog.stores.postgres:make"}
 
 
 @hookimpl
@@ -35,6 +34,8 @@ def migrations() -> Sequence[Migration]:
 
 @hookimpl
 def provide_catalog(context: PluginContext) -> Catalog:
+    store: CatalogStore
+    stock: StockStore
     store, stock = context.store(STORES)
     return CatalogService(context.units, store, stock, context.cache, context.blobs, context.config(CatalogConfig))
 

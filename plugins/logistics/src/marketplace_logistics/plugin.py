@@ -15,9 +15,8 @@ from marketplace_logistics.carriers import Carriers
 from marketplace_logistics.config import LogisticsConfig
 from marketplace_logistics.labels import Labels
 from marketplace_logistics.service import LogisticsService
-from marketplace_logistics.stores.postgres import PostgresLogisticsStore
 
-STORES = {"postgres": lambda context: PostgresLogisticsStore(context.database)}
+STORES = {"postgres": "marketplace_logistics.stores.postgres:make"}
 
 
 @hookimpl

@@ -22,9 +22,8 @@ from marketplace_orders.discounts import PriceRules
 from marketplace_orders.placing import Checkout
 from marketplace_orders.sagas import SAGAS
 from marketplace_orders.service import OrderService
-from marketplace_orders.stores.postgres import PostgresOrderStore
 
-STORES = {"postgres": lambda context: PostgresOrderStore(context.database)}
+STORES = {"postgres": "marketplace_orders.stores.postgres:make"}
 
 
 @hookimpl

@@ -13,10 +13,9 @@ from marketplace_payments import router, worker
 from marketplace_payments.config import PaymentsConfig
 from marketplace_payments.gateways import Gateways
 from marketplace_payments.service import PaymentService
-from marketplace_payments.stores.postgres import PostgresPaymentStore
-from marketplace_payments.stores.postgres_ledger import PostgresLedgerStore
+from marketplace_payments.store import LedgerStore, PaymentStore
 
-STORES = {"postgres": lambda context: (PostgresPaymentStore(context.database), PostgresLedgerStore(context.database))}
+STORES = {"postgres": "marketplace_payments.stores.postgres:make"}
 
 
 @hookimpl
@@ -36,6 +35,8 @@ def migrations() -> Sequence[Migration]:
 
 @hookimpl
 def provide_payments(context: PluginContext) -> Payments:
+    store: PaymentStore
+    ledger: LedgerStore
     store, ledger = context.store(STORES)
     # Extensions are made when they are first called: they may ask for ports that are being made.
     gateways = Gateways(lambda: context.extensions, context.cache)

@@ -13,9 +13,8 @@ from marketplace_core.http.routing import Router
 from marketplace_sellers import router, worker
 from marketplace_sellers.config import SellersConfig
 from marketplace_sellers.service import SellersService
-from marketplace_sellers.stores.postgres import PostgresSellersStore
 
-STORES = {"postgres": lambda context: PostgresSellersStore(context.database)}
+STORES = {"postgres": "marketplace_sellers.stores.postgres:make"}
 
 
 @hookimpl

@@ -13,9 +13,8 @@ from marketplace_core.http.routing import Router
 from marketplace_users import router, worker
 from marketplace_users.config import UsersConfig
 from marketplace_users.service import UsersService
-from marketplace_users.stores.postgres import PostgresUsersStore
 
-STORES = {"postgres": lambda context: PostgresUsersStore(context.database)}
+STORES = {"postgres": "marketplace_users.stores.postgres:make"}
 
 
 @hookimpl

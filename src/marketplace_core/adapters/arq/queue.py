@@ -7,7 +7,7 @@ day; one that takes too long is tried again; one that was being done by a killed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,12 @@ from arq.connections import ArqRedis
 from arq.constants import job_key_prefix, result_key_prefix, retry_key_prefix
 from msgspec import Struct
 
+from marketplace_core.adapters.redis.opening import RedisServer
 from marketplace_core.adapters.redis.server import connections, redis_errors
-from marketplace_core.outbox import JobQueue
+from marketplace_core.ports.outbox import JobQueue
+from marketplace_core.ports.servers import Server
 
-__all__ = ["ArqQueue", "FailedJob"]
+__all__ = ["ArqQueue", "FailedJob", "queue_on"]
 
 log = structlog.get_logger("marketplace.jobs")
 
@@ -69,7 +71,7 @@ class ArqQueue(JobQueue):
     """The queues of one deployment: ``<name>:<plugin>`` each, the plugin being the prefix of a job's name."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._name = name
+        self._url, self._name = url, name
         self._redis: Any = client(url)  # its stubs say of each command that it may be of either colour
         self._put = self._redis.register_script(_PUT)
 
@@ -123,9 +125,21 @@ class ArqQueue(JobQueue):
     async def _queues(self) -> list[str]:
         return sorted(name.decode() for name in await self._redis.smembers(f"{self._name}:queues"))
 
+    async def serve(self, jobs: Mapping[str, Callable[[str], Awaitable[None]]]) -> None:
+        from marketplace_core.adapters.arq.worker import ArqWorker  # noqa: PLC0415 - it imports this module
+
+        await ArqWorker(self._url, self._name, jobs).run()
+
     async def close(self) -> None:
         await self._redis.aclose(close_connection_pool=True)
 
 
 def queue_of(name: str, job: str) -> str:
     return f"{name}:{job.split('.', 1)[0]}"
+
+
+def queue_on(server: Server, name: str) -> ArqQueue:
+    """The jobs of a deployment on a Redis: on connections of Arq's own, with the server's address."""
+    if not isinstance(server, RedisServer):
+        raise TypeError(f"{type(server).__name__} is no Redis")
+    return ArqQueue(server.url, name)

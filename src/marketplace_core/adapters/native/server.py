@@ -21,6 +21,8 @@ class EmbeddedServer(ABC):
     _title: ClassVar[str]
     _socket: ClassVar[str]
     _end: ClassVar[signal.Signals]
+    #: What ends it and all its children at once.
+    _kill: ClassVar[signal.Signals] = signal.SIGKILL
 
     def __init__(self, data: Path, name: str) -> None:
         self._name = name
@@ -65,6 +67,15 @@ class EmbeddedServer(ABC):
     @abstractmethod
     async def _start(self, patience: float) -> None:
         """Set ``_child``, and return when it answers."""
+
+    def kill(self) -> None:
+        """At once, without waiting for anything."""
+        if self._child is not None:
+            self._child.send(self._kill)
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Returns when it has ended."""
 
     def _release(self) -> None:
         self._child = None

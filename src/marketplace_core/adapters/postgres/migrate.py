@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from msgspec import Struct
-
 from marketplace_core.adapters._waits import patient
 from marketplace_core.adapters.postgres.schema import CORE_MIGRATIONS
 from marketplace_core.adapters.postgres.server import Connection, Database
 from marketplace_core.hookspecs import Migration
+from marketplace_core.ports.servers import MigrationError, Step
 
-__all__ = ["CORE", "MigrationError", "Step", "as_scripts", "check_server", "migrate_database", "missing_steps"]
+__all__ = ["CORE", "MigrationError", "Step", "as_scripts", "check_server", "migrate_database", "missing_steps", "schema_of"]
 
 CORE = "marketplace"
 _LOCK = 0x6D696772  # "migr"
@@ -30,22 +29,6 @@ CREATE TABLE IF NOT EXISTS marketplace.migrations (
 """
 
 
-class Step(Struct, frozen=True):
-    """A migration that is still to run, or has run."""
-
-    plugin: str
-    number: int
-    name: str
-
-
-class MigrationError(Exception):
-    """A deployment cannot begin on a database: what is the matter, and what to do about it."""
-
-    def __init__(self, cause: str, remedy: str) -> None:
-        super().__init__(f"{cause}; {remedy}")
-        self.cause, self.remedy = cause, remedy
-
-
 async def check_server(connection: Connection, name: str) -> None:
     """:raises MigrationError: the server of the database ``name`` is too old, or tells its errors in another language."""
     [row] = await connection.fetch(
@@ -59,6 +42,11 @@ async def check_server(connection: Connection, name: str) -> None:
             f"{name} tells its errors in {row['language']}, and they are told apart in English",
             f"""have a superuser run ALTER DATABASE "{row["database"]}" SET lc_messages = 'C'""",
         )
+
+
+def schema_of(kept: str) -> str:
+    """The schema of ``<plugin>`` or ``<plugin>.<role>``."""
+    return kept.replace(".", "_")
 
 
 def _wanted(plugins: Mapping[str, Sequence[Migration]]) -> list[tuple[Step, str]]:
@@ -127,7 +115,7 @@ async def _migrate(
 
 def as_scripts(plugins: Mapping[str, Sequence[Migration]]) -> list[str]:
     """What :func:`migrate_database` does to an empty database, for who makes many."""
-    scripts = [_PREPARE, *(f'CREATE SCHEMA "{plugin}"' for plugin in plugins)]
+    scripts = [_PREPARE, *(f'CREATE SCHEMA "{schema_of(plugin)}"' for plugin in plugins)]
     for step, script in _wanted(plugins):
         values = ", ".join(f"'{part}'" for part in (step.plugin, step.number, step.name))
         scripts += [script, f"INSERT INTO marketplace.migrations (plugin, number, name) VALUES ({values})"]  # noqa: S608
@@ -136,7 +124,7 @@ def as_scripts(plugins: Mapping[str, Sequence[Migration]]) -> list[str]:
 
 async def _run(step: Step, script: str, connection: Connection) -> None:
     if step.plugin != CORE:
-        await connection.script(f'CREATE SCHEMA IF NOT EXISTS "{step.plugin}"')
+        await connection.script(f'CREATE SCHEMA IF NOT EXISTS "{schema_of(step.plugin)}"')
     await connection.script(script)
     await connection.execute(
         "INSERT INTO marketplace.migrations (plugin, number, name) VALUES ($1, $2, $3)", step.plugin, step.number, step.name

@@ -16,6 +16,7 @@ from marketplace_core.adapters._waits import JOB_SECONDS, patient
 from marketplace_core.adapters.postgres.server import Database
 from marketplace_core.errors import Unavailable
 from marketplace_core.hookspecs import Schedule
+from marketplace_core.ports.schedules import Schedules
 from marketplace_core.values import Clock, new_id
 
 __all__ = ["PostgresSchedules"]
@@ -32,7 +33,7 @@ T = TypeVar("T")
 Run = Callable[[Schedule], Awaitable[Any]]
 
 
-class PostgresSchedules:
+class PostgresSchedules(Schedules):
     """Runs what is due: what never ran, or last began ``every`` ago or longer by the deployment's clock.
 
     However long nothing ran, one run catches up. A run is repeated when its process dies: its effect is idempotent.

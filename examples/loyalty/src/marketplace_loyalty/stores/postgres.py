@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from marketplace_core.adapters.postgres import Database, json_text
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
 from marketplace_loyalty.domain import Purchase
 from marketplace_loyalty.store import LoyaltyStore
 
-__all__ = ["PostgresLoyaltyStore"]
+__all__ = ["PostgresLoyaltyStore", "make"]
 
 _OPEN = """
 INSERT INTO loyalty.purchases (order_id) VALUES ($1)
@@ -53,3 +54,8 @@ class PostgresLoyaltyStore(LoyaltyStore):
 
 def _decode(document: str) -> Purchase:
     return msgspec.json.decode(document, type=Purchase)
+
+
+def make(context: PluginContext) -> PostgresLoyaltyStore:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresLoyaltyStore(context.database)

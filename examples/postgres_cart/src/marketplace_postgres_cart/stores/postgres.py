@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from marketplace_core.adapters.postgres import Database, json_text
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_postgres_cart.domain import CartState, Line
 from marketplace_postgres_cart.store import CartStore
 
-__all__ = ["PostgresCartStore"]
+__all__ = ["PostgresCartStore", "make"]
 
 #: Makes the rows that are missing, and locks them all, always in the same order.
 _LOCK = """
@@ -74,3 +75,8 @@ class PostgresCartStore(CartStore):
 
 def _decode(row: dict[str, Any]) -> CartState:
     return CartState(row["id"], msgspec.json.decode(row["lines"], type=list[Line]), row["moved_to"])
+
+
+def make(context: PluginContext) -> PostgresCartStore:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresCartStore(context.database)

@@ -17,12 +17,14 @@ from marketplace_auth.store import (
     Position,
     SessionRecord,
 )
+from marketplace_auth.stores.api_keys import PostgresApiKeyStore
 from marketplace_core.adapters.postgres import Database, Row, UniqueViolation, json_text
 from marketplace_core.capabilities.auth import AccountQuery, SessionState
+from marketplace_core.context import PluginContext
 from marketplace_core.errors import Conflict
 from marketplace_core.ports import UnitOfWork
 
-__all__ = ["PostgresAuthStore"]
+__all__ = ["PostgresAuthStore", "make"]
 
 _ACCOUNT = "a.id, a.email, a.email_verified, a.name, a.password_hash, a.roles, a.disabled, a.created_at"
 _SESSION = (
@@ -293,3 +295,8 @@ def _session_values(session: SessionRecord) -> list[Any]:
         session.last_used_at,
         session.expires_at,
     ]
+
+
+def make(context: PluginContext) -> tuple[PostgresAuthStore, PostgresApiKeyStore]:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresAuthStore(context.database), PostgresApiKeyStore(context.database)

@@ -13,6 +13,7 @@ import msgspec
 from marketplace_catalog.domain import CategoryNode, category_slug
 from marketplace_catalog.store import CatalogStore, Frame, Position, ProductRecord
 from marketplace_catalog.stores import sql
+from marketplace_catalog.stores.postgres_stock import PostgresStockStore
 from marketplace_core.adapters.postgres import Connection, Database, UniqueViolation, json_text
 from marketplace_core.capabilities.catalog import (
     Card,
@@ -24,11 +25,12 @@ from marketplace_core.capabilities.catalog import (
     SellerState,
     VariantView,
 )
+from marketplace_core.context import PluginContext
 from marketplace_core.errors import Conflict, Invalid, Problem
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import new_id
 
-__all__ = ["PostgresCatalogStore"]
+__all__ = ["PostgresCatalogStore", "make"]
 
 _decode_variants = msgspec.json.Decoder(list[VariantView]).decode
 
@@ -295,3 +297,8 @@ async def _unique(connection: Connection, statement: str, *params: Any) -> list[
         if error.constraint == "categories_parent_id_name_key":
             raise Invalid([Problem("/name", "duplicate", "Its parent has a category of that name.")]) from error
         raise
+
+
+def make(context: PluginContext) -> tuple[PostgresCatalogStore, PostgresStockStore]:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresCatalogStore(context.database), PostgresStockStore(context.database)

@@ -10,11 +10,12 @@ import msgspec
 
 from marketplace_core.adapters.postgres import Database, json_text
 from marketplace_core.capabilities.logistics import ShipmentQuery
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_logistics.domain import UNDER_WAY, Shipment, TrackingEvent
 from marketplace_logistics.store import LogisticsStore, Position, WebhookRecord
 
-__all__ = ["PostgresLogisticsStore"]
+__all__ = ["PostgresLogisticsStore", "make"]
 
 #: Two that insert one shipment take turns: the token, which is unique as well, would refuse the second.
 _INSERT = """
@@ -161,3 +162,8 @@ def _decode(row: dict[str, Any]) -> Shipment:
     events = msgspec.json.decode(row["events"] or "[]", type=list[TrackingEvent])
     shipment.restore(events)
     return shipment
+
+
+def make(context: PluginContext) -> PostgresLogisticsStore:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresLogisticsStore(context.database)

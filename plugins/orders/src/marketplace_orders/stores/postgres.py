@@ -10,11 +10,12 @@ import msgspec
 
 from marketplace_core.adapters.postgres import Database, json_text
 from marketplace_core.capabilities.orders import AdminOrderQuery, OrderQuery, PackageQuery
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_orders.domain import Order
 from marketplace_orders.store import OrderStore, Position
 
-__all__ = ["PostgresOrderStore"]
+__all__ = ["PostgresOrderStore", "make"]
 
 _INSERT = """
 WITH saved AS (
@@ -187,3 +188,8 @@ def _order(text: Any) -> Order | None:
 
 def _decode(text: str) -> Order:
     return msgspec.json.decode(text, type=Order)
+
+
+def make(context: PluginContext) -> PostgresOrderStore:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresOrderStore(context.database)

@@ -10,12 +10,14 @@ import msgspec
 
 from marketplace_core.adapters.postgres import Database, Row, json_text
 from marketplace_core.capabilities.payments import GatewayEvent
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
 from marketplace_payments.domain import Operation, Payment, Sale
 from marketplace_payments.store import PaymentStore, StoredWebhook, WebhookState
+from marketplace_payments.stores.postgres_ledger import PostgresLedgerStore
 
-__all__ = ["PostgresPaymentStore"]
+__all__ = ["PostgresPaymentStore", "make"]
 
 _INSERT = """
 INSERT INTO payments.payments (id, order_id, gateway, status, document, ask_at, created_at, updated_at)
@@ -240,3 +242,8 @@ def _operation(row: Row) -> Operation:
         failure=row["failure"],
         sale=None if row["sale"] is None else msgspec.json.decode(row["sale"], type=Sale),
     )
+
+
+def make(context: PluginContext) -> tuple[PostgresPaymentStore, PostgresLedgerStore]:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresPaymentStore(context.database), PostgresLedgerStore(context.database)

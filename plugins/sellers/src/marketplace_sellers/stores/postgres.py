@@ -9,12 +9,13 @@ import msgspec
 
 from marketplace_core.adapters.postgres import Connection, Database, Row, UniqueViolation, json_text
 from marketplace_core.capabilities.sellers import ApplicationQuery, Membership, SellerQuery
+from marketplace_core.context import PluginContext
 from marketplace_core.errors import Conflict, Invalid, Problem
 from marketplace_core.ports import UnitOfWork
 from marketplace_sellers.domain import Application, Rate, Requirement, Shop, name_key
 from marketplace_sellers.store import Position, SellersStore
 
-__all__ = ["PostgresSellersStore"]
+__all__ = ["PostgresSellersStore", "make"]
 
 _APPLICATION = (
     "a.id, a.account_id, a.seller_id, a.name, a.legal_name, a.country, a.contact_email, a.status, a.reason,"
@@ -250,3 +251,8 @@ def _known_application(row: Row) -> Application:
 def _row(shop: Shop) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(shop)
     return row | {"name_key": name_key(shop.name)}
+
+
+def make(context: PluginContext) -> PostgresSellersStore:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresSellersStore(context.database)

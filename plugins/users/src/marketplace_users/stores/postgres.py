@@ -8,11 +8,12 @@ import msgspec
 
 from marketplace_core.adapters.postgres import Database, Row, json_text
 from marketplace_core.capabilities.users import SavedAddress
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import PageQuery
 from marketplace_users.store import ProfileRecord, UsersStore
 
-__all__ = ["PostgresUsersStore"]
+__all__ = ["PostgresUsersStore", "make"]
 
 _PROFILE = "account_id, email, name, locale, preferences::text AS preferences, created_at"
 _FIELDS = ("name", "line1", "line2", "city", "region", "postal_code", "country", "phone")
@@ -112,3 +113,8 @@ def _address(row: Row | None) -> SavedAddress | None:
 
 def _values(address: SavedAddress) -> list[Any]:
     return [getattr(address, name) for name in _FIELDS]
+
+
+def make(context: PluginContext) -> PostgresUsersStore:
+    """On the PostgreSQL that the deployment gives the plugin."""
+    return PostgresUsersStore(context.database)

@@ -1,0 +1,48 @@
+"""A folder as one process uses it, and one in the data folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from marketplace_core.adapters.folder.blobs import FolderBlobs
+from marketplace_core.ports.servers import Native, Opening, Server
+
+__all__ = ["FolderServer", "NativeFolder", "blobs", "open_server"]
+
+
+class FolderServer(Server):
+    def __init__(self, url: str) -> None:
+        self._folder = Path(url.removeprefix("folder:").removeprefix("file://"))
+
+    @property
+    def connection(self) -> Path:
+        return self._folder
+
+    async def ready(self) -> None:
+        """It is made when something is first kept in it."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def open_server(opening: Opening) -> FolderServer:
+    return FolderServer(opening.url)
+
+
+def blobs(server: Server) -> FolderBlobs:
+    return FolderBlobs(server.connection)
+
+
+class NativeFolder(Native):
+    def _folder(self, resource: str) -> Path:
+        return self.data.resolve() / "folders" / resource
+
+    def url(self, resource: str) -> str:
+        return f"file://{os.fspath(self._folder(resource))}"
+
+    async def prepare(self, when: Literal["before", "after"]) -> None:
+        if when == "before":
+            for resource in self.resources:
+                self._folder(resource).mkdir(parents=True, exist_ok=True)
