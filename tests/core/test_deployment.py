@@ -466,10 +466,8 @@ def test_what_another_package_brings_and_cannot_be_used_is_said() -> None:
     ]
     found = _kinds.gather([*metadata.entry_points(group=_kinds.GROUP), *broken])
     assert set(found.by_name) == {"postgres", "redis", "folder"}
-    for told, part in zip(
-        found.broken, ("cannot be imported (ModuleNotFoundError", "is no ServerKind", "'redis'"), strict=True
-    ):
-        assert part in told
+    parts = ("cannot be imported (ModuleNotFoundError", "is no ServerKind", "'redis'")
+    assert all(part in told for part, told in zip(parts, found.broken, strict=True))
 
 
 def test_order_among_plugins(write: Callable[..., Path]) -> None:

@@ -139,8 +139,9 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
 
 
 async def serve(deployment: Deployment, name: str, data: Path, listen: str | None = None) -> None:
-    """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished. A service that is ``alone``
-    has its workers here, too.
+    """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished.
+
+    A service that is ``alone`` has its workers here, too.
 
     ``listen``: where this process alone answers ``/healthz``, ``/readyz`` and ``/metrics``: replicas share all other addresses.
     """
