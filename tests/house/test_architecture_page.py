@@ -31,7 +31,20 @@ def test_no_private_module_stands_beside_the_folders() -> None:
 def test_adapters_of_servers_have_the_same_file_names() -> None:
     """So that who knows one finds his way in another."""
     common = {"__init__", "kind", "opening", "server", "truth", "units", "outbox", "parking", "schedules", "lease", "migrate"}
-    common |= {"schema", "native", "embedded", "bus", "consumer", "reads", "rates", "clock", "blobs", "queue", "worker", "feeds"}
+    common |= {
+        "schema",
+        "native",
+        "embedded",
+        "bus",
+        "consumer",
+        "reads",
+        "rates",
+        "clock",
+        "blobs",
+        "queue",
+        "worker",
+        "feeds",
+    }
     for folder in ("postgres", "redis", "arq", "folder"):
         names = {path.stem for path in (CORE / "adapters" / folder).glob("*.py")}
         assert names <= common, f"adapters/{folder}: {sorted(names - common)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.reads import RedisCache
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.testing.client import clients
+from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import new_id, utc_text
+from plugins.catalog.tests.street import Street
 
 DatabaseFactory = Callable[[Sequence[str]], Awaitable[Database]]
 
@@ -102,3 +105,13 @@ def make_bench(
 @pytest.fixture
 def bench(make_bench: Callable[..., Bench], runner: Runner) -> Bench:
     return make_bench(runner)
+
+
+@pytest_asyncio.fixture
+async def street(marketplace: Callable[..., Awaitable[Marketplace]]) -> AsyncIterator[Street]:
+    settings = {"auth": "hash_time = 1\nhash_memory = 1"}
+    market = await marketplace(["auth", "sellers", "catalog"], http=True, settings=settings)
+    async with clients(market.url) as make:
+        street = Street(market, make)
+        await street.open()
+        yield street

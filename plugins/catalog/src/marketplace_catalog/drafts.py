@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from marketplace_catalog.domain import unpublishable
 from marketplace_catalog.store import ProductRecord, VariantRecord
 from marketplace_core.capabilities.catalog import MoneyInput, ProductPatch, VariantDraft, VariantPatch
 from marketplace_core.errors import Invalid, Problem
 from marketplace_core.values import new_id
 
-__all__ = ["add_variants", "apply_patch", "inconsistent", "oversized"]
+__all__ = ["add_variants", "apply_patch", "check_publishable", "inconsistent", "oversized"]
 
 T = TypeVar("T")
 
@@ -151,3 +152,11 @@ def _raise(problems: Sequence[Problem]) -> None:
 
 def _given(value: T | UnsetType, kept: Any) -> T:
     return kept if isinstance(value, UnsetType) else value
+
+
+def check_publishable(record: ProductRecord, named: Mapping[str, str]) -> None:
+    """``named``: by sku, where in the request a variant stands."""
+    places = [named.get(variant.sku, f"/variants/{index}") for index, variant in enumerate(record.variants)]
+    found = unpublishable([variant.price is not None for variant in record.variants], places)
+    if found:
+        raise Invalid([Problem(pointer, "required", detail) for pointer, detail in found])

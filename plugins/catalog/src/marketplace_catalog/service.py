@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import UnsetType
@@ -19,9 +19,8 @@ from marketplace_catalog.domain import (
     category_tree,
     is_below,
     product_slug,
-    unpublishable,
 )
-from marketplace_catalog.drafts import add_variants, apply_patch
+from marketplace_catalog.drafts import add_variants, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
 from marketplace_catalog.rows import change_prices, change_stock
 from marketplace_catalog.store import CatalogStore, ProductRecord, Short, StockChange, StockStore
@@ -53,7 +52,7 @@ from marketplace_core.capabilities.catalog import (
 )
 from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.sellers import SellerChanged
-from marketplace_core.errors import Conflict, Invalid, NotFound, PreconditionFailed, Problem, Unavailable
+from marketplace_core.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import Page, etag, new_id, require
 
@@ -115,7 +114,7 @@ class CatalogService(Catalog):
         wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
         answer = await self._stock.reserve(uow, key, wanted, uow.now + timedelta(seconds=seconds))
         if isinstance(answer, list):
-            raise _out_of_stock(answer)
+            raise views.out_of_stock(answer)
         frozen, expires_at, changes = answer
         self._stock_changed(uow, changes)
         pictured = [replace(line, image=self._blobs.url(line.image)) if line.image else line for line in frozen]
@@ -135,7 +134,7 @@ class CatalogService(Catalog):
         if changes is None:
             raise Conflict("orders.out_of_stock", "Nothing is held under this key.")
         if short := [change for change in changes if isinstance(change, Short)]:
-            raise _out_of_stock(short)
+            raise views.out_of_stock(short)
         self._stock_changed(uow, [change for change in changes if isinstance(change, StockChange)])
 
     @natural
@@ -200,7 +199,7 @@ class CatalogService(Catalog):
             record.slug = self._slug(record.title, record.id)
             uow.after_commit(lambda: self._forget([slug]))
         if record.status == "published":
-            _check_publishable(record, pointers)
+            check_publishable(record, pointers)
         return await self._changed(uow, record)
 
     @command
@@ -210,7 +209,7 @@ class CatalogService(Catalog):
             return views.seller_product(record, self._blobs.url)
         if not can_publish(record.status):
             raise Conflict("catalog.wrong_state", f"A product that is {record.status} cannot be published.")
-        _check_publishable(record, {})
+        check_publishable(record, {})
         record.status = "published"
         return await self._changed(uow, record)
 
@@ -399,19 +398,3 @@ class CatalogService(Catalog):
         # comes back with pages that tell the former number, for as long as it keeps an entry.
         with contextlib.suppress(Unavailable):
             await self._cache.drop(tags)
-
-
-def _check_publishable(record: ProductRecord, named: Mapping[str, str]) -> None:
-    """``named``: by sku, where in the request a variant stands."""
-    places = [named.get(variant.sku, f"/variants/{index}") for index, variant in enumerate(record.variants)]
-    found = unpublishable([variant.price is not None for variant in record.variants], places)
-    if found:
-        raise Invalid([Problem(pointer, "required", detail) for pointer, detail in found])
-
-
-def _out_of_stock(short: Sequence[Short]) -> Conflict:
-    return Conflict(
-        "orders.out_of_stock",
-        "Not everything can be had in that number.",
-        errors=[Problem(f"/lines/{line.index}", "range", f"{line.available} can be had.") for line in short],
-    )

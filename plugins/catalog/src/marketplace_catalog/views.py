@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from marketplace_catalog.domain import CategoryNode
-from marketplace_catalog.store import Frame, ProductRecord, VariantRecord
+from marketplace_catalog.store import Frame, ProductRecord, Short, VariantRecord
 from marketplace_core.capabilities.catalog import (
     Category,
     Image,
@@ -19,9 +19,10 @@ from marketplace_core.capabilities.catalog import (
     Stock,
     Variant,
 )
+from marketplace_core.errors import Conflict, Problem
 from marketplace_core.values import Money
 
-__all__ = ["category", "page", "seller_product", "with_urls"]
+__all__ = ["category", "out_of_stock", "page", "seller_product", "with_urls"]
 
 Url = Callable[[str], str]
 
@@ -101,3 +102,11 @@ def category(node: CategoryNode) -> Category:
 
 def _money(amount: int | None, currency: str | None) -> Money | None:
     return None if amount is None or currency is None else Money(amount, currency)
+
+
+def out_of_stock(short: Sequence[Short]) -> Conflict:
+    return Conflict(
+        "orders.out_of_stock",
+        "Not everything can be had in that number.",
+        errors=[Problem(f"/lines/{line.index}", "range", f"{line.available} can be had.") for line in short],
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
+from marketplace_core import calls
 from marketplace_core.capabilities.cart import Cart
 from marketplace_core.capabilities.catalog import Catalog, Reservation
 from marketplace_core.capabilities.logistics import Logistics, Place
@@ -12,12 +13,13 @@ from marketplace_core.capabilities.orders import PlaceOrder, Quote, QuoteProblem
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
 from marketplace_core.errors import Conflict, Invalid, Problem, Refused, Unavailable
-from marketplace_core.values import Clock
+from marketplace_core.ports import digest
+from marketplace_core.values import Clock, new_id
 from marketplace_orders import checkout, quotes
 from marketplace_orders.config import OrdersConfig
 from marketplace_orders.discounts import PriceRules
 
-__all__ = ["Checkout", "Placing"]
+__all__ = ["Checkout", "Placing", "reservation_key"]
 
 
 class Placing(NamedTuple):
@@ -113,3 +115,9 @@ class Checkout:
 
     async def _price(self, lines: list[checkout.PricedLine], to: Place) -> list[checkout.Part]:
         return await checkout.price_parts(lines, to, self._sellers, self._logistics, self._config.line_weight_g)
+
+
+def reservation_key(request: PlaceOrder) -> str:
+    """A retry finds the reservation of the first try; another request under the same key has one of its own."""
+    call = calls.current()
+    return f"{call.scope}/{call.key}/{digest((request,)).hex()}" if call.key else new_id()

@@ -8,11 +8,9 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from marketplace_core import calls
 from marketplace_core.capabilities.logistics import ShipmentChanged
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
@@ -37,11 +35,11 @@ from marketplace_core.capabilities.orders import (
 )
 from marketplace_core.capabilities.payments import PaymentChanged, PaymentSettled
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
-from marketplace_core.ports import UnitOfWork, Units, command, command_after, digest, handler, natural
+from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, natural
 from marketplace_core.values import Clock, Imported, Money, Page, new_id
 from marketplace_orders import domain, happenings, imports, quotes, views
 from marketplace_orders.config import OrdersConfig
-from marketplace_orders.placing import Checkout, Placing
+from marketplace_orders.placing import Checkout, Placing, reservation_key
 from marketplace_orders.store import OrderStore
 
 __all__ = ["OrderService"]
@@ -68,7 +66,7 @@ class OrderService(Orders):
 
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """A guest's token is made of the order's id: what is stored as the answer holds no secret."""
-        reservation = _reservation_key(request)
+        reservation = reservation_key(request)
         try:
             order = await self._place(request, reservation)
         except MarketplaceError as error:
@@ -143,21 +141,21 @@ class OrderService(Orders):
 
     async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]:
         rows = await self._store.list_of_account(account_id, query, query.position(datetime, str))
-        return _page(query, rows)
+        return views.page(query, rows)
 
     async def search_orders(self, query: AdminOrderQuery) -> Page[Order]:
-        return _page(query, await self._store.search(query, query.position(datetime, str)))
+        return views.page(query, await self._store.search(query, query.position(datetime, str)))
 
     async def list_packages(self, seller_id: str, query: PackageQuery) -> Page[SellerPackage]:
         rows = await self._store.list_packages(seller_id, query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[2])
-        return Page([_seller_package(record, id_) for record, id_, _ in found.items], found.next)
+        return Page([views.own_package(record, id_) for record, id_, _ in found.items], found.next)
 
     async def get_package(self, seller_id: str, package_id: str) -> SellerPackage:
         record = await self._store.get_by_package(seller_id, package_id)
         if record is None or record.number is None:
             raise NotFound("There is no such package.")
-        return _seller_package(record, package_id)
+        return views.own_package(record, package_id)
 
     async def get_shipment(self, seller_id: str, shipment_id: str) -> Shipment:
         record = await self._store.get_by_shipment(seller_id, shipment_id)
@@ -363,12 +361,6 @@ class OrderService(Orders):
         return record, package
 
 
-def _reservation_key(request: PlaceOrder) -> str:
-    """A retry finds the reservation of the first try; another request under the same key has one of its own."""
-    call = calls.current()
-    return f"{call.scope}/{call.key}/{digest((request,)).hex()}" if call.key else new_id()
-
-
 def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
     record.timeline.append(domain.Timeline(at, type_, actor, detail))
     record.updated_at = at
@@ -402,15 +394,3 @@ def _possible(package: domain.Package, units: domain.Units) -> Money:
         return domain.cancel_units(package, units)
     except domain.NotPossible as error:
         raise Conflict("orders.not_cancellable", str(error)) from error
-
-
-def _seller_package(record: domain.Order, package_id: str) -> SellerPackage:
-    package = record.package(package_id)
-    if package is None:
-        raise NotFound("There is no such package.")
-    return views.seller_package(record, package)
-
-
-def _page(query: Any, rows: list[domain.Order]) -> Page[Order]:
-    found = query.page(rows, lambda record: (record.created_at, record.id))
-    return Page([views.order(record, timeline=False) for record in found.items], found.next)

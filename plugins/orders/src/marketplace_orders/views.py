@@ -23,11 +23,12 @@ from marketplace_core.capabilities.orders import (
     TimelineEntry,
     TrackingEvent,
 )
-from marketplace_core.values import Address, Money
+from marketplace_core.errors import NotFound
+from marketplace_core.values import Address, Money, Page, PageQuery
 from marketplace_orders import domain
 from marketplace_orders.domain import commission
 
-__all__ = ["address", "discounts", "event_lines", "order", "placed", "seller_package", "shipment"]
+__all__ = ["address", "discounts", "event_lines", "order", "own_package", "page", "placed", "seller_package", "shipment"]
 
 
 def order(record: domain.Order, *, timeline: bool = True) -> Order:
@@ -167,3 +168,16 @@ def event_lines(package: domain.Package, units: domain.Units | None = None) -> l
         for line in package.items
         if wanted.get(line.id)
     ]
+
+
+def own_package(record: domain.Order, package_id: str) -> SellerPackage:
+    """:raises NotFound: the order has no such package."""
+    package = record.package(package_id)
+    if package is None:
+        raise NotFound("There is no such package.")
+    return seller_package(record, package)
+
+
+def page(query: PageQuery, rows: list[domain.Order]) -> Page[Order]:
+    found = query.page(rows, lambda record: (record.created_at, record.id))
+    return Page([order(record, timeline=False) for record in found.items], found.next)
