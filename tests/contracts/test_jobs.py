@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker
 from marketplace_core.adapters.arq import worker as arq
+from marketplace_core.adapters.arq.queue import encode
 from marketplace_core.testing.contracts import assert_contract_fails
-from marketplace_core.testing.contracts.jobs import JobsContract, MakeWorker, StartWorker
+from marketplace_core.testing.contracts.jobs import JobsContract, MakeWorker, Spoil, StartWorker
 from tests.contracts import bus_process
 from tests.contracts import wrong_jobs as wrong
 
@@ -22,6 +24,25 @@ PROGRAM = str(Path(__file__).with_name("jobs_process.py"))
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arq, "RETRY_PAUSES", (0.01, 0.01, 0.01, 0.01))
     monkeypatch.setattr(arq, "POLL_SECONDS", 0.02)
+
+
+#: Not MessagePack, cut off, of another shape, of other types: what Arq's own worker ends by, or loses.
+SPOILT = [
+    b"\xc1",
+    encode({"t": None, "f": "contract.one", "a": ["1", ""], "k": {}, "et": 1})[:-3],
+    *(
+        encode({"t": None, "f": "contract.one", "a": ["1", ""], "k": {}, "et": 1} | change)
+        for change in ({"a": []}, {"a": ["1", "", "3"]}, {"a": [1]}, {"f": ["contract.one"]}, {"k": {"more": 1}}, {"et": "1"})
+    ),
+    encode({"f": "contract.one"}),
+    encode([]),
+]
+
+
+async def put_bytes(redis: Any, id_: str, raw: bytes) -> None:
+    await redis.set(f"arq:job:{id_}", raw)
+    await redis.zadd("jobs:contract", {id_: 1})
+    await redis.sadd("jobs:queues", "jobs:contract")
 
 
 def worker(url: str, kind: type[ArqWorker] = ArqWorker) -> MakeWorker:
@@ -37,8 +58,12 @@ class TestArq(JobsContract):
         return jobs
 
     @pytest.fixture
-    def failing(self, jobs: ArqQueue) -> ArqQueue:
-        return jobs
+    def spoil(self, redis_lasting: Redis) -> Spoil:
+        return partial(put_bytes, redis_lasting)
+
+    @pytest.fixture
+    def spoilt(self) -> Sequence[bytes]:
+        return SPOILT
 
     @pytest.fixture
     def make_worker(self, redis_lasting_url: str) -> MakeWorker:
@@ -60,18 +85,26 @@ class TestArq(JobsContract):
         (wrong.TriesOnce, "test_what_fails_is_tried_again"),
         (wrong.ForgetsFailures, "test_what_keeps_failing_is_kept_for_an_operator"),
         (wrong.DropsUnknownJobs, "test_a_job_that_nobody_knows_is_kept"),
+        (wrong.StumblesOverBytes, "test_a_job_that_cannot_be_read_is_kept_as_it_came"),
+        (wrong.LosesBytes, "test_a_job_that_cannot_be_read_is_kept_as_it_came"),
+        (wrong.QueuesWhatFailed, "test_a_job_that_failed_is_not_queued_again"),
+        (wrong.LooksBeforeItReleases, "test_what_two_ask_for_is_done_once"),
+        (wrong.ForgetsLast, "test_what_fails_again_at_once_is_kept_again"),
         (wrong.KeepsWhatItHas, "test_a_worker_that_ends_leaves_its_job_to_the_next"),
         (wrong.NeverSeesItAgain, "test_the_job_of_a_killed_worker_is_done_soon"),
     ],
 )
-async def test_the_suite_notices(mistake: type[Any], test: str, jobs: ArqQueue, redis_lasting_url: str) -> None:
+async def test_the_suite_notices(
+    mistake: type[Any], test: str, jobs: ArqQueue, redis_lasting: Redis, redis_lasting_url: str
+) -> None:
     queue = mistake(redis_lasting_url, "jobs") if issubclass(mistake, ArqQueue) else jobs
     kind: type[ArqWorker] = mistake if issubclass(mistake, ArqWorker) else ArqWorker
     lease = str(getattr(mistake, "lease", LEASE))
     start = partial(bus_process.run, PROGRAM, redis_lasting_url, "jobs", lease)
     fixtures: dict[str, Any] = {
         "queue": queue,
-        "failing": queue,
+        "spoil": partial(put_bytes, redis_lasting),
+        "spoilt": SPOILT,
         "make_worker": worker(redis_lasting_url, kind),
         "start_worker": start,
     }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from arq.worker import Worker
+from msgspec.structs import replace
 
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker, FailedJob
 from marketplace_core.adapters.arq import worker as arq
+from marketplace_core.adapters.arq.queue import PackedJob
 from marketplace_core.values import new_id
 
 NONE: Mapping[str, str] = {}
@@ -64,6 +68,39 @@ class ForgetsFailures(ArqQueue):
         return []
 
 
+class LosesBytes(ArqQueue):
+    async def failed(self) -> list[FailedJob]:
+        return [replace(job, payload=None) for job in await super().failed()]
+
+
+class QueuesWhatFailed(ArqQueue):
+    """What failed is as if it had never been."""
+
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = NONE) -> None:
+        for _, id_, _ in jobs:
+            await self._redis.delete(f"arq:result:{id_}")
+            await self._redis.hdel(f"{self._name}:contract:failed", id_)
+        await super().put(jobs, traces)
+
+
+class LooksBeforeItReleases(ArqQueue):
+    async def release(self, id_: str, *, drop: bool = False) -> bool:
+        if not any(job.id == id_ for job in await self.failed()):
+            return False
+        await super().release(id_, drop=drop)
+        return True
+
+
+class ForgetsLast(ArqQueue):
+    """It is queued first and forgotten then, when it may have failed again."""
+
+    async def release(self, id_: str, *, drop: bool = False) -> bool:
+        done = await super().release(id_, drop=drop)
+        await asyncio.sleep(0.3)
+        await self._redis.hdel(f"{self._name}:contract:failed", id_)
+        return done
+
+
 class _Changed(ArqWorker):
     """One method of the Arq worker beneath is another."""
 
@@ -79,6 +116,17 @@ class _Changed(ArqWorker):
 class DropsUnknownJobs(_Changed):
     name = "finish_failed_job"
     method = staticmethod(Worker.finish_failed_job)
+
+
+async def _stumble(self: Any, job_id: str, result_data: bytes | None) -> None:
+    msgspec.msgpack.decode(await self._redis.get(f"arq:job:{job_id}"), type=PackedJob)
+
+
+class StumblesOverBytes(_Changed):
+    """What cannot be read ends the worker, and the next one."""
+
+    name = "finish_failed_job"
+    method = staticmethod(_stumble)
 
 
 async def _nothing(*_: Any) -> None:

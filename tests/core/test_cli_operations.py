@@ -55,6 +55,10 @@ def test_accounts_of_closed_audiences(run: Run, data: Path) -> None:
 def test_nothing_has_failed_yet(run: Run) -> None:
     assert document(run("events", "dead", "list", "--json")) == {"items": []}
     assert document(run("sagas", "list", "--json")) == {"items": []}
+    assert document(run("jobs", "list", "--json")) == {"items": []}
+    for act in ("retry", "drop"):
+        unknown = run("jobs", act, "no-such-job")
+        assert unknown.returncode == 2 and "no such failed job" in unknown.stderr
     missing = run("sagas", "show", "no-such-saga")
     assert missing.returncode == 2 and missing.stderr.count("\n") == 1
     unknown = run("events", "dead", "replay", "no-such-event")

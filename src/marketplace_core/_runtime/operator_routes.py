@@ -16,6 +16,7 @@ from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.errors import Invalid, NotFound, Problem
 from marketplace_core.http.routing import Answer, Router
 from marketplace_core.outbox import Parked
+from marketplace_core.ports import FailedJob
 from marketplace_core.values import Page, PageQuery, seconds_of
 
 __all__ = ["operations_router"]
@@ -99,5 +100,25 @@ def operations_router(process: Process) -> Router:
     async def drop(id: str) -> None:
         """Leave it out, and go on with all behind it."""
         await operations().request_parked(id, drop=True)
+
+    @router.get("/jobs", access="staff")
+    async def list_jobs(query: PageQuery) -> Page[FailedJob]:
+        """Jobs that are not tried any more, the oldest first.
+
+        `args` is JSON. One that could not be read is named `<plugin>.?` and has its bytes as `payload`.
+        """
+        after = query.position(datetime, str)
+        jobs = [job for job in await operations().list_failed_jobs() if after is None or (job.at, job.id) > after]
+        return query.page(jobs[: query.size + 1], lambda job: (job.at, job.id))
+
+    @router.post("/jobs/{id}/retry", access="staff", status=202)
+    async def retry_job(id: str) -> None:
+        """Queue it again, with all of its tries."""
+        await operations().release_job(id, drop=False)
+
+    @router.delete("/jobs/{id}", access="staff", status=202)
+    async def drop_job(id: str) -> None:
+        """Forget it."""
+        await operations().release_job(id, drop=True)
 
     return router

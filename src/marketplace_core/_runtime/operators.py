@@ -1,4 +1,6 @@
-"""What operators ask of a whole deployment, wherever its services run: what is under way, and which events are parked."""
+"""What operators ask of a whole deployment, wherever its services run: what is under way, which events are parked,
+and which jobs have failed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from marketplace_core._rpc.client import far_port
 from marketplace_core._runtime.assembly import Process
 from marketplace_core.errors import NotFound
 from marketplace_core.hookspecs import Schedule
-from marketplace_core.ports import mutation, query
+from marketplace_core.ports import FailedJob, mutation, query
 from marketplace_core.ports.parking import Parked, Parking
 from marketplace_core.ports.schedules import Schedules
 from marketplace_core.ports.servers import Truth
@@ -114,9 +116,10 @@ class OwnOperations(Operations):
 
 
 class AllOperations:
-    """Of every service of the deployment."""
+    """Of every service of the deployment. Their jobs are on one server, which each process reaches by itself."""
 
     def __init__(self, process: Process) -> None:
+        self._process = process
         own = [OwnOperations(process)] if process.own else []
         others = [name for name in process.deployment.services if not process.own.intersection(process.plugins_of(name))]
         self._parts: Sequence[Operations] = [*own, *(far_port(CORE, Operations, process.target(name)) for name in others)]
@@ -137,3 +140,12 @@ class AllOperations:
             if await part.request_parked(id_, drop):
                 return
         raise NotFound("There is no such parked event.")
+
+    async def list_failed_jobs(self) -> list[FailedJob]:
+        """Those that are not tried any more, the oldest first."""
+        return await self._process.queue.failed()
+
+    async def release_job(self, id_: str, *, drop: bool) -> None:
+        """Queue a failed job again, or forget it. :raises NotFound: there is none by this id."""
+        if not await self._process.queue.release(id_, drop=drop):
+            raise NotFound("There is no such failed job.")

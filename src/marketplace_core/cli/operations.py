@@ -1,4 +1,4 @@
-"""What operators do on a marketplace: its clock, events and sagas that failed, first accounts."""
+"""What operators do on a marketplace: its clock, events, jobs and sagas that failed, first accounts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ app = typer.Typer()
 clock = typer.Typer(help="The deployment's time, where it can be moved.", no_args_is_help=True)
 events = typer.Typer(help="What plugins tell each other, and what a handler could not apply.", no_args_is_help=True)
 dead = typer.Typer(help="List, replay or drop them.", no_args_is_help=True)
+jobs = typer.Typer(help="Jobs that failed for good: list, retry or drop them.", no_args_is_help=True)
 sagas = typer.Typer(help="Running sagas, and those that need a person.", no_args_is_help=True)
 accounts = typer.Typer(help="First accounts of closed audiences.", no_args_is_help=True)
 app.add_typer(clock, name="clock")
 app.add_typer(events, name="events")
 events.add_typer(dead, name="dead")
+app.add_typer(jobs, name="jobs")
 app.add_typer(sagas, name="sagas")
 app.add_typer(accounts, name="accounts")
 
@@ -190,6 +192,40 @@ def drop(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, 
     from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
 
     _on(file, data, lambda process: AllOperations(process).request_parked(id, drop=True))
+    return 0
+
+
+# ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@jobs.command(name="list")
+def list_jobs(file: OnFile = None, data: Data = DATA, json: Json = False) -> int:
+    """Jobs that are not tried any more, the oldest first. Of one that cannot be read, ``--json`` shows the bytes."""
+    from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
+
+    found = _on(file, data, lambda process: AllOperations(process).list_failed_jobs())
+    if json:
+        print_json({"items": found})
+    else:
+        _table(("id", "job", "args", "tries", "at", "error"), ((j.id, j.job, j.args, j.tries, j.at, j.error) for j in found))
+    return 0
+
+
+@jobs.command(name="retry")
+def retry_job(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
+    """Queue it again, with all of its tries. The worker does it."""
+    from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
+
+    _on(file, data, lambda process: AllOperations(process).release_job(id, drop=False))
+    return 0
+
+
+@jobs.command(name="drop")
+def drop_job(id: Annotated[str, typer.Argument(metavar="ID")], file: OnFile = None, data: Data = DATA) -> int:
+    """Forget it."""
+    from marketplace_core._runtime.operators import AllOperations  # noqa: PLC0415
+
+    _on(file, data, lambda process: AllOperations(process).release_job(id, drop=True))
     return 0
 
 

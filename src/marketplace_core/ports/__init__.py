@@ -10,7 +10,7 @@ from marketplace_core.ports.bus import Bus, Consumer, Delivery, Message
 from marketplace_core.ports.commands import command, command_after, digest, natural
 from marketplace_core.ports.handlers import IMPORT, event_types, handler, handler_after, is_for
 from marketplace_core.ports.methods import PortMethod, mutation, patient, query
-from marketplace_core.ports.outbox import JobQueue, Lanes, Outbox, OutboxRow
+from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
 from marketplace_core.ports.parking import Parked, Parking, Subscription
 from marketplace_core.ports.stores import Blobs, Cache
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units
@@ -23,6 +23,7 @@ __all__ = [
     "Claim",
     "Consumer",
     "Delivery",
+    "FailedJob",
     "HasUnits",
     "JobQueue",
     "KeyParked",

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-__all__ = ["JobQueue", "Lanes", "Outbox", "OutboxRow"]
+__all__ = ["FailedJob", "JobQueue", "Lanes", "Outbox", "OutboxRow"]
 
 _NO_TRACES: Mapping[str, str] = {}
 
@@ -63,6 +63,21 @@ class Outbox(ABC):
         """Forget what was sent long ago, and answers that nobody asks for any more."""
 
 
+class FailedJob(Struct, frozen=True):
+    """A job that is not tried any more. ``args`` is JSON; ``at`` is system time.
+
+    One that could not be read has its bytes as ``payload``, which is else None, and is named ``<plugin>.?``.
+    """
+
+    id: str
+    job: str
+    args: str
+    tries: int
+    error: str
+    at: datetime
+    payload: bytes | None = None
+
+
 class JobQueue(ABC):
     @abstractmethod
     async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = _NO_TRACES) -> None:
@@ -82,3 +97,11 @@ class JobQueue(ABC):
 
     @abstractmethod
     async def close(self) -> None: ...
+
+    @abstractmethod
+    async def failed(self) -> list[FailedJob]:
+        """What an operator has to look at, oldest first."""
+
+    @abstractmethod
+    async def release(self, id_: str, *, drop: bool = False) -> bool:
+        """Queue a failed job again, as it came, or forget it. False: there is no such job."""

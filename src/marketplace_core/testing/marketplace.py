@@ -15,6 +15,7 @@ import msgspec
 
 from marketplace_core._plugins.registry import load_plugins
 from marketplace_core._runtime.assembly import Assembly, Process
+from marketplace_core._runtime.operators import AllOperations
 from marketplace_core._runtime.quiesce import Pending, pending
 from marketplace_core._runtime.serve import application, open_process, serving
 from marketplace_core._runtime.worker import Worker
@@ -31,7 +32,7 @@ from marketplace_core.values import AUDIENCES, new_id, utc_text
 if TYPE_CHECKING:
     from marketplace_core.testing.servers import Servers
 
-__all__ = ["Marketplace", "NotSettled", "open_marketplace"]
+__all__ = ["Failures", "Marketplace", "NotSettled", "open_marketplace"]
 
 P = TypeVar("P")
 
@@ -43,6 +44,10 @@ Topologies = Literal["local", "wire", "processes"]
 
 class NotSettled(AssertionError):
     """The marketplace did not come to rest in time; says what is under way."""
+
+
+class Failures(AssertionError):
+    """The marketplace came to rest, and events are parked or jobs have failed; says which."""
 
 
 class Marketplace:
@@ -110,11 +115,12 @@ class Marketplace:
         for subscription in handlers * 2:
             await subscription.apply(envelope)
 
-    async def settle(self, seconds: float = 30.0) -> None:
-        """Wait until nothing is under way any more.
+    async def settle(self, seconds: float = 30.0, *, failures: bool = False) -> None:
+        """Wait until nothing is under way any more, and see that nothing went wrong.
 
         :param seconds: for how long it may not become less than it ever was.
-        :raises NotSettled: or what ended the worker.
+        :param failures: whether the test expects some: events that are parked, jobs that failed for good.
+        :raises Failures: there are some and it does not. :raises NotSettled: or what ended the worker.
         """
         time, least = asyncio.get_running_loop().time, sys.maxsize
         deadline = time() + seconds
@@ -123,12 +129,22 @@ class Marketplace:
                 self._worker.result()
             counts: Pending = await pending(self.process)
             if counts.total == 0:
-                return
+                break
             if counts.total < least:
                 least, deadline = counts.total, time() + seconds
             if time() > deadline:
                 raise NotSettled(f"for {seconds} s there was no less than {least}, and still is {counts}")
             await asyncio.sleep(0.03)
+        if not failures:
+            await self._refuse_failures()
+
+    async def _refuse_failures(self) -> None:
+        operations = AllOperations(self.process)
+        parked = [f"{one.handler} of {one.key}: {one.error}" for one in await operations.list_parked()]
+        failed = [f"{one.job} {one.id}: {one.error}" for one in await operations.list_failed_jobs()]
+        if parked or failed:
+            told = "\n".join(f"  {line}" for line in [*parked, *failed])
+            raise Failures(f"{len(parked)} keys are parked and {len(failed)} jobs failed (or expect it: failures=True)\n{told}")
 
 
 @contextlib.asynccontextmanager

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypedDict, cast
 
 import msgspec
 import structlog
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix, result_key_prefix, retry_key_prefix
-from msgspec import Struct
+from msgspec import Meta
 
 from marketplace_core.adapters.redis.opening import RedisServer
 from marketplace_core.adapters.redis.server import connections, redis_errors
-from marketplace_core.ports.outbox import JobQueue
+from marketplace_core.ports.outbox import FailedJob, JobQueue
 from marketplace_core.ports.servers import Server
 
 __all__ = ["ArqQueue", "FailedJob", "queue_on"]
@@ -28,15 +28,28 @@ log = structlog.get_logger("marketplace.jobs")
 
 _NO_TRACES: Mapping[str, str] = {}
 
-encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-decode: Callable[[bytes], dict[str, Any]] = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
-#: KEYS: set of queues; ARGV: time in ms, then queue, id, job for each.
+class PackedJob(TypedDict):
+    """A job as Arq keeps it: its name, its arguments as JSON and perhaps its ``traceparent``, and when it was queued, in ms."""
+
+    f: str
+    a: Annotated[list[str], Meta(min_length=1, max_length=2)]
+    k: Annotated[dict[str, Any], Meta(max_length=0)]
+    t: int | None
+    et: int
+
+
+encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+#: Strict, because of a job that is of another shape Arq would stumble over it outside of what it catches, or lose it.
+decode = cast(Callable[[bytes], dict[str, Any]], msgspec.msgpack.Decoder(PackedJob).decode)
+
+#: KEYS: set of queues; ARGV: time in ms, then queue, id, job for each. One that failed is known for as long as it is kept.
 _PUT = f"""
 local queued = 0
 for i = 2, #ARGV, 3 do
   local queue, id = ARGV[i], ARGV[i + 1]
-  if redis.call('EXISTS', '{job_key_prefix}' .. id, '{result_key_prefix}' .. id) == 0 then
+  local known = redis.call('EXISTS', '{job_key_prefix}' .. id, '{result_key_prefix}' .. id)
+  if known == 0 and redis.call('HEXISTS', queue .. ':failed', id) == 0 then
     redis.call('SET', '{job_key_prefix}' .. id, ARGV[i + 2])
     redis.call('ZADD', queue, ARGV[1], id)
     redis.call('SADD', KEYS[1], queue)
@@ -46,16 +59,18 @@ end
 return queued
 """
 
-
-class FailedJob(Struct, frozen=True):
-    """A job that is not tried any more. ``args`` is JSON; ``at`` is system time."""
-
-    id: str
-    job: str
-    args: str
-    tries: int
-    error: str
-    at: datetime
+#: KEYS: failed jobs, queue; ARGV: id, how it is kept, job or '', time in ms. Whole or not at all: a job that fails again at
+#: once is kept again, and one that two ask for is queued once.
+_RELEASE = f"""
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+if ARGV[3] ~= '' then
+  redis.call('DEL', '{result_key_prefix}' .. ARGV[1], '{retry_key_prefix}' .. ARGV[1])
+  redis.call('SET', '{job_key_prefix}' .. ARGV[1], ARGV[3])
+  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+end
+return 1
+"""
 
 
 def client(url: str) -> ArqRedis:
@@ -74,13 +89,13 @@ class ArqQueue(JobQueue):
         self._url, self._name = url, name
         self._redis: Any = client(url)  # its stubs say of each command that it may be of either colour
         self._put = self._redis.register_script(_PUT)
+        self._release = self._redis.register_script(_RELEASE)
 
     async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = _NO_TRACES) -> None:
         now = int(datetime.now(UTC).timestamp() * 1000)
         values: list[Any] = [now]
         for job, id_, args in jobs:
-            packed = encode({"t": None, "f": job, "a": (args, traces.get(id_, "")), "k": {}, "et": now})
-            values += [queue_of(self._name, job), id_, packed]
+            values += [queue_of(self._name, job), id_, _packed(job, args, now, traces.get(id_, ""))]
         with redis_errors():
             await self._put(keys=[f"{self._name}:queues"], args=values)
 
@@ -100,26 +115,21 @@ class ArqQueue(JobQueue):
         return found
 
     async def failed(self) -> list[FailedJob]:
-        """What an operator has to look at, oldest first."""
         found = []
         with redis_errors():
             for queue in await self._queues():
                 for raw in await self._redis.hvals(failed_key(queue)):
                     found.append(msgspec.json.decode(raw, type=FailedJob))
-        return sorted(found, key=lambda job: job.at)
+        return sorted(found, key=lambda job: (job.at, job.id))
 
     async def release(self, id_: str, *, drop: bool = False) -> bool:
-        """Queue a failed job again, or forget it. False: there is no such job."""
+        now = int(datetime.now(UTC).timestamp() * 1000)
         with redis_errors():
             for queue in await self._queues():
-                raw = await self._redis.hget(failed_key(queue), id_)
-                if raw is not None:
-                    job = msgspec.json.decode(raw, type=FailedJob)
-                    await self._redis.delete(result_key_prefix + id_, retry_key_prefix + id_)
-                    if not drop:
-                        await self.put([(job.job, id_, job.args)])
-                    await self._redis.hdel(failed_key(queue), id_)
-                    return True
+                while (raw := await self._redis.hget(failed_key(queue), id_)) is not None:
+                    packed = b"" if drop else _again(msgspec.json.decode(raw, type=FailedJob), now)
+                    if await self._release(keys=[failed_key(queue), queue], args=[id_, raw, packed, now]):
+                        return True
         return False
 
     async def _queues(self) -> list[str]:
@@ -132,6 +142,14 @@ class ArqQueue(JobQueue):
 
     async def close(self) -> None:
         await self._redis.aclose(close_connection_pool=True)
+
+
+def _packed(job: str, args: str, now: int, trace: str = "") -> bytes:
+    return encode(PackedJob(f=job, a=[args, trace], k={}, t=None, et=now))
+
+
+def _again(failed: FailedJob, now: int) -> bytes:
+    return failed.payload or _packed(failed.job, failed.args, now)
 
 
 def queue_of(name: str, job: str) -> str:

@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import structlog
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
 from arq.worker import Retry, Worker, func
 from redis.exceptions import RedisError
 
 from marketplace_core import calls, metrics, tracing
-from marketplace_core.adapters.arq.queue import FailedJob, client, decode, encode, failed_key, queue_of
+from marketplace_core.adapters.arq.queue import client, decode, encode, failed_key, queue_of
+from marketplace_core.ports import FailedJob
 
 __all__ = ["ArqWorker"]
 
@@ -99,6 +100,7 @@ class _Worker(Worker):
         )
         self.in_progress_timeout_s = self._lease = lease
         self._redis: Any = redis
+        self._given_up: dict[str, FailedJob] = {}
 
     async def _poll_iteration(self) -> None:
         """Cut short in the middle of a transaction Arq would lose the connection that it watches a key on."""
@@ -154,9 +156,8 @@ class _Worker(Worker):
                 log.error("job.failed", job=name, id=id_, attempt=attempt, exc_info=error)
                 if attempt <= len(RETRY_PAUSES):
                     raise Retry(RETRY_PAUSES[attempt - 1]) from None
-                await self._keep_failed(
-                    FailedJob(id_, name, args, attempt, f"{type(error).__name__}: {error}", datetime.now(UTC))
-                )
+                cause = f"{type(error).__name__}: {error}"
+                self._given_up[id_] = FailedJob(id_, name, args, attempt, cause, datetime.now(UTC))
             finally:
                 keeping.cancel()
 
@@ -169,15 +170,39 @@ class _Worker(Worker):
                 await self._redis.pexpire(in_progress_key_prefix + id_, int(self._lease * 1000))
 
     async def _keep_failed(self, failed: FailedJob) -> None:
-        await self._redis.hset(failed_key(self.queue_name), failed.id, msgspec.json.encode(failed))
+        """It leaves the queue as it comes among the failed: in between a person could have it run again, and lose it."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(failed_key(self.queue_name), failed.id, msgspec.json.encode(failed))
+            pipe.set(result_key_prefix + failed.id, b"", ex=KEEP_SECONDS)
+            pipe.delete(*(prefix + failed.id for prefix in (in_progress_key_prefix, job_key_prefix, retry_key_prefix)))
+            pipe.zrem(self.queue_name, failed.id)
+            await pipe.execute()
+
+    async def finish_job(self, job_id: str, finish: bool, *rest: Any) -> None:
+        failed = self._given_up.pop(job_id, None)
+        if failed is None:
+            await super().finish_job(job_id, finish, *rest)
+        else:
+            await self._keep_failed(failed)
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
-        """Arq gives up without having called us: no such job here, or its worker was killed at every try."""
+        """Arq gives up without having called us: what it has cannot be read, no such job is here, or its worker was killed at
+        every try."""
         raw = await self._redis.get(job_key_prefix + job_id)
-        if raw is not None:
+        if raw is None:
+            await super().finish_failed_job(job_id, result_data)
+            return
+        tries = int(await self._redis.get(retry_key_prefix + job_id) or 1) - 1
+        failed = self._unread(job_id, raw, tries)
+        log.error("job.given_up", job=failed.job, id=job_id, error=failed.error)
+        await self._keep_failed(failed)
+
+    def _unread(self, job_id: str, raw: bytes, tries: int) -> FailedJob:
+        now = datetime.now(UTC)
+        try:
             job = decode(raw)
-            tries = int(await self._redis.get(retry_key_prefix + job_id) or 0) - 1
-            error = "no worker knows this job" if job["f"] not in self.functions else "its worker died at each try"
-            log.error("job.given_up", job=job["f"], id=job_id, error=error)
-            await self._keep_failed(FailedJob(job_id, job["f"], job["a"][0], tries, error, datetime.now(UTC)))
-        await super().finish_failed_job(job_id, result_data)
+        except msgspec.MsgspecError as error:
+            name = f"{self.queue_name.rsplit(':', 1)[-1]}.?"
+            return FailedJob(job_id, name, "", tries, f"it cannot be read: {error}", now, payload=raw)
+        cause = "its worker died at each try" if job["f"] in self.functions else "no worker knows this job"
+        return FailedJob(job_id, job["f"], job["a"][0], tries, cause, now)

@@ -1,33 +1,28 @@
-"""What every :class:`~marketplace_core.outbox.JobQueue` must do, together with the worker that does its jobs."""
+"""What every :class:`~marketplace_core.ports.JobQueue` must do, together with the worker that does its jobs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 from marketplace_core import calls
-from marketplace_core.outbox import JobQueue
+from marketplace_core.ports import FailedJob, JobQueue
 from marketplace_core.testing.contracts import eventually, running
 from marketplace_core.testing.contracts.bus import ConsumerProcess
 
-__all__ = ["FailingQueue", "JobsContract", "MakeWorker", "StartWorker"]
+__all__ = ["FailingQueue", "JobsContract", "MakeWorker", "Spoil", "StartWorker"]
 
 JobFunction = Callable[[str], Awaitable[None]]
 #: Makes the loop of a worker that does these jobs.
 MakeWorker = Callable[[Mapping[str, JobFunction]], Awaitable[None]]
 #: A worker process that takes the job ``contract.hang``, notes it in ``seen`` as ``hang/<arguments>`` and does not end it.
 StartWorker = Callable[[], AbstractAsyncContextManager[ConsumerProcess]]
-
-
-class FailingQueue(Protocol):
-    """What an operator has beside the port: the jobs that failed for good."""
-
-    async def failed(self) -> list[Any]: ...
-
-    async def release(self, id_: str, *, drop: bool = False) -> bool: ...
+#: What an operator has of a queue.
+FailingQueue = JobQueue
+#: Puts bytes where a job of the plugin ``contract`` by this id would be, due at once.
+Spoil = Callable[[str, bytes], Awaitable[None]]
 
 
 class Done:
@@ -39,8 +34,9 @@ class Done:
 
 
 class JobsContract:
-    """Fixtures: ``queue``, which is also a :class:`FailingQueue`; ``make_worker``, a :data:`MakeWorker`, whose pauses
-    between tries are some milliseconds, with five tries in all; ``start_worker``, a :data:`StartWorker` whose lease is short.
+    """Fixtures: ``queue``; ``spoil``, a :data:`Spoil` of it, and ``spoilt``, what nobody can read; ``make_worker``, a
+    :data:`MakeWorker`, whose pauses between tries are some milliseconds, with five tries in all; ``start_worker``, a
+    :data:`StartWorker` whose lease is short.
     """
 
     async def test_a_job_is_done_with_its_arguments(self, queue: JobQueue, make_worker: MakeWorker) -> None:
@@ -114,9 +110,7 @@ class JobsContract:
             await asyncio.sleep(0.1)
         assert len(tries) == 3
 
-    async def test_what_keeps_failing_is_kept_for_an_operator(
-        self, queue: JobQueue, failing: FailingQueue, make_worker: MakeWorker
-    ) -> None:
+    async def test_what_keeps_failing_is_kept_for_an_operator(self, queue: JobQueue, make_worker: MakeWorker) -> None:
         tries: list[str] = []
         mended = False
 
@@ -127,28 +121,85 @@ class JobsContract:
 
         await queue.put([("contract.bad", "1", "[7]")])
         async with running(make_worker({"contract.bad": bad})):
-            (failed,) = await eventually(failing.failed)
+            (failed,) = await eventually(queue.failed)
             assert (failed.id, failed.job, failed.args, failed.tries) == ("1", "contract.bad", "[7]", 5)
             assert failed.error == "ValueError: for ever"
             await eventually(_backlog_is(queue, 0))
             assert len(tries) == 5
             mended = True
-            assert await failing.release("1")
+            assert await queue.release("1")
             await eventually(lambda: len(tries) == 6)
             await eventually(_backlog_is(queue, 0))
-            assert await failing.failed() == []
-            assert not await failing.release("1")
+            assert await queue.failed() == []
+            assert not await queue.release("1")
 
-    async def test_a_job_that_nobody_knows_is_kept(
-        self, queue: JobQueue, failing: FailingQueue, make_worker: MakeWorker
-    ) -> None:
+    async def test_a_job_that_nobody_knows_is_kept(self, queue: JobQueue, make_worker: MakeWorker) -> None:
         await queue.put([("contract.misspelt", "1", "[7]")])
         async with running(make_worker({"contract.one": Done()})):
-            (failed,) = await eventually(failing.failed)
+            (failed,) = await eventually(queue.failed)
         assert (failed.job, failed.args) == ("contract.misspelt", "[7]")
-        assert await failing.release("1", drop=True)
-        assert await failing.failed() == []
+        assert await queue.release("1", drop=True)
+        assert await queue.failed() == []
         assert await queue.backlog(datetime.now(UTC)) == 0
+
+    async def test_a_job_that_cannot_be_read_is_kept_as_it_came(
+        self, queue: JobQueue, make_worker: MakeWorker, spoil: Spoil, spoilt: Sequence[bytes]
+    ) -> None:
+        """And others go on, by the same worker."""
+        done = Done()
+        for number, raw in enumerate(spoilt):
+            await spoil(f"bad-{number}", raw)
+        await queue.put([("contract.one", "good", "1")])
+        async with running(make_worker({"contract.one": done})):
+            await eventually(_failures_are(queue, len(spoilt)))
+            await eventually(lambda: done.args == ["1"])
+            failed = {job.id: job for job in await queue.failed()}
+            assert [failed[f"bad-{number}"].payload for number in range(len(spoilt))] == list(spoilt)
+            assert {job.job for job in failed.values()} == {"contract.?"}
+            assert await queue.release("bad-0")  # for a release that reads it
+            await eventually(_failed_again(queue, failed["bad-0"]))
+            assert [job.payload for job in await queue.failed() if job.id == "bad-0"] == [spoilt[0]]
+            for id_ in failed:
+                assert await queue.release(id_, drop=True)
+            assert (await queue.failed(), await queue.backlog(datetime.now(UTC))) == ([], 0)
+            await queue.put([("contract.one", "after", "2")])
+            await eventually(lambda: done.args == ["1", "2"])
+
+    async def test_a_job_that_failed_is_not_queued_again(self, queue: JobQueue, make_worker: MakeWorker) -> None:
+        """The relay died before marking it."""
+        async with running(make_worker({"contract.one": Done()})):
+            for drop in (False, True):
+                await queue.put([("contract.misspelt", "1", "[7]")])
+                await eventually(_backlog_is(queue, 0))
+                assert [job.id for job in await queue.failed()] == ["1"]
+                await queue.put([("contract.misspelt", "1", "[7]")])
+                assert await queue.backlog(datetime.now(UTC)) == 0
+                if drop:
+                    assert await queue.release("1", drop=True)
+            await queue.put([("contract.misspelt", "1", "[7]")])
+            assert (await queue.failed(), await queue.backlog(datetime.now(UTC))) == ([], 0)
+
+    async def test_what_two_ask_for_is_done_once(self, queue: JobQueue, make_worker: MakeWorker) -> None:
+        await queue.put([("contract.late", str(number), "") for number in range(8)])
+        async with running(make_worker({"contract.one": Done()})):
+            await eventually(_failures_are(queue, 8))
+        for number in range(8):
+            asked = await asyncio.gather(*(queue.release(str(number)) for _ in range(4)))
+            assert sorted(asked) == [False, False, False, True]
+        assert await queue.backlog(datetime.now(UTC)) == 8
+        done = Done()
+        async with running(make_worker({"contract.late": done})):
+            await eventually(lambda: len(done.args) == 8)
+            await eventually(_backlog_is(queue, 0))
+        assert (len(done.args), await queue.failed()) == (8, [])
+
+    async def test_what_fails_again_at_once_is_kept_again(self, queue: JobQueue, make_worker: MakeWorker) -> None:
+        await queue.put([("contract.misspelt", "1", "[7]")])
+        async with running(make_worker({"contract.one": Done()})):
+            for _ in range(5):
+                (before,) = await eventually(queue.failed)
+                assert await queue.release("1")
+                await eventually(_failed_again(queue, before))
 
     async def test_a_worker_that_ends_leaves_its_job_to_the_next(self, queue: JobQueue, make_worker: MakeWorker) -> None:
         began = asyncio.Event()
@@ -190,3 +241,17 @@ def _backlog_is(queue: JobQueue, count: int) -> Callable[[], Awaitable[bool]]:
         return await queue.backlog(datetime.now(UTC)) == count
 
     return is_so
+
+
+def _failures_are(queue: JobQueue, count: int) -> Callable[[], Awaitable[bool]]:
+    async def are_so() -> bool:
+        return len(await queue.failed()) == count
+
+    return are_so
+
+
+def _failed_again(queue: JobQueue, before: FailedJob) -> Callable[[], Awaitable[bool]]:
+    async def has() -> bool:
+        return any(job.id == before.id and job.at > before.at for job in await queue.failed())
+
+    return has

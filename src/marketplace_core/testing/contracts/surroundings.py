@@ -27,10 +27,11 @@ CARRIER = "simulator"
 BUYER = Address(name="Ada Lovelace", line1="1 Test Street", city="Berlin", postal_code="10115", country="DE", phone="+49 1")
 
 
-async def tell(market: Marketplace, event: Event, sequence: int = 1, *, times: int = 1) -> None:
+async def tell(market: Marketplace, event: Event, sequence: int = 1, *, times: int = 1, failures: bool = False) -> None:
     """Bring an event over the bus as another plugin's, so many times; what comes of it has happened when this returns.
 
     ``sequence`` numbers it among those of its aggregate: an event that is told anew, and not only delivered again, has another.
+    ``failures``: as of :meth:`~marketplace_core.testing.marketplace.Marketplace.settle`.
     """
     envelope = Envelope(
         id=new_id(),
@@ -42,7 +43,7 @@ async def tell(market: Marketplace, event: Event, sequence: int = 1, *, times: i
     )
     text = msgspec.json.encode(envelope).decode()
     await market.process.bus.publish([Message(event.topic, event.type, event.key, sequence, text)] * times)
-    await market.settle()
+    await market.settle(failures=failures)
 
 
 def hook(market: Marketplace, type_: str, data: Any, **how: Any) -> RawWebhook:

@@ -10,6 +10,7 @@ from typing import Any
 
 from marketplace_core.capabilities.payments import PaymentCaptured
 from marketplace_core.testing.client import Client
+from marketplace_core.testing.contracts import eventually, running
 from marketplace_core.testing.contracts.hooks import signed
 from marketplace_core.testing.contracts.surroundings import tell
 from marketplace_core.testing.shop import ADDRESS, PASSWORD
@@ -348,7 +349,7 @@ async def _shipped(world: World) -> tuple[Any, Any]:
     order = await world.confirmed()
     package = await world.package_of(order)
     shipment = await world.people["seller"].post(f"/orders/{package['id']}/ship", None, 202)
-    await world.shop.market.settle()
+    await world.shop.market.settle(failures=True)
     return order, shipment
 
 
@@ -383,7 +384,7 @@ async def _compensate(world: World, audience: str) -> Sample:
     order = await world.placed("tok_3ds")
     asked = f"/orders/{order['id']}"
     await world.people["buyer"].until(asked, lambda one: (one["payment"] or {}).get("status") == "requires_action")
-    await world.shop.market.settle()
+    await world.shop.market.settle(failures=True)
     return Sample({"id": order["id"]})
 
 
@@ -403,9 +404,27 @@ async def _parked(world: World, audience: str) -> Sample:
     order, amount = new_id(), Money(100, "EUR")
     parts = {"commission": Money(10, "EUR"), "shipping": Money(0, "EUR"), "tax": Money(20, "USD")}
     named = {"operation_id": new_id(), "package_id": new_id(), "seller_id": "seller"}
-    await tell(world.shop.market, PaymentCaptured(order_id=order, amount=amount, **named, **parts))
+    await tell(world.shop.market, PaymentCaptured(order_id=order, amount=amount, **named, **parts), failures=True)
     parked = (await world.shop.admin.get("/events/dead?limit=100"))["items"]
     return Sample({"id": next(one["id"] for one in parked if one["key"].endswith(order))})
+
+
+@sample("POST /jobs/{id}/retry", "DELETE /jobs/{id}", on=("admin",), most=1)
+async def _failed_job(world: World, audience: str) -> Sample:
+    """One that no worker knows."""
+    process, id_ = world.shop.market.process, new_id()
+    await process.queue.put([("samples.misspelt", id_, "{}")])
+
+    async def has_failed() -> bool:
+        return any(job.id == id_ for job in await process.queue.failed())
+
+    async with running(process.queue.serve({"samples.known": _pass})):
+        await eventually(has_failed)
+    return Sample({"id": id_})
+
+
+async def _pass(args: str) -> None:
+    pass
 
 
 @sample("POST /clock", on=("admin",))
