@@ -24,6 +24,7 @@ import checkout
 import events
 import imports
 import logins
+import purge
 import reads
 import rpc
 import starts
@@ -34,7 +35,8 @@ from load import CONNECTIONS, install_wrk
 from market import Market
 from rich.console import Console
 
-MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, big)  # each registers its figures
+# Each registers its figures.
+MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
 WIDTH = 190
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from marketplace_catalog import service
+from marketplace_catalog.stores.postgres_stock import FORGET_COMMITTED, FORGET_GIVEN_BACK
 
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.capabilities.catalog import LineRequest, SellerRef
 from marketplace_core.errors import Conflict
 from marketplace_core.testing.contracts.orders import list_variants
-from marketplace_core.values import new_id
+from marketplace_core.testing.plans import read_whole
+from marketplace_core.values import SystemClock, new_id
 
 DAY = 86_400
 
@@ -43,3 +47,14 @@ async def test_ended_reservations_are_forgotten(bench: Any, monkeypatch: pytest.
     assert await _keys(bench) == ["committed", "held"]
     await bench.later(305 * DAY)
     assert await _keys(bench) == ["held"]
+
+
+@pytest.mark.parametrize("statement", [FORGET_COMMITTED, FORGET_GIVEN_BACK])
+async def test_forgetting_reads_no_more_than_it_deletes(catalog_database: Database, statement: str) -> None:
+    await catalog_database.execute(
+        "INSERT INTO catalog.reservations (key, status, lines, expires_at, created_at, ended_at)"
+        " SELECT n, (ARRAY['committed', 'released', 'held'])[1 + n % 3], '[]', now(), now(), now()"
+        " FROM generate_series(1, 20000) AS n"
+    )
+    await catalog_database.execute("ANALYZE catalog.reservations")
+    assert await read_whole(catalog_database, statement, SystemClock().now() - timedelta(days=30), 1000) == []

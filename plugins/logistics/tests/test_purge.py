@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from marketplace_logistics import service
+from marketplace_logistics.stores.postgres import PURGE_WEBHOOKS
+
+from marketplace_core.testing.plans import read_whole
 
 DAY = 86_400
 
@@ -36,3 +40,13 @@ async def test_old_webhooks_are_deleted(make_bench: Any, monkeypatch: pytest.Mon
     assert await _kept(bench) == ["4", "5"]
     await bench.market.clock.advance(4 * DAY)
     assert await _kept(bench) == ["4"]
+
+
+async def test_a_purge_reads_no_more_than_it_deletes(make_bench: Any) -> None:
+    bench = await make_bench(started=False, worker=False)
+    await bench.database.execute(
+        "INSERT INTO logistics.webhooks (carrier, id, state, body, received_at)"
+        " SELECT 'simulator', n, 'applied', '', now() FROM generate_series(1, 20000) AS n"
+    )
+    await bench.database.execute("ANALYZE logistics.webhooks")
+    assert await read_whole(bench.database, PURGE_WEBHOOKS, bench.market.clock.now() - timedelta(days=30), 1000) == []

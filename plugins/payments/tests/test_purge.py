@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from marketplace_payments import service
+from marketplace_payments.stores.postgres import PURGE_WEBHOOKS
+
+from marketplace_core.testing.plans import read_whole
 
 DAY = 86_400
 #: A schedule is no call: there is nothing that another runner would do otherwise.
@@ -37,3 +41,12 @@ async def test_old_webhooks_are_deleted(desk: Any, monkeypatch: pytest.MonkeyPat
     assert await _kept(desk) == ["4", "6"]
     await desk.advance(20 * DAY)
     assert await _kept(desk) == ["4"]
+
+
+async def test_a_purge_reads_no_more_than_it_deletes(desk: Any) -> None:
+    await desk.database.execute(
+        "INSERT INTO payments.webhooks (gateway, id, event, body, state, at)"
+        " SELECT 'simulator', n, '{}', '', 'applied', now() FROM generate_series(1, 20000) AS n"
+    )
+    await desk.database.execute("ANALYZE payments.webhooks")
+    assert await read_whole(desk.database, PURGE_WEBHOOKS, desk.market.clock.now() - timedelta(days=30), 1000) == []

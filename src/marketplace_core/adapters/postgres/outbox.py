@@ -26,6 +26,32 @@ _MOST_UNMARKED = 200
 _IDLE_SECONDS = 30
 
 
+#: How many rows a statement of a purge looks at: it holds its locks no longer than those take.
+PURGE_BATCH = 1000
+
+#: Rows are numbered as they come, so the old ones are those with the lowest ids: an index on the time when they were sent
+#: would have to be kept with each row, for this alone. $1: the id after which to begin, $2: how many to look at. Gives the id
+#: to go on from, or null where the rest is too young.
+PURGE_SENT = """
+WITH seen AS MATERIALIZED (
+  SELECT id, created_at, relayed_at FROM marketplace.outbox WHERE id > $1::bigint ORDER BY id LIMIT $2::int
+), gone AS (
+  DELETE FROM marketplace.outbox WHERE id = ANY (ARRAY(SELECT id FROM seen WHERE relayed_at < now() - interval '7 days'))
+)
+SELECT id FROM (SELECT id, created_at, row_number() OVER (ORDER BY id) AS place FROM seen) AS numbered
+WHERE place = $2::int AND created_at < now() - interval '7 days'
+"""
+
+#: By the place of the rows, as a join could choose to read all of them. $1: at most so many; gives how many there were.
+PURGE_ANSWERS = """
+WITH gone AS (
+  DELETE FROM marketplace.idempotency WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM marketplace.idempotency WHERE created_at < now() - interval '2 days'
+    ORDER BY created_at LIMIT $1::int FOR UPDATE SKIP LOCKED)) RETURNING 1)
+SELECT count(*) FROM gone
+"""
+
+
 class PostgresOutbox(Outbox):
     """The outbox of one database."""
 
@@ -87,8 +113,11 @@ class PostgresOutbox(Outbox):
 
     async def purge(self) -> None:
         """Forget rows that were sent more than a week ago, and answers older than two days."""
-        await self._database.execute("DELETE FROM marketplace.outbox WHERE relayed_at < now() - interval '7 days'")
-        await self._database.execute("DELETE FROM marketplace.idempotency WHERE created_at < now() - interval '2 days'")
+        after: int | None = 0
+        while after is not None:
+            after = await self._database.value(PURGE_SENT, after, PURGE_BATCH)
+        while await self._database.value(PURGE_ANSWERS, PURGE_BATCH) == PURGE_BATCH:
+            pass
 
 
 class _PostgresLanes(Lanes):

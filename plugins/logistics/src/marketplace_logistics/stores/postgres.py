@@ -51,6 +51,13 @@ FROM logistics.shipments s
 _TRACKED = "carrier = $1 AND tracking_number = $2 AND NOT own"
 _UNDER_WAY = ", ".join(f"'{status}'" for status in UNDER_WAY)
 
+#: $1: what came before goes, $2: at most so many. By the place of the rows, as a join could choose to read all of them.
+PURGE_WEBHOOKS = """
+DELETE FROM logistics.webhooks WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM logistics.webhooks WHERE state <> 'accepted' AND received_at < $1
+  ORDER BY received_at LIMIT $2::int FOR UPDATE SKIP LOCKED)) RETURNING id
+"""
+
 
 class PostgresLogisticsStore(LogisticsStore):
     def __init__(self, database: Database) -> None:
@@ -144,9 +151,7 @@ class PostgresLogisticsStore(LogisticsStore):
 
     async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
         rows = await self._database.on(uow).fetch(
-            "DELETE FROM logistics.webhooks WHERE (carrier, id) IN (SELECT carrier, id FROM logistics.webhooks"
-            " WHERE state <> 'accepted' AND received_at < $1 ORDER BY received_at LIMIT $2::int FOR UPDATE SKIP LOCKED)"
-            " RETURNING id",
+            PURGE_WEBHOOKS,
             before,
             limit,
         )

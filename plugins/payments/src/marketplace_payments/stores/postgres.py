@@ -61,6 +61,13 @@ SELECT document::text FROM payments.payments WHERE order_id = $3::text AND gatew
 LIMIT 1
 """
 
+#: $1: what came before goes, $2: at most so many. By the place of the rows, as a join could choose to read all of them.
+PURGE_WEBHOOKS = """
+DELETE FROM payments.webhooks WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM payments.webhooks WHERE state <> 'received' AND at < $1
+  ORDER BY at LIMIT $2::int FOR UPDATE SKIP LOCKED)) RETURNING id
+"""
+
 
 class PostgresPaymentStore(PaymentStore):
     def __init__(self, database: Database) -> None:
@@ -215,8 +222,7 @@ class PostgresPaymentStore(PaymentStore):
 
     async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
         rows = await self._database.on(uow).fetch(
-            "DELETE FROM payments.webhooks WHERE (gateway, id) IN (SELECT gateway, id FROM payments.webhooks"
-            " WHERE state <> 'received' AND at < $1 ORDER BY at LIMIT $2::int FOR UPDATE SKIP LOCKED) RETURNING id",
+            PURGE_WEBHOOKS,
             before,
             limit,
         )
