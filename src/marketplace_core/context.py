@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from marketplace_core.ports import Blobs, Cache, Units
+from marketplace_core.ports import Blobs, Cache, FeedStore, Units
 from marketplace_core.values import Clock
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class PluginContext(ABC):
     @abstractmethod
     def cache(self) -> Cache:
         """Encoded public reads."""
+
+    @property
+    @abstractmethod
+    def feeds(self) -> FeedStore:
+        """Ready-made lists of the whole deployment: what one plugin writes another reads."""
 
     @property
     @abstractmethod

@@ -169,6 +169,7 @@ def test_roles_and_stores_find_their_resources(write: Callable[..., Path]) -> No
         "jobs": "lasting",
         "clock": "lasting",
         "cache": "cache",
+        "feed": "cache",
         "blobs": "files",
         "sagas": "main",
         "sessions": "cache",
@@ -179,6 +180,12 @@ def test_roles_and_stores_find_their_resources(write: Callable[..., Path]) -> No
     assert deployment.resource_for("orders", "orders") == "main"
     with pytest.raises(LookupError, match=r"plugins\.orders\.on\.feed"):
         deployment.resource_for("orders", "feed")
+
+
+def test_feeds_are_where_the_cache_is_unless_they_have_a_server_of_their_own(write: Callable[..., Path]) -> None:
+    own = ("[resources]\n", '[resources]\nshelf = { url = "redis://shelf/0", role = "cache" }\n')
+    named = loaded(write(GOOD, own, ('currency = "EUR"\n', 'currency = "EUR"\non = { feed = "shelf" }\n'))).on
+    assert (named["cache"], named["feed"]) == ("cache", "shelf")
 
 
 def test_a_plugin_that_only_a_service_names_is_deployed_after_those_with_a_table(write: Callable[..., Path]) -> None:

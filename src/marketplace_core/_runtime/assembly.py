@@ -25,7 +25,7 @@ from marketplace_core.extensions import Extensions
 from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, Task
 from marketplace_core.http.routing import Router
 from marketplace_core.outbox import Subscription
-from marketplace_core.ports import Blobs, Bus, JobQueue, event_types
+from marketplace_core.ports import Blobs, Bus, FeedStore, JobQueue, event_types
 from marketplace_core.ports.servers import Truth, imported
 from marketplace_core.sagas import Saga
 from marketplace_core.values import Audience, Clock
@@ -175,6 +175,11 @@ class Process:
     @cached_property
     def blobs(self) -> Blobs:
         made: Blobs = self.resources.play("blobs")
+        return made
+
+    @cached_property
+    def feeds(self) -> FeedStore:
+        made: FeedStore = self.resources.play("feed", f"feeds:{self.deployment.name}")
         return made
 
     def key(self, purpose: str) -> bytes:

@@ -14,7 +14,7 @@ from marketplace_core.capabilities import capability_of
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
-from marketplace_core.ports import Blobs, Cache, Units
+from marketplace_core.ports import Blobs, Cache, FeedStore, Units
 from marketplace_core.ports.servers import imported
 from marketplace_core.sagas import Saga
 
@@ -96,6 +96,10 @@ class Context(PluginContext):
     @property
     def cache(self) -> Cache:
         return RedisCache(self._process.infrastructure_redis("cache"), self.name)
+
+    @property
+    def feeds(self) -> FeedStore:
+        return self._process.feeds
 
     @property
     def blobs(self) -> Blobs:

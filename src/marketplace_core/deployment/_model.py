@@ -33,6 +33,7 @@ ROLES: dict[str, Role] = {
     "clock": Role(lasting=True),
     "cache": Role(),
     "sessions": Role(like="cache"),
+    "feed": Role(like="cache"),
     "rates": Role(like="cache"),
     "blobs": Role(lasting=True),
     "sagas": Role(lasting=True),

@@ -12,7 +12,7 @@ from marketplace_core.ports.handlers import IMPORT, event_types, handler, handle
 from marketplace_core.ports.methods import PortMethod, mutation, patient, query
 from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
 from marketplace_core.ports.parking import Parked, Parking, Subscription
-from marketplace_core.ports.stores import Blobs, Cache
+from marketplace_core.ports.stores import Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units
 
 __all__ = [
@@ -24,6 +24,10 @@ __all__ = [
     "Consumer",
     "Delivery",
     "FailedJob",
+    "FeedEntry",
+    "FeedLost",
+    "FeedPage",
+    "FeedStore",
     "HasUnits",
     "JobQueue",
     "KeyParked",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-__all__ = ["Blobs", "Cache"]
+from msgspec import Struct
+
+__all__ = ["Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore"]
 
 
 class Blobs(ABC):
@@ -38,3 +41,61 @@ class Cache(ABC):
     @abstractmethod
     async def drop_all(self) -> None:
         """Forget every read of the plugin. :raises Unavailable: likewise."""
+
+
+class FeedEntry(Struct, frozen=True, array_like=True, gc=False):
+    """A place in a feed. ``data`` is what a reader shows of it, as the writer encoded it; the store does not look inside."""
+
+    id: str
+    data: bytes = b""
+
+
+class FeedPage(Struct, frozen=True, gc=False):
+    """``next``: where the page after it begins, or None. ``built_at``: how old all of it is."""
+
+    entries: tuple[FeedEntry, ...]
+    built_at: datetime
+    next: tuple[int, int] | None = None
+
+
+class FeedLost(Exception):
+    """The store has forgotten the generation that is being written, after a restart or for its age: begin again."""
+
+
+class FeedStore(ABC):
+    """Lists of entries by name that one plugin writes and another reads. Losing all of it loses nothing: it is built again.
+
+    All feeds are built together as one *generation*: :meth:`begin`, :meth:`write` each, :meth:`publish`. Until then
+    nobody sees it, and from then on everybody; who is in the middle of an earlier one reads on there for a while.
+    """
+
+    @abstractmethod
+    async def begin(self) -> int:
+        """The number of a new generation, greater than any before. Unfinished ones are forgotten by themselves."""
+
+    @abstractmethod
+    async def write(self, generation: int, feed: str, entries: Sequence[FeedEntry]) -> None:
+        """The whole of one feed, in order; a repeat replaces it. :raises FeedLost: see there."""
+
+    @abstractmethod
+    async def publish(self, generation: int, built_at: datetime) -> bool:
+        """Let it be read. False: one that was begun later is being read already, or this one is.
+
+        :raises FeedLost: see there.
+        """
+
+    @abstractmethod
+    async def read(self, feed: str, size: int, after: tuple[int, int] | None = None) -> FeedPage | None:
+        """At most ``size`` entries, by one round trip. ``after``: the page's ``next``, whose generation is gone on with.
+
+        None: there is no such feed, or none of any name yet.
+
+        :raises BadCursor: the generation of ``after`` cannot be read any more.
+        """
+
+    @abstractmethod
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Leave these out of every feed of every generation that has begun, at once: they cannot be bought.
+
+        Pages are as long as before, and a place in a feed stays the same place. A generation that begins later has them again.
+        """

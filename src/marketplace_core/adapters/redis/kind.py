@@ -31,6 +31,7 @@ REDIS = ServerKind(
         "clock": f"{_OPENING}:clock",
         "cache": f"{_OPENING}:connection",
         "sessions": f"{_OPENING}:connection",
+        "feed": f"{_OPENING}:feeds",
         "rates": f"{_OPENING}:rates",
     },
     settings=RedisSettings,

@@ -10,12 +10,13 @@ from redis.asyncio import Redis
 
 from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.clock import RedisClock
+from marketplace_core.adapters.redis.feeds import RedisFeeds
 from marketplace_core.adapters.redis.rates import RedisRates
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.metrics import PoolState
 from marketplace_core.ports.servers import Opening, Server
 
-__all__ = ["RedisServer", "bus", "clock", "connection", "open_server", "rates"]
+__all__ = ["RedisServer", "bus", "clock", "connection", "feeds", "open_server", "rates"]
 
 
 class RedisServer(Server):
@@ -55,6 +56,10 @@ def bus(server: Server, groups: Mapping[str, Sequence[str]]) -> RedisBus:
 
 def clock(server: Server) -> RedisClock:
     return RedisClock(server.connection)
+
+
+def feeds(server: Server, name: str) -> RedisFeeds:
+    return RedisFeeds(server.connection, name)
 
 
 def rates(server: Server) -> RedisRates:
