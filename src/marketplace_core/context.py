@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from marketplace_core.ports import Blobs, Cache, FeedStore, Units
+from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units
 from marketplace_core.values import Clock
 
 if TYPE_CHECKING:
@@ -113,6 +113,15 @@ class PluginContext(ABC):
     @abstractmethod
     def key(self, purpose: str) -> bytes:
         """32 bytes derived from the deployment's secret, for one purpose."""
+
+    @abstractmethod
+    def pool(self, name: str, *, size: int = 0, waiting: int | None = None, processes: bool = False) -> Pool:
+        """Where the plugin computes what takes more than 20 ms; the same for the same ``name``, and closed with the process.
+
+        ``size`` at once, of the plugin's settings (0: one for each core), and ``waiting`` more wait (None: any number).
+        ``processes``: for what would hold up other threads, or is not to stay in this process with what it imports. They are
+        started when they are needed.
+        """
 
     @abstractmethod
     def closing(self, act: Callable[[], Awaitable[None]]) -> None:

@@ -17,6 +17,7 @@ from marketplace_auth.stores.api_keys import PostgresApiKeyStore
 from marketplace_auth.stores.postgres import PostgresAuthStore
 from redis.asyncio import Redis
 
+from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.adapters.redis.clock import RedisClock
@@ -30,11 +31,16 @@ PASSWORD = "a fine password"
 QUICK = AuthConfig(hash_time=1, hash_memory=1)
 
 
+def hashing(config: AuthConfig) -> ThreadPool:
+    """The pool that the plugin asks for."""
+    return ThreadPool("auth-hash", config.hash_threads, config.hash_waiting)
+
+
 class CountedPasswords(Passwords):
     """The real thing, which notes the thread of each verification."""
 
     def __init__(self, config: AuthConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, hashing(config))
         self.verified_in: list[str] = []
 
     def _verify(self, hashed: str, password: str) -> bool:

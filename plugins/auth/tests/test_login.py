@@ -9,6 +9,7 @@ import pytest
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.passwords import Passwords
 
+from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.capabilities.auth import Client, Credentials, Registration
 from marketplace_core.errors import Conflict, MarketplaceError, Refused, Unauthorized
 
@@ -131,7 +132,8 @@ async def test_a_login_that_meets_a_new_password_opens_nothing(bench: Any) -> No
 async def test_other_settings_hash_anew_at_login(bench: Any) -> None:
     await bench.register()
     before = await bench.database.value("SELECT password_hash FROM auth.accounts")
-    newer = bench.service(bench.redis, passwords=Passwords(AuthConfig(hash_time=2, hash_memory=1)))
+    passwords = Passwords(AuthConfig(hash_time=2, hash_memory=1), ThreadPool("hash", 1))
+    newer = bench.service(bench.redis, passwords=passwords)
     await newer.log_in(Credentials("ada@example.org", "a fine password"), Client("buyer"))
     after = await bench.database.value("SELECT password_hash FROM auth.accounts")
     assert ("t=1" in before, "t=2" in after) == (True, True)

@@ -17,6 +17,7 @@ from marketplace_core._plugins.registry import Registry, check_extensions, idle_
 from marketplace_core._rpc.client import RPC, Target, far_port
 from marketplace_core._rpc.runners import Runner, run_port
 from marketplace_core._runtime.context import Context, derive_key
+from marketplace_core._runtime.pools import OwnPool, ProcessPool, ThreadPool
 from marketplace_core._runtime.resources import Resources
 from marketplace_core.deployment import Deployment
 from marketplace_core.deployment._kinds import installed_kinds
@@ -165,6 +166,7 @@ class Process:
         self._ports: dict[str, Any] = {}
         self._targets: dict[str, Target] = {}
         self._making: list[str] = []
+        self._pools: dict[str, OwnPool] = {}
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
     # ── infrastructure ───────────────────────────────────────────────────────────────────────────────────────
@@ -219,6 +221,12 @@ class Process:
         """One truth for each place where core keeps rows of this process's plugins."""
         return {truth.place: truth for _, truth in reversed(self.truths())}
 
+    def pool(self, name: str, size: int, waiting: int | None, *, processes: bool) -> OwnPool:
+        """Made once; closed with the process."""
+        if name not in self._pools:
+            self._pools[name] = (ProcessPool if processes else ThreadPool)(name, size, waiting)
+        return self._pools[name]
+
     def on_close(self, act: Callable[[], Awaitable[None]]) -> None:
         """Await ``act`` first when the process closes."""
         self._closing.append(act)
@@ -227,6 +235,8 @@ class Process:
         for act in reversed(self._closing):
             with contextlib.suppress(Exception):  # the others are closed all the same
                 await act()
+        for pool in self._pools.values():
+            await pool.close()
         for target in self._targets.values():
             await target.close()
         if "queue" in self.__dict__:

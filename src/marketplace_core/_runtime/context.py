@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from marketplace_core.capabilities import capability_of
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
-from marketplace_core.ports import Blobs, Cache, FeedStore, Units
+from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units
 from marketplace_core.ports.servers import imported
 from marketplace_core.sagas import Saga
 
@@ -115,6 +116,9 @@ class Context(PluginContext):
 
     def key(self, purpose: str) -> bytes:
         return self._process.key(purpose)
+
+    def pool(self, name: str, *, size: int = 0, waiting: int | None = None, processes: bool = False) -> Pool:
+        return self._process.pool(f"{self.name}-{name}", size or len(os.sched_getaffinity(0)), waiting, processes=processes)
 
     def closing(self, act: Callable[[], Awaitable[None]]) -> None:
         self._process.on_close(act)

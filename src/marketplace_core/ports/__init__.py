@@ -12,6 +12,7 @@ from marketplace_core.ports.handlers import IMPORT, event_types, handler, handle
 from marketplace_core.ports.methods import PortMethod, mutation, patient, query
 from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
 from marketplace_core.ports.parking import Parked, Parking, Subscription
+from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.stores import Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units
 
@@ -37,7 +38,10 @@ __all__ = [
     "OutboxRow",
     "Parked",
     "Parking",
+    "Pool",
+    "PoolFull",
     "PortMethod",
+    "ProcessDied",
     "Subscription",
     "UnitOfWork",
     "Units",

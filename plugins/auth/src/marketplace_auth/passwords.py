@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
 
 from marketplace_auth.config import AuthConfig
 from marketplace_core.errors import Unavailable
+from marketplace_core.ports import Pool, PoolFull
 
 __all__ = ["Passwords"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Passwords:
-    """argon2id in a few threads. It takes tens of milliseconds and megabytes, which is what it is for."""
+    """argon2id in a pool of a few threads. It takes tens of milliseconds and megabytes, which is what it is for."""
 
-    def __init__(self, config: AuthConfig) -> None:
+    def __init__(self, config: AuthConfig, pool: Pool) -> None:
         self._hasher = PasswordHasher(
             time_cost=config.hash_time,
             memory_cost=config.hash_memory * 1024,
@@ -31,12 +31,10 @@ class Passwords:
             type=Type.ID,
         )
         self._nobodys = _nobodys_hash(self._hasher)
-        self._threads = ThreadPoolExecutor(config.hash_threads, thread_name_prefix="auth-hash")
-        self._most = config.hash_threads + config.hash_waiting
-        self._working = 0
+        self._pool = pool
 
     async def hash(self, password: str) -> str:
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(self._hasher.hash, password)
 
     @property
     def none(self) -> str:
@@ -45,7 +43,7 @@ class Passwords:
 
     async def verify(self, hashed: str | None, password: str) -> bool:
         """Whether ``hashed`` is of ``password``. None, for an account that does not exist, costs the same and is never."""
-        return await self._run(lambda: self._verify(hashed or self._nobodys, password))
+        return await self._run(self._verify, hashed or self._nobodys, password)
 
     def _verify(self, hashed: str, password: str) -> bool:
         try:
@@ -57,14 +55,11 @@ class Passwords:
         """Whether it was made with other settings than today's."""
         return self._hasher.check_needs_rehash(hashed)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._working >= self._most:
-            raise Unavailable("Too many log in at once; please come again.")
-        self._working += 1
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._working -= 1
+            return await self._pool.run(work, *args, **kwargs)
+        except PoolFull as error:
+            raise Unavailable("Too many log in at once; please come again.") from error
 
 
 def _nobodys_hash(hasher: PasswordHasher) -> str:

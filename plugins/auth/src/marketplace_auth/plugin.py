@@ -44,7 +44,7 @@ def provide_auth(context: PluginContext) -> Auth:
         context.units,
         store,
         AllowList(context.redis("sessions")),
-        Passwords(config),
+        Passwords(config, context.pool("hash", size=config.hash_threads, waiting=config.hash_waiting)),
         context.clock,
         config,
         keys=keys,
