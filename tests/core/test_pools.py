@@ -102,7 +102,7 @@ async def test_no_more_is_done_at_once_than_was_said(kind: Make) -> None:
         await asyncio.gather(*(pool.run(pid_after, 0.2) for _ in range(2)))  # started
         began = time.monotonic()
         await asyncio.gather(*(pool.run(pid_after, 0.2) for _ in range(6)))
-            assert time.monotonic() - began >= 0.6
+        assert time.monotonic() - began >= 0.6
 
 
 async def test_who_would_wait_too_long_is_told_at_once(kind: Make) -> None:

@@ -22,6 +22,8 @@ Receive = Callable[[], Awaitable[Message]]
 PATIENCE, LONGEST = 0.5, 10.0
 #: A body has to come as fast, in bytes a second, for it to be waited for.
 PACE = 64 * 1024
+#: How far what has come may be ahead of a reader that keeps pace: what is behind waits in the connection and not in memory.
+AHEAD = 256 * 1024
 
 _CLOSE = (b"connection", b"close")
 
@@ -49,9 +51,27 @@ class Body:
         self._arrived = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._is_read = False
+        self._taken: int | None = None  # by a reader that keeps pace
+        self._moved = asyncio.Event()
+
+    def pace(self) -> None:
+        """The reader says by :meth:`take` how far it is: no more comes in before that."""
+        self._taken = 0
+
+    def take(self, size: int) -> None:
+        if self._taken is not None:
+            self._taken += size
+            self._moved.set()
+
+    def _let_come(self) -> None:
+        self._taken = None
+        self._moved.set()
 
     async def receive(self) -> Message:
         self._is_read = True
+        while self._taken is not None and self._size - self._taken > AHEAD:
+            self._moved.clear()
+            await self._moved.wait()
         message = await self._receive()
         if message["type"] != "http.request":
             self._arrived.set()
@@ -71,6 +91,7 @@ class Body:
         return self._size > self._limit
 
     async def send(self, message: Message) -> None:
+        self._let_come()
         if message["type"] == "http.response.start" and not self._arrived.is_set() and not await self._arrives():
             message["headers"] = [*message["headers"], _CLOSE]
         await self._send(message)

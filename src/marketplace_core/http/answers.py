@@ -32,7 +32,7 @@ def is_tagged(route: Route) -> bool:
     kind = answer_type(route)
     bare = get_origin(kind) or kind
     is_page = isinstance(bare, type) and issubclass(bare, Page)
-    return route.method == "GET" and (route.access == "anyone" or not is_page)
+    return route.method == "GET" and (route.access == "anyone" or route.cached is not None or not is_page)
 
 
 def answerer(route: Route, prefix: str, ping_seconds: float) -> Answerer:

@@ -208,6 +208,8 @@ class Application:
             return False
         route, reads, key, tag = found
         authorization = exchange.header(b"authorization")
+        if route.cached_for == "guests" and (authorization is not None or b"x-cart-token" in exchange.headers):
+            return False
         if authorization is None:
             read = await reads.look(key, route.tag, tag)
         else:

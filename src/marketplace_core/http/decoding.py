@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import types
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -19,7 +19,7 @@ from marketplace_core.http.multipart import read_form
 from marketplace_core.http.routing import Route, Upload
 from marketplace_core.validation import convert, decode_json, did_you_mean
 
-__all__ = ["JSON_TYPES", "body_reader", "query_reader"]
+__all__ = ["JSON_TYPES", "body_reader", "parameters", "prefixes_of", "query_reader"]
 
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 MAX_PARAMETERS = 100
@@ -42,8 +42,10 @@ def query_reader(route: Route) -> QueryReader | None:
     if kind is None:
         return None if route.raw else _no_query
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    prefixes = prefixes_of(kind)
     hints = get_type_hints(kind, include_extras=True)
     many = frozenset(name for name, field in fields.items() if is_list(hints[field.name]))
+    known = [f"{name}.*" if name in prefixes else name for name in fields]
     optional = all(field.default is not NODEFAULT or field.default_factory is not NODEFAULT for field in fields.values())
     empty = kind() if optional and kind.__struct_config__.frozen else None
 
@@ -53,23 +55,43 @@ def query_reader(route: Route) -> QueryReader | None:
         values: dict[str, Any] = {}
         problems: list[Problem] = []
         for name, value in parameters(raw):
-            if name not in fields:
-                problems.append(Problem(f"?{name}", "unknown_field", did_you_mean(name, fields)))
-            elif name in many:
-                values.setdefault(name, []).append(value)
-            elif name in values:
+            prefix, _, rest = name.partition(".")
+            if rest and prefix in prefixes:
+                place, key, repeated = values.setdefault(prefix, {}), rest, prefixes[prefix]
+            else:
+                place, key, repeated = values, name, name in many
+            if place is values and (name not in fields or name in prefixes):
+                problems.append(Problem(f"?{name}", "unknown_field", did_you_mean(name, known)))
+            elif repeated:
+                place.setdefault(key, []).append(value)
+            elif key in place:
                 problems.append(Problem(f"?{name}", "duplicate", "Give this parameter once."))
             else:
-                values[name] = value
+                place[key] = value
         try:
             found = convert(values, kind, strict=False)
         except Invalid as error:
-            problems += [Problem(f"?{each.pointer[1:]}", each.code, each.detail) for each in error.errors]
+            problems += [Problem(_parameter(each.pointer, prefixes), each.code, each.detail) for each in error.errors]
         if problems:
             raise Invalid(problems)
         return found
 
     return read
+
+
+def prefixes_of(kind: Any) -> dict[str, bool]:
+    """The fields of a query's struct that take all parameters of a prefix, with whether each of those may be repeated."""
+    if kind is None:
+        return {}
+    hints = get_type_hints(kind, include_extras=True)
+    bare = {field.encode_name: _bare(hints[field.name]) for field in msgspec.structs.fields(kind)}
+    return {name: is_list(get_args(each)[1]) for name, each in bare.items() if get_origin(each) is dict}
+
+
+def _parameter(pointer: str, prefixes: Mapping[str, bool]) -> str:
+    """The parameter that a pointer into the struct is about."""
+    name, _, rest = pointer[1:].partition("/")
+    return f"?{name}.{rest.replace('~1', '/').replace('~0', '~')}" if rest and name in prefixes else f"?{pointer[1:]}"
 
 
 def _no_query(raw: bytes) -> None:
@@ -88,11 +110,14 @@ def parameters(raw: bytes) -> list[tuple[str, str]]:
 
 def is_list(kind: Any) -> bool:
     """Whether a type is that of a parameter which may be repeated."""
-    if get_origin(kind) is typing.Annotated:
-        kind = get_args(kind)[0]
+    kind = _bare(kind)
     if get_origin(kind) in (typing.Union, types.UnionType):
         return any(is_list(part) for part in get_args(kind))
     return (get_origin(kind) or kind) in (list, tuple)
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is typing.Annotated else kind
 
 
 # ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,8 +167,11 @@ def _form_reader(route: Route, seconds: float) -> BodyReader:
                 raise unsupported(media_type, "multipart/form-data")
             fields, files = [], []
         else:
+            if exchange.body is not None:
+                exchange.body.pace()
             chunks = chunks_of(request, exchange, route.ceiling, seconds)
             fields, files = await read_form(exchange.header(b"content-type") or "", chunks, route.limit, route.count)
+            exchange.files += [upload.file for upload in files]
         if route.body is None:
             problems = [Problem(f"/{name}", "unknown_field", "There is no such field.") for name, _ in fields]
             if not files:
@@ -212,3 +240,5 @@ async def chunks_of(request: QuartRequest, exchange: Exchange, limit: int, secon
         if size > limit:
             raise too_large(limit)
         yield chunk
+        if exchange.body is not None:
+            exchange.body.take(len(chunk))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from msgspec import Struct
 
@@ -38,9 +38,9 @@ class Fill(Struct, frozen=True):
 class Exchange:
     """Found in the ASGI scope; made by whoever needs it first. ``status`` is None until there is an answer.
 
-    ``body`` is what still comes of one. ``streams`` are those that the application has open, for it to end. ``address`` is whom
-    the request is counted for until it is known who makes it, and None where nothing is limited; ``room`` is what is left to
-    whom it was counted for.
+    ``body`` is what still comes of one, and ``files`` are those that came in it. ``streams`` are those that the application has
+    open, for it to end. ``address`` is whom the request is counted for until it is known who makes it, and None where nothing
+    is limited; ``room`` is what is left to whom it was counted for.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Exchange:
         "address",
         "body",
         "caller",
+        "files",
         "fill",
         "headers",
         "limiter",
@@ -68,6 +69,7 @@ class Exchange:
         self.caller: Caller | None = None
         self.route: Route | None = None
         self.fill: Fill | None = None
+        self.files: list[BinaryIO] = []
         self.body: Body | None = None
         self.stream: EventStream | None = None
         self.streams: set[EventStream] | None = None

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from marketplace_core.http.answers import answer_type, is_tagged
+from marketplace_core.http.decoding import prefixes_of
 from marketplace_core.http.replies import ProblemDetails
 from marketplace_core.http.routing import Content, Redirect, Route, Router, ServerSentEvents
 from marketplace_core.http.views import MAX_CART_TOKEN
@@ -161,9 +162,10 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
     found = [_parameter("path", name, {"type": "string"}, required=True) for name in route.params]
     if route.query is not None:
         query = schemas.query(route.query)
-        required = query.get("required", [])
+        required, prefixes = query.get("required", []), prefixes_of(route.query)
         found += [
-            _parameter("query", name, schema, required=name in required) for name, schema in query.get("properties", {}).items()
+            _prefixed(name, schema) if name in prefixes else _parameter("query", name, schema, required=name in required)
+            for name, schema in query.get("properties", {}).items()
         ]
     if route.method != "GET" and route.key != "ignored":
         key = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -187,6 +189,14 @@ def _cart_token(route: Route) -> dict[str, Any]:
 
 def _parameter(place: str, name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
     return {"in": place, "name": name, "required": required, "schema": schema}
+
+
+def _prefixed(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """All parameters of a prefix: an object that is taken apart into its properties, whose names have the prefix."""
+    kept = {key: value for key, value in schema.items() if key in {"type", "minProperties", "maxProperties"}}
+    own = kept | {"patternProperties": {rf"^{name}\..": schema["additionalProperties"]}, "additionalProperties": False}
+    about = {"style": "form", "explode": True, "description": f"`{name}.NAME`, of any name."}
+    return _parameter("query", name, own) | about
 
 
 def _request_body(route: Route, schemas: _Schemas) -> dict[str, Any] | None:

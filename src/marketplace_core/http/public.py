@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.errors import MarketplaceError
-from marketplace_core.http.decoding import parameters
+from marketplace_core.http.decoding import parameters, prefixes_of
 from marketplace_core.http.routing import Route, Router
 
 __all__ = ["PublicReads", "path_pattern"]
@@ -81,9 +81,13 @@ def _shape(path: str) -> tuple[int, str]:
 
 def _canonical(route: Route) -> Callable[[bytes], str | None]:
     """The query in one spelling, sorted; None for one that the route refuses."""
-    known = (
-        frozenset() if route.query is None else frozenset(field.encode_name for field in msgspec.structs.fields(route.query))
-    )
+    prefixes = frozenset(prefixes_of(route.query))
+    fields = () if route.query is None else msgspec.structs.fields(route.query)
+    known = frozenset(field.encode_name for field in fields) - prefixes
+
+    def is_known(name: str) -> bool:
+        prefix, _, rest = name.partition(".")
+        return name in known or (prefix in prefixes and rest != "")
 
     @functools.lru_cache(QUERIES_REMEMBERED)
     def canonical(raw: bytes) -> str | None:
@@ -92,8 +96,8 @@ def _canonical(route: Route) -> Callable[[bytes], str | None]:
         except MarketplaceError:
             return None
         names = {name for name, _ in pairs}
-        if not names <= known or len(names) != len(pairs):
+        if not all(map(is_known, names)) or len(names) != len(pairs):
             return None
-        return "?" + "&".join(f"{name}={quote_plus(value)}" for name, value in pairs)
+        return "?" + "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs)
 
     return canonical

@@ -9,7 +9,8 @@
         return await catalog.get_product(id)
 
 What a handler takes is said by its parameters: ``request``, the path's own parameters, ``query`` (a
-:class:`~marketplace_core.values.PageQuery` or another struct), ``body`` (a struct, from JSON, or from a form's fields
+:class:`~marketplace_core.values.PageQuery` or another struct; a field ``option: dict[str, str]`` of it, or of lists, takes all
+parameters ``option.NAME``), ``body`` (a struct, from JSON, or from a form's fields
 beside ``files``), ``files`` (multipart), ``raw`` (the bytes as they came). Its return annotation is the answer; both are
 the route's part of the OpenAPI document.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar, get_type_hints
+from typing import Any, BinaryIO, Generic, Literal, TypeVar, get_type_hints
 
 from msgspec import Struct
 
@@ -39,6 +40,9 @@ Access = Literal["open", "anyone", "guest", "account", "shop", "staff"]
 Key = Literal["optional", "required", "ignored"]
 """What an ``Idempotency-Key`` means to a route that changes something."""
 
+CachedFor = Literal["everybody", "guests"]
+"""Whose answers of a read are kept: the same for all, or those of requests with neither a token nor a cart's token."""
+
 Subject = Callable[[Any], str]
 """From a route's body to whom a request is about, such as an e-mail."""
 
@@ -47,6 +51,8 @@ T = TypeVar("T")
 
 PARAMETERS = frozenset({"request", "query", "body", "files", "raw"})
 OCTETS = "application/octet-stream"
+#: The tag of reads that have none of their own.
+TIMED = "timed"
 JSON_LIMIT = 1 << 20
 FILE_LIMIT = 10 << 20
 FILE_COUNT = 20
@@ -85,13 +91,21 @@ class Request(Struct, frozen=True):
 class Upload(Struct, frozen=True):
     """A file of a multipart body; a handler's ``files`` is a list of them.
 
-    ``media_type`` is what the client says of it: never believe it.
+    ``media_type`` is what the client says of it: never believe it. ``file`` is at its beginning, and above 1 MiB on disk; it is
+    closed when the request is answered.
     """
 
     field: str
     name: str
     media_type: str
-    content: bytes
+    file: BinaryIO
+    size: int
+
+    @property
+    def content(self) -> bytes:
+        """All of it, in memory."""
+        self.file.seek(0)
+        return self.file.read()
 
 
 class Answer(Struct, Generic[T], frozen=True):
@@ -149,6 +163,8 @@ class Route(Struct, frozen=True, kw_only=True):
     rate: str = "general"
     subject: Subject | None = None
     scope: str | None = None
+    cached_seconds: float | None = None
+    cached_for: CachedFor = "everybody"
     description: str = ""
     headers: tuple[str, ...] = ()
     media_type: str = OCTETS
@@ -183,6 +199,8 @@ class Router:
         *,
         access: Access = "account",
         cached: str | None = None,
+        cached_seconds: float | None = None,
+        cached_for: CachedFor = "everybody",
         rate: str = "general",
         scope: str | None = None,
         headers: Sequence[str] = (),
@@ -191,12 +209,23 @@ class Router:
     ) -> Callable[[Handler], Handler]:
         """``cached``: keep the encoded answer of a public read under this tag, which names path parameters in braces.
 
-        The plugin drops it by :meth:`marketplace_core.ports.Cache.drop` with the same tag. For the document: ``headers`` that
-        the handler reads, ``media_type`` of the :class:`Content` that it returns, ``also``: other statuses of its answer.
+        The plugin drops it by :meth:`marketplace_core.ports.Cache.drop` with the same tag. ``cached_seconds``: it is kept no
+        longer; without a tag it goes by that alone. ``cached_for="guests"``: whoever has a token is answered by the handler.
+
+        For the document: ``headers`` that the handler reads, ``media_type`` of the :class:`Content` that it returns, ``also``:
+        other statuses of its answer.
         """
-        if cached is not None and (access != "anyone" or rate != "general"):
-            raise ValueError(f"{path}: only what is the same for anyone, and under no rate of its own, can be cached")
+        if cached is None and cached_seconds is not None:
+            cached = TIMED
+        if cached is None and cached_for != "everybody":
+            raise ValueError(f"{path}: cached_for says whose answers are kept, and none are: add cached or cached_seconds")
+        fitting = ("anyone",) if cached_for == "everybody" else ("anyone", "guest")
+        if cached is not None and (access not in fitting or rate != "general"):
+            raise ValueError(f"{path}: only what is the same for {cached_for}, and under no rate of its own, can be cached")
+        if cached_seconds is not None and cached_seconds <= 0:
+            raise ValueError(f"{path}: cached_seconds is more than 0")
         about: dict[str, Any] = {"headers": headers, "media_type": media_type, "also": also}
+        about |= {"cached_seconds": cached_seconds, "cached_for": cached_for}
         return self._route("GET", path, access, 200, "ignored", cached, rate=rate, scope=scope, **about)
 
     def post(
@@ -251,6 +280,8 @@ class Router:
         headers: Sequence[str] = (),
         media_type: str = OCTETS,
         also: Sequence[int] = (),
+        cached_seconds: float | None = None,
+        cached_for: CachedFor = "everybody",
     ) -> Callable[[Handler], Handler]:
         named = scope or self.scope
 
@@ -280,6 +311,8 @@ class Router:
                     status=status,
                     key=key,
                     cached=cached,
+                    cached_seconds=cached_seconds,
+                    cached_for=cached_for,
                     params=params,
                     query=hints.get("query"),
                     body=hints.get("body"),

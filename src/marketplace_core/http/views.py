@@ -106,6 +106,9 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
                 await _begin(reply.stream, current.method)
         except Exception as error:
             reply = error_reply(error, exchange.request_id)
+        finally:
+            for file in exchange.files:
+                file.close()
         return to_response(exchange.conclude(reply), current.method)
 
     return view
@@ -184,7 +187,7 @@ async def _tagged(reply: Reply, route: Route, exchange: Exchange) -> Reply:
     tag = tag_of(reply)
     fill = exchange.fill
     if fill is not None and fill.route is route and reply.plain:
-        await fill.reads.keep(fill.ticket, tag, reply.body)
+        await fill.reads.keep(fill.ticket, tag, reply.body, route.cached_seconds)
     return unless_known(reply, tag, exchange.header(b"if-none-match"))
 
 

@@ -7,21 +7,23 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from http_serving import app_of, served
+from http_serving import NoGate, app_of, served
+from msgspec import Struct, field
 from redis.asyncio import Redis
+from yarl import URL
 
 from marketplace_core.adapters.embedded import EmbeddedRedis
 from marketplace_core.adapters.redis.reads import EncodedReads, Lookups, RedisCache
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import NotFound, Unavailable
-from marketplace_core.http.routing import Answer, Router
-from marketplace_core.values import Page, PageQuery
+from marketplace_core.http.routing import Answer, Request, Router
+from marketplace_core.values import Audience, Caller, Page, PageQuery
 
 
 class Catalogue:
@@ -63,7 +65,27 @@ def router_of(catalogue: Catalogue) -> Router:
     async def sheet() -> Answer[str]:
         return Answer(await catalogue.title("1"), headers={"X-Own": "header"})
 
+    @router.get("/facets", access="anyone", cached_seconds=0.5)
+    async def facets(query: Facets) -> list[dict[str, str]]:
+        return [query.option, {"title": await catalogue.title("1")}]
+
+    @router.get("/feed", access="guest", cached="lists", cached_for="guests")
+    async def feed(request: Request) -> Page[str]:
+        whose = request.caller.account_id or request.call.guest or "nobody"
+        return Page([whose, await catalogue.title("1")])
+
     return router
+
+
+class AdasGate(NoGate):
+    """Whoever has a token is Ada."""
+
+    async def identify(self, audience: Audience, headers: Mapping[str, str], entries: Mapping[str, bytes | None]) -> Caller:
+        return Caller(account_id="ada", audience=audience)
+
+
+class Facets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    option: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -78,7 +100,7 @@ def cache(redis: Redis) -> RedisCache:
 
 @pytest.fixture
 async def client(redis: Redis, catalogue: Catalogue) -> AsyncIterator[aiohttp.ClientSession]:
-    async with served(app_of(router_of(catalogue), reads=EncodedReads(redis))) as session:
+    async with served(app_of(router_of(catalogue), gate=AdasGate(), reads=EncodedReads(redis))) as session:
         yield session
 
 
@@ -122,6 +144,69 @@ async def test_one_spelling_per_query(client: aiohttp.ClientSession, catalogue: 
     await title(client, "/products?limit=5")
     await title(client, "/products?limit=6")
     assert catalogue.reads == 1 + 2
+
+
+async def test_parameters_of_a_prefix_are_in_the_key(client: aiohttp.ClientSession, catalogue: Catalogue) -> None:
+    async def options(query: str) -> Any:
+        answer = await client.get(URL(f"http://shop.test/buyer/v1/facets?{query}", encoded=True))
+        return (await answer.json())[0] if answer.status == 200 else answer.status
+
+    for query in ("option.a=1&option.b=2", "option.b=2&option.a=1", "option.%61=1&option.b=%32"):
+        assert await options(query) == {"a": "1", "b": "2"}
+    assert catalogue.reads == 1
+    assert await options("option.a=1") == {"a": "1"}
+    assert await options("option.a=1%26option.b=2") == {"a": "1&option.b=2"}  # no two queries have one key
+    assert await options("option.a=1%26option.b%3D2") == {"a": "1&option.b=2"}
+    assert await options("option.a%3D1%26option.b=2") == {"a=1&option.b": "2"}
+    assert catalogue.reads == 4
+    assert [await options(query) for query in ("option.a=1&option.a=2", "option.=1", "option=1", "more.a=1")] == [422] * 4
+
+
+async def test_what_is_kept_for_a_while_goes_by_itself(
+    client: aiohttp.ClientSession, catalogue: Catalogue, cache: RedisCache
+) -> None:
+    assert [await title(client, "/facets") for _ in range(3)] == [[{}, {"title": "old"}]] * 3
+    assert catalogue.reads == 1
+    catalogue.titles["1"] = "new"
+    await asyncio.sleep(0.6)
+    assert await title(client, "/facets") == [{}, {"title": "new"}]
+    catalogue.titles["1"] = "newer"
+    await cache.drop_all()
+    assert await title(client, "/facets") == [{}, {"title": "newer"}]
+
+
+async def test_what_is_kept_for_guests_is_shown_to_nobody_else(client: aiohttp.ClientSession, catalogue: Catalogue) -> None:
+    async def feed(**headers: str) -> tuple[str, str | None]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await client.get("/buyer/v1/feed", headers=given)
+        assert answer.status == 200
+        return (await answer.json())["items"][0], answer.headers["ETag"]
+
+    ada = {"Authorization": "Bearer ada"}
+    for _ in range(2):
+        assert (await feed(**ada))[0] == "ada"
+        assert (await feed(X_Cart_Token="guest"))[0] == "guest"
+    assert catalogue.reads == 4
+    first, second = await feed(), await feed()
+    assert first == second and first[0] == "nobody"
+    assert catalogue.reads == 5
+    assert [(await feed(**ada))[0], (await feed())[0]] == ["ada", "nobody"]
+    assert catalogue.reads == 6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"access": "guest", "cached": "lists"},
+        {"access": "account", "cached": "lists", "cached_for": "guests"},
+        {"access": "guest", "cached_for": "guests"},
+        {"access": "anyone", "cached_seconds": 0},
+        {"access": "account", "cached_seconds": 5},
+    ],
+)
+def test_what_cannot_be_kept(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cached"):
+        Router("buyer", "catalog").get("/x", **options)
 
 
 async def test_what_is_not_kept(client: aiohttp.ClientSession, catalogue: Catalogue, redis: Redis) -> None:

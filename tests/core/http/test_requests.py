@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import datetime
 from io import BytesIO
+from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, Literal
 
 import aiohttp
 import pytest
 from http_serving import app_of, served
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from yarl import URL
 
 from marketplace_core.calls import current
+from marketplace_core.http import multipart
+from marketplace_core.http.openapi import document
 from marketplace_core.http.routing import Request, Router, Upload
 from marketplace_core.values import PageQuery
 
@@ -45,6 +50,13 @@ class Search(PageQuery, frozen=True, kw_only=True):
     open: bool | None = None
 
 
+class Filtered(PageQuery, frozen=True, kw_only=True):
+    option: dict[str, list[str]] = field(default_factory=dict)
+    attr: Annotated[dict[Annotated[str, Meta(max_length=8)], Annotated[int, Meta(ge=1)]], Meta(max_length=2)] = field(
+        default_factory=dict
+    )
+
+
 shop = Router("buyer", "shop")
 
 
@@ -56,6 +68,21 @@ async def place(body: Order) -> Order:
 @shop.post("/orders/{id}/cancel", access="guest", status=200)
 async def cancel(id: str, body: Reason) -> dict[str, Any]:
     return {"id": id, "text": body.text, "more": "absent" if body.more is UNSET else body.more}
+
+
+@shop.get("/filtered", access="anyone")
+async def filtered(query: Filtered) -> tuple[dict[str, list[str]], dict[str, int]]:
+    return query.option, query.attr
+
+
+#: What handlers were given, and whether each was on disk while they had it.
+given: list[tuple[Upload, bool]] = []
+
+
+@shop.post("/large", access="guest", limit=12 * MIB)
+async def large(files: list[Upload]) -> list[str]:
+    given[:] = [(file, bool(getattr(file.file, "_rolled", None))) for file in files]
+    return [hashlib.sha256(file.content).hexdigest() for file in files]
 
 
 @shop.get("/search", access="anyone")
@@ -238,6 +265,51 @@ async def test_bad_parameters_are_named(client: aiohttp.ClientSession, query: st
     assert (answer.status, await refusal(answer)) == (422, {"code": "validation", **problems})
 
 
+@pytest.mark.parametrize(
+    ("query", "option", "attr"),
+    [
+        ("", {}, {}),
+        ("option.color=red&option.color=blue&option.size=M&limit=5", {"color": ["red", "blue"], "size": ["M"]}, {}),
+        ("attr.watts=5&option.a.b%2F%C3%BC=%26", {"a.b/ü": ["&"]}, {"watts": 5}),
+    ],
+)
+async def test_parameters_of_a_prefix(
+    client: aiohttp.ClientSession, query: str, option: dict[str, list[str]], attr: dict[str, int]
+) -> None:
+    answer = await get(client, f"/filtered?{query}")
+    assert await answer.json() == [option, attr]
+
+
+@pytest.mark.parametrize(
+    ("query", "problems"),
+    [
+        ("option=red", {"?option": "unknown_field"}),
+        ("option.=red", {"?option.": "unknown_field"}),
+        ("opton.color=red", {"?opton.color": "unknown_field"}),
+        ("attr.watts=5&attr.watts=6", {"?attr.watts": "duplicate"}),
+        ("attr.watts=x", {"?attr.watts": "type"}),
+        ("attr.watts=0", {"?attr.watts": "range"}),
+        ("attr.a~b/c=x", {"?attr.a~b/c": "type"}),
+        ("limit.x=5", {"?limit.x": "unknown_field"}),
+    ],
+)
+async def test_bad_parameters_of_a_prefix_are_named(
+    client: aiohttp.ClientSession, query: str, problems: dict[str, str]
+) -> None:
+    answer = await get(client, f"/filtered?{query}")
+    assert (answer.status, await refusal(answer)) == (422, {"code": "validation", **problems})
+
+
+def test_a_prefix_in_the_document() -> None:
+    paths = document("buyer", [shop], "Shop", "1")["paths"]
+    option, attr = (each for each in paths["/filtered"]["get"]["parameters"] if each["name"] in {"option", "attr"})
+    assert (option["in"], option["style"], option["explode"], option["required"]) == ("query", "form", True, False)
+    of_text = {"type": "array", "items": {"type": "string"}}
+    assert option["schema"] == {"type": "object", "patternProperties": {r"^option\..": of_text}, "additionalProperties": False}
+    assert attr["schema"]["patternProperties"] == {r"^attr\..": {"type": "integer", "minimum": 1}}
+    assert attr["schema"]["maxProperties"] == 2
+
+
 async def test_parameters_where_there_are_none(client: aiohttp.ClientSession) -> None:
     assert await refusal(await get(client, "/slow/1?a=1&a=2")) == {"code": "validation", "?a": "unknown_field"}
     assert (await post(client, "/webhook?signed=1", b"x")).status == 201
@@ -302,6 +374,34 @@ async def test_forms_that_are_refused(client: aiohttp.ClientSession) -> None:
     ):
         answer = await post(client, "/pictures", raw, content_type=content_type)
         assert (answer.status, await refusal(answer)) == (400, {"code": "http.malformed"})
+
+
+async def test_a_large_file_is_on_disk_while_it_is_looked_at(client: aiohttp.ClientSession) -> None:
+    contents = [b"", os.urandom(MIB), os.urandom(MIB + 1), os.urandom(9 * MIB)]
+    data = aiohttp.FormData(default_to_multipart=True)
+    for number, content in enumerate(contents):
+        data.add_field("file", BytesIO(content), filename=f"{number}.bin")
+    answer = await client.post("/buyer/v1/large", data=data)
+    assert await answer.json() == [hashlib.sha256(content).hexdigest() for content in contents]
+    assert [(upload.size, on_disk) for upload, on_disk in given] == [(0, False), (MIB, False), (MIB + 1, True), (9 * MIB, True)]
+    assert all(upload.file.closed for upload, _ in given)
+
+
+async def test_files_of_a_form_that_is_refused_are_closed(
+    client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def open_one(*arguments: Any) -> Any:
+        opened.append(SpooledTemporaryFile(*arguments))  # noqa: SIM115 - as what is tested does
+        return opened[-1]
+
+    monkeypatch.setattr(multipart, "SpooledTemporaryFile", open_one)
+    data = aiohttp.FormData(default_to_multipart=True)
+    for size in (2 * MIB, 13 * MIB):
+        data.add_field("file", BytesIO(b" " * size), filename="a.bin")
+    assert (await client.post("/buyer/v1/large", data=data)).status == 413
+    assert [file.closed for file in opened] == [True, True]
 
 
 async def test_raw_bytes_are_left_alone(client: aiohttp.ClientSession) -> None:

@@ -200,11 +200,12 @@ class EncodedReads:
         counts["miss"].inc()
         return Read(ticket=Ticket(key, generation, version), entries=entries)
 
-    async def keep(self, ticket: Ticket, etag: str, body: bytes) -> None:
-        """Fill the entry; it counts only if nothing was dropped since the ticket was made."""
+    async def keep(self, ticket: Ticket, etag: str, body: bytes, seconds: float | None = None) -> None:
+        """Fill the entry, for so many seconds at most; it counts only if nothing was dropped since the ticket was made."""
+        life = self._life if seconds is None else min(self._life, max(1, int(seconds * 1000)))
         raw = self._encode(_Entry(ticket.generation, ticket.version, etag, body))
         try:
-            await self._lookups.bounded(self._patience, self._redis.set, f"read:{ticket.key}", raw, px=self._life)
+            await self._lookups.bounded(self._patience, self._redis.set, f"read:{ticket.key}", raw, px=life)
         except (RedisError, OSError) as error:
             self._lookups.away(error)
 
