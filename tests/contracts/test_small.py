@@ -184,6 +184,9 @@ async def test_nothing_is_left_beside_the_blobs(folder: Path) -> None:
     ("mistake", "test", "arguments"),
     [
         (wrong.CutsBlobs, "test_what_is_put_is_got", {}),
+        (wrong.ListsByFolder, "test_what_is_put_is_listed_in_order_page_by_page", {}),
+        (wrong.ListsWholeFolders, "test_a_listing_is_of_a_prefix", {}),
+        (wrong.ListsWhatWas, "test_what_is_deleted_is_not_listed", {}),
         (wrong.MissingIsEmpty, "test_what_is_not_there_is_none", {}),
         (wrong.WritesOnce, "test_a_repeat_changes_nothing", {}),
         (wrong.DeletesTheFirst, "test_what_is_deleted_is_gone", {}),

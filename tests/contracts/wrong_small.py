@@ -171,6 +171,28 @@ class DeletesTheFirst(FolderBlobs):
         await super().delete(keys[:1])
 
 
+class ListsByFolder(FolderBlobs):
+    """The order of names in a folder is not that of keys."""
+
+    async def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> Any:
+        entries = sorted(await super().list(prefix, "", 1_000_000), key=lambda entry: entry.key.split("/"))
+        return [entry for entry in entries if entry.key > after][:limit]
+
+
+class ListsWholeFolders(FolderBlobs):
+    async def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> Any:
+        return await super().list(prefix and f"{prefix.rstrip('/')}/", after, limit)
+
+
+class ListsWhatWas(FolderBlobs):
+    async def delete(self, keys: Sequence[str]) -> None:
+        self.gone = [*getattr(self, "gone", []), *(entry for entry in await super().list() if entry.key in keys)]
+        await super().delete(keys)
+
+    async def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> Any:
+        return [*await super().list(prefix, after, limit), *getattr(self, "gone", [])]
+
+
 class HidesTheKey(FolderBlobs):
     def url(self, key: str) -> str:
         return "/media/?"

@@ -13,11 +13,12 @@ from marketplace_core.ports.methods import PortMethod, mutation, patient, query
 from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
 from marketplace_core.ports.parking import Parked, Parking, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
-from marketplace_core.ports.stores import Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
+from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units
 
 __all__ = [
     "IMPORT",
+    "BlobEntry",
     "Blobs",
     "Bus",
     "Cache",

@@ -8,7 +8,15 @@ from datetime import datetime
 
 from msgspec import Struct
 
-__all__ = ["Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore"]
+__all__ = ["BlobEntry", "Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore"]
+
+
+class BlobEntry(Struct, frozen=True, gc=False):
+    """``put_at``: by the store's own clock. What was put a moment ago may be referred to a moment from now."""
+
+    key: str
+    size: int
+    put_at: datetime
 
 
 class Blobs(ABC):
@@ -22,6 +30,14 @@ class Blobs(ABC):
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    async def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[BlobEntry]:
+        """At most ``limit`` of those whose keys begin with ``prefix`` and come after ``after``, in the order of their keys.
+
+        For sweeping what nobody refers to: a page that is shorter is the last one. Those that are put or deleted meanwhile
+        may be in it or not; all others are there once.
+        """
 
     @abstractmethod
     def url(self, key: str) -> str:

@@ -24,7 +24,7 @@ from marketplace_core.errors import Unavailable
 from marketplace_core.http.openapi import document
 from marketplace_core.http.routing import Answer, Content, Request, Router, ServerSentEvents, Upload
 from marketplace_core.http.views import blueprint
-from marketplace_core.ports import Blobs
+from marketplace_core.ports import BlobEntry, Blobs
 from marketplace_core.values import Page, PageQuery
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -121,6 +121,9 @@ class Folder(Blobs):
     async def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             (self.path / key).unlink()
+
+    async def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[BlobEntry]:
+        raise NotImplementedError
 
     def url(self, key: str) -> str:
         return f"/media/{key}"

@@ -8,12 +8,14 @@ import functools
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from marketplace_core.errors import Invalid, Problem
-from marketplace_core.ports import Blobs
+from marketplace_core.ports import BlobEntry, Blobs
 
 __all__ = ["FolderBlobs", "check_key"]
 
@@ -61,6 +63,9 @@ class FolderBlobs(Blobs):
         paths = [self._path(key) for key in keys]
         await self._thread(_unlink, paths)
 
+    async def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[BlobEntry]:
+        return await self._thread(lambda: list(islice(_walk(self._folder, "", prefix, after), limit)))
+
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
 
@@ -92,6 +97,28 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+
+
+def _walk(folder: Path, at: str, prefix: str, after: str) -> Iterator[BlobEntry]:
+    """What is below ``folder``, whose keys begin with ``at``, in their order: a folder stands where its name with a slash does.
+
+    Folders in which nothing can be meant are not opened.
+    """
+    try:
+        found = [(entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):  # it was the last in it that was deleted
+        return
+    for name, entry in sorted(found, key=lambda each: each[0]):
+        key = at + name
+        if name.startswith("."):  # it is being written
+            continue
+        if not name.endswith("/"):
+            if key.startswith(prefix) and key > after:
+                with contextlib.suppress(FileNotFoundError):
+                    state = entry.stat(follow_symlinks=False)
+                    yield BlobEntry(key, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC))
+        elif (key.startswith(prefix) or prefix.startswith(key)) and (key > after or after.startswith(key)):
+            yield from _walk(folder / entry.name, key, prefix, after)
 
 
 def _unlink(paths: Sequence[Path]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from marketplace_core.errors import Invalid
-from marketplace_core.ports import Blobs
+from marketplace_core.ports import BlobEntry, Blobs
 
 __all__ = ["BlobsContract"]
 
@@ -41,6 +42,36 @@ class BlobsContract:
         assert [await blobs.get(f"a/{n}") for n in (1, 2, 3)] == [None, b"2", None]
         await blobs.put({"a/1": b"again"})
         assert await blobs.get("a/1") == b"again"
+
+    async def test_what_is_put_is_listed_in_order_page_by_page(self, blobs: Blobs) -> None:
+        keys = ["a-b/1", "a.b/1", "a/1-2", "a/12", "a/b/c/d", "a0", "b/1", "b/2", "b10", "c/1"]
+        began = datetime.now(UTC) - timedelta(seconds=2)
+        await blobs.put({key: key.encode() for key in reversed(keys)})
+        found: list[BlobEntry] = []
+        while True:
+            page = await blobs.list(after=found[-1].key if found else "", limit=3)
+            found += page
+            if len(page) < 3:
+                break
+        assert [(entry.key, entry.size) for entry in found] == [(key, len(key)) for key in keys]
+        assert all(began <= entry.put_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in found)
+        assert [entry.key for entry in await blobs.list(after="a/12x")] == keys[keys.index("a/12") + 1 :]
+
+    async def test_a_listing_is_of_a_prefix(self, blobs: Blobs) -> None:
+        await blobs.put(dict.fromkeys(("catalog/ab/1", "catalog/ab/2", "catalog/ac/1", "catalogue", "users/1"), b""))
+        for prefix, count in (("", 5), ("catalog", 4), ("catalog/", 3), ("catalog/ab", 2), ("catalog/ab/2", 1), ("c/", 0)):
+            assert len(await blobs.list(prefix)) == count
+        assert [entry.key for entry in await blobs.list("catalog/", after="catalog/ab/1")] == ["catalog/ab/2", "catalog/ac/1"]
+        assert [entry.key for entry in await blobs.list("catalog/", after="a", limit=1)] == ["catalog/ab/1"]
+        assert await blobs.list("catalog/", after="d") == []
+
+    async def test_what_is_deleted_is_not_listed(self, blobs: Blobs) -> None:
+        assert await blobs.list() == []
+        await blobs.put({"a/1": b"1", "a/2": b"2"})
+        await blobs.delete(["a/1"])
+        assert [entry.key for entry in await blobs.list()] == ["a/2"]
+        await blobs.delete(["a/2"])
+        assert await blobs.list() == []
 
     async def test_a_url_has_the_key(self, blobs: Blobs) -> None:
         assert blobs.url("catalog/ab/cdef.webp").endswith("/catalog/ab/cdef.webp")
