@@ -15,12 +15,11 @@ from typing import Annotated, Any, Literal
 import aiohttp
 import pytest
 from http_serving import app_of, served
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 from yarl import URL
 
 from marketplace_core.calls import current
 from marketplace_core.http import multipart
-from marketplace_core.http.openapi import document
 from marketplace_core.http.routing import Request, Router, Upload
 from marketplace_core.values import PageQuery
 
@@ -50,13 +49,6 @@ class Search(PageQuery, frozen=True, kw_only=True):
     open: bool | None = None
 
 
-class Filtered(PageQuery, frozen=True, kw_only=True):
-    option: dict[str, list[str]] = field(default_factory=dict)
-    attr: Annotated[dict[Annotated[str, Meta(max_length=8)], Annotated[int, Meta(ge=1)]], Meta(max_length=2)] = field(
-        default_factory=dict
-    )
-
-
 shop = Router("buyer", "shop")
 
 
@@ -68,11 +60,6 @@ async def place(body: Order) -> Order:
 @shop.post("/orders/{id}/cancel", access="guest", status=200)
 async def cancel(id: str, body: Reason) -> dict[str, Any]:
     return {"id": id, "text": body.text, "more": "absent" if body.more is UNSET else body.more}
-
-
-@shop.get("/filtered", access="anyone")
-async def filtered(query: Filtered) -> tuple[dict[str, list[str]], dict[str, int]]:
-    return query.option, query.attr
 
 
 #: What handlers were given, and whether each was on disk while they had it.
@@ -263,51 +250,6 @@ async def test_parameters_are_read_from_text(client: aiohttp.ClientSession) -> N
 async def test_bad_parameters_are_named(client: aiohttp.ClientSession, query: str, problems: dict[str, str]) -> None:
     answer = await get(client, f"/search?{query}")
     assert (answer.status, await refusal(answer)) == (422, {"code": "validation", **problems})
-
-
-@pytest.mark.parametrize(
-    ("query", "option", "attr"),
-    [
-        ("", {}, {}),
-        ("option.color=red&option.color=blue&option.size=M&limit=5", {"color": ["red", "blue"], "size": ["M"]}, {}),
-        ("attr.watts=5&option.a.b%2F%C3%BC=%26", {"a.b/ü": ["&"]}, {"watts": 5}),
-    ],
-)
-async def test_parameters_of_a_prefix(
-    client: aiohttp.ClientSession, query: str, option: dict[str, list[str]], attr: dict[str, int]
-) -> None:
-    answer = await get(client, f"/filtered?{query}")
-    assert await answer.json() == [option, attr]
-
-
-@pytest.mark.parametrize(
-    ("query", "problems"),
-    [
-        ("option=red", {"?option": "unknown_field"}),
-        ("option.=red", {"?option.": "unknown_field"}),
-        ("opton.color=red", {"?opton.color": "unknown_field"}),
-        ("attr.watts=5&attr.watts=6", {"?attr.watts": "duplicate"}),
-        ("attr.watts=x", {"?attr.watts": "type"}),
-        ("attr.watts=0", {"?attr.watts": "range"}),
-        ("attr.a~b/c=x", {"?attr.a~b/c": "type"}),
-        ("limit.x=5", {"?limit.x": "unknown_field"}),
-    ],
-)
-async def test_bad_parameters_of_a_prefix_are_named(
-    client: aiohttp.ClientSession, query: str, problems: dict[str, str]
-) -> None:
-    answer = await get(client, f"/filtered?{query}")
-    assert (answer.status, await refusal(answer)) == (422, {"code": "validation", **problems})
-
-
-def test_a_prefix_in_the_document() -> None:
-    paths = document("buyer", [shop], "Shop", "1")["paths"]
-    option, attr = (each for each in paths["/filtered"]["get"]["parameters"] if each["name"] in {"option", "attr"})
-    assert (option["in"], option["style"], option["explode"], option["required"]) == ("query", "form", True, False)
-    of_text = {"type": "array", "items": {"type": "string"}}
-    assert option["schema"] == {"type": "object", "patternProperties": {r"^option\..": of_text}, "additionalProperties": False}
-    assert attr["schema"]["patternProperties"] == {r"^attr\..": {"type": "integer", "minimum": 1}}
-    assert attr["schema"]["maxProperties"] == 2
 
 
 async def test_parameters_where_there_are_none(client: aiohttp.ClientSession) -> None:
