@@ -38,7 +38,7 @@ class Reader:
 
 async def ours(dsn: str, url: str, applied: dict[str, float]) -> None:
     database = Database(dsn, size=8)
-    reader = Reader(PostgresUnits(database, SystemClock()))
+    reader = Reader(PostgresUnits(database, SystemClock(), "bench"))
 
     async def apply(envelope: object) -> bool:
         done = await reader.on_happened(envelope)  # type: ignore[arg-type]

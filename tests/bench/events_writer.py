@@ -53,7 +53,7 @@ async def steadily(act: Callable[[str], Awaitable[None]], rate: float, seconds: 
 
 async def ours(dsn: str, url: str, rate: float, seconds: float) -> dict[str, float]:
     database = Database(dsn, size=8)
-    units = PostgresUnits(database, SystemClock())
+    units = PostgresUnits(database, SystemClock(), "bench")
     bus = RedisBus(connect(url), groups={GROUP: [Happened.topic]})
     relay = Relay("bench", PostgresOutbox(database), bus, ArqQueue(url, "bench"), frozenset({Happened.topic}))
     relaying = asyncio.create_task(relay.run())

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from marketplace_core._plugins.registry import installed_plugins
 from marketplace_core.testing.compat.histories import History, replay
 from marketplace_core.testing.compat.recording import changes
 from marketplace_core.testing.compat.subjects import subjects
@@ -44,6 +45,14 @@ def test_the_version_is_that_of_the_last_release_or_a_later_one() -> None:
 def test_the_release_and_this_code_read_each_other(folder: Path) -> None:
     found = changes(folder, subjects(STORED))
     assert not found, "\n".join(found)
+
+
+def test_a_released_row_keeps_its_meaning() -> None:
+    """Release 0.1.0 took the plugin's name in inbox, parking and claims from its package: it is the one that is declared."""
+    found = {name: entry.module.split(".")[0] for name, entry in installed_plugins().items()}
+    ours = {name: package for name, package in found.items() if package.startswith("marketplace_")}
+    assert {"auth", "cart", "catalog", "logistics", "orders", "payments", "sellers", "users"} <= ours.keys()
+    assert {name: package.removeprefix("marketplace_") for name, package in ours.items()} == {name: name for name in ours}
 
 
 @pytest.mark.behaviour("orchestrator-2")

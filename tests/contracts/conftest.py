@@ -45,7 +45,12 @@ async def probe(database: Database) -> PostgresProbe:
 
 @pytest.fixture
 def units(database: Database, movable_clock: RedisClock) -> Units:
-    return PostgresUnits(database, movable_clock)
+    return PostgresUnits(database, movable_clock, "contract")
+
+
+@pytest.fixture
+def other_units(database: Database, movable_clock: RedisClock) -> Units:
+    return PostgresUnits(database, movable_clock, "other")
 
 
 @pytest.fixture

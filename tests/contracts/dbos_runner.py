@@ -41,7 +41,7 @@ CREATE TABLE public.given_up (saga text PRIMARY KEY);
 class PostgresActs(Acts, ActsProbe):
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self.units: Units = PostgresUnits(database, clock)
+        self.units: Units = PostgresUnits(database, clock, "contract")
 
     async def do(self, saga_id: str, thing: str) -> str:
         await self._act(saga_id, f"do {thing}")

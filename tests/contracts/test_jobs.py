@@ -82,6 +82,7 @@ class TestArq(JobsContract):
         (wrong.QueuesTwice, "test_an_id_is_queued_once"),
         (wrong.CountsWaitingOnly, "test_the_backlog_is_what_is_due_or_running"),
         (wrong.OneQueue, "test_a_worker_takes_only_jobs_of_its_plugins"),
+        (wrong.NamesByMethod, "test_jobs_of_one_method_name_are_each_their_plugins"),
         (wrong.TriesOnce, "test_what_fails_is_tried_again"),
         (wrong.ForgetsFailures, "test_what_keeps_failing_is_kept_for_an_operator"),
         (wrong.DropsUnknownJobs, "test_a_job_that_nobody_knows_is_kept"),

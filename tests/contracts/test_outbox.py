@@ -89,7 +89,7 @@ async def test_the_suite_notices_outboxes(
     units = mistake if issubclass(mistake, PostgresUnits) else PostgresUnits
     outbox = mistake if issubclass(mistake, PostgresOutbox) else PostgresOutbox
     fixtures: dict[str, Any] = {
-        "units": units(database, movable_clock),
+        "units": units(database, movable_clock, "contract"),
         "outbox": outbox(database),
         "second": outbox(other_database),
         "bus": bus,
@@ -105,6 +105,7 @@ async def test_the_suite_notices_outboxes(
     [
         (wrong.ParksTheEventOnly, "test_a_failing_key_is_parked_and_others_go_on"),
         (wrong.ForgetsWhatWaits, "test_a_failing_key_is_parked_and_others_go_on"),
+        (wrong.NamesByPackage, "test_what_is_parked_is_found_by_the_plugins_name"),
         (wrong.ReplaysTheFirstOnly, "test_a_replay_goes_on_in_order"),
         (wrong.ReplaysBackwards, "test_a_replay_goes_on_in_order"),
         (wrong.GivesUpOnFailures, "test_a_replay_that_fails_keeps_the_key"),
@@ -130,7 +131,9 @@ async def test_the_suite_notices_parkings(
     probe: Probe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    more: dict[str, Any] = {"monkeypatch": monkeypatch} if "failing_key" in test or "one_key_only" in test else {}
+    more: dict[str, Any] = (
+        {"monkeypatch": monkeypatch} if "monkeypatch" in getattr(ParkingContract, test).__annotations__ else {}
+    )
     await assert_contract_fails(
         ParkingContract, test, patience=2.0, parking=mistake(database), units=units, probe=probe, **more
     )

@@ -124,6 +124,7 @@ class TestPostgresSchedules(SchedulesContract):
     ("mistake", "test"),
     [
         (wrong.RunsAlways, "test_each_is_due_once_per_interval"),
+        (wrong.NamesByMethod, "test_schedules_of_one_method_name_are_each_their_plugins"),
         (wrong.CatchesUpOneByOne, "test_one_run_catches_up"),
         (wrong.ClaimsNothing, "test_two_processes_run_it_once"),
         (wrong.DoneBeforehand, "test_what_runs_is_due_until_it_has_ended"),

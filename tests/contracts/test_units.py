@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.parking import PostgresParking
 from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.adapters.redis.clock import RedisClock
-from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts import assert_contract_fails, fixtures_of
 from marketplace_core.testing.contracts.units import Probe, UnitsContract
 from tests.contracts import wrong_units as wrong
 
@@ -25,6 +23,9 @@ class TestPostgresUnits(UnitsContract):
         (wrong.ActsTooEarly, "test_after_commit_comes_after_the_commit"),
         (wrong.NeverReplays, "test_a_repeat_gets_the_stored_answer"),
         (wrong.IgnoresTheScope, "test_keys_are_of_one_caller_and_one_method"),
+        (wrong.SharesTheNames, "test_keys_are_of_one_plugin"),
+        (wrong.SharesTheNames, "test_names_are_the_plugins_and_not_its_packages"),
+        (wrong.SharesTheNames, "test_plugins_do_not_share_what_they_saw"),
         (wrong.IgnoresTheDigest, "test_a_key_used_with_other_arguments_is_refused"),
         (wrong.WaitsInsteadOfAnswering, "test_a_key_in_use_is_in_flight"),
         (wrong.ForgetsRefusals, "test_a_refusal_is_the_answer"),
@@ -53,5 +54,10 @@ async def test_the_suite_notices(
     probe: Probe,
     parking: PostgresParking,
 ) -> None:
-    fixtures: dict[str, Any] = {"parking": parking} if test == "test_a_parked_key_waits" else {}
-    await assert_contract_fails(UnitsContract, test, units=units(database, movable_clock), probe=probe, **fixtures)
+    given = {
+        "units": units(database, movable_clock, "contract"),
+        "other_units": units(database, movable_clock, "other"),
+        "probe": probe,
+        "parking": parking,
+    }
+    await assert_contract_fails(UnitsContract, test, **fixtures_of(UnitsContract, test, given))

@@ -30,6 +30,13 @@ class LosesTraces(ArqQueue):
         await super().put(jobs)
 
 
+class NamesByMethod(ArqQueue):
+    """Jobs of one method name are one."""
+
+    async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = NONE) -> None:
+        await super().put([(f"acme_x.{job.rpartition('.')[2]}", id_, args) for job, id_, args in jobs], traces)
+
+
 class QueuesTwice(ArqQueue):
     async def put(self, jobs: Sequence[tuple[str, str, str]], traces: Mapping[str, str] = NONE) -> None:
         await super().put([(job, new_id(), args) for job, _, args in jobs], traces)

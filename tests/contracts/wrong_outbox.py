@@ -134,6 +134,13 @@ class ForgetsWhatWaits(PostgresParking):
         return True
 
 
+class NamesByPackage(PostgresParking):
+    """Parks under another name than that by which the handler looks."""
+
+    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+        await super().park(handler.replace("contract.", "acme_x."), envelope, error, attempts)
+
+
 class ReplaysTheFirstOnly(PostgresParking):
     """And forgets what waits behind it."""
 

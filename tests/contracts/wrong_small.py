@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from marketplace_core.adapters.folder.blobs import FolderBlobs
 from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.adapters.redis.clock import RedisClock
@@ -81,6 +83,13 @@ class KeepsItToItself(RedisClock):
 class RunsAlways(PostgresSchedules):
     async def _done(self, name: str, owner: str, began: datetime) -> None:
         pass
+
+
+class NamesByMethod(PostgresSchedules):
+    """Schedules of one method name are one."""
+
+    async def _due(self, schedules: Sequence[Schedule]) -> list[tuple[Schedule, bool]]:
+        return await super()._due([replace(each, name=each.name.rpartition(".")[2]) for each in schedules])
 
 
 class CatchesUpOneByOne(PostgresSchedules):

@@ -157,6 +157,13 @@ class SharesTheInbox(PostgresUnits):
         return await super().apply("all", envelope, work)
 
 
+class SharesTheNames(PostgresUnits):
+    """All plugins of one package are one."""
+
+    def qualified(self, method: str) -> str:
+        return f"acme.{method}"
+
+
 class MarksBeforehand(PostgresUnits):
     """The event is marked as applied in a transaction of its own."""
 

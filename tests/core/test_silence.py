@@ -32,7 +32,7 @@ from tests.core.silence import Hole, hole_before
 
 #: What a test gives an answer, in seconds.
 SHORT = 0.5
-CLAIM = Claim("somebody", "rows.write", "key", b"digest")
+CLAIM = Claim("somebody", "write", "key", b"digest")
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ async def test_a_connection_that_was_given_up_is_not_used_again(far: Database, h
 
 async def test_a_commit_without_an_answer_is_done_once(far: Database, hole: tuple[Hole, str], database: Database) -> None:
     """Nobody knows whether it was done: it is Unavailable, and the repeat finds the answer."""
-    units = PostgresUnits(far, SystemClock())
+    units = PostgresUnits(far, SystemClock(), "rows")
     proxy = hole[0]
 
     async def write(uow: UnitOfWork) -> str:
@@ -182,7 +182,7 @@ async def test_a_commit_without_an_answer_is_done_once(far: Database, hole: tupl
 async def test_a_unit_that_got_no_answer_half_way_leaves_nothing(
     far: Database, hole: tuple[Hole, str], database: Database
 ) -> None:
-    units = PostgresUnits(far, SystemClock())
+    units = PostgresUnits(far, SystemClock(), "rows")
     proxy = hole[0]
 
     async def write(uow: UnitOfWork) -> str:

@@ -107,7 +107,7 @@ def test_what_went_wrong_is_told_without_its_text(provider: TracerProvider, memo
 async def test_a_job_belongs_to_the_trace_that_enqueued_it(
     database: Database, redis_lasting_url: str, provider: TracerProvider, memory: InMemorySpanExporter
 ) -> None:
-    units, queue = PostgresUnits(database, SystemClock()), ArqQueue(redis_lasting_url, "traced")
+    units, queue = PostgresUnits(database, SystemClock(), "contract"), ArqQueue(redis_lasting_url, "traced")
     ran: list[calls.Call] = []
 
     async def job(_: str) -> None:

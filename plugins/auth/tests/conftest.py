@@ -55,7 +55,7 @@ class Bench:
         self.database = database
         self.redis = redis
         self.clock = clock
-        self.units = PostgresUnits(database, clock)
+        self.units = PostgresUnits(database, clock, "auth")
         self.store = PostgresAuthStore(database)
         self.passwords = CountedPasswords(QUICK)
         self.auth = self.service(redis)

@@ -42,7 +42,7 @@ class Bench:
         """``parts``: another class of the ``store``, the ``stock`` or the ``service``."""
         self.database = database
         self.clock = clock
-        self.units = PostgresUnits(database, clock)
+        self.units = PostgresUnits(database, clock, "catalog")
         self.store = parts.get("store", PostgresCatalogStore)(database)
         self.stock = parts.get("stock", PostgresStockStore)(database)
         cache, blobs = RedisCache(redis, "catalog"), FolderBlobs(folder)

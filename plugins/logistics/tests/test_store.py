@@ -27,7 +27,7 @@ class Kept:
 
     def __init__(self, database: Database) -> None:
         self.store: LogisticsStore = PostgresLogisticsStore(database)
-        self.units = PostgresUnits(database, SystemClock())
+        self.units = PostgresUnits(database, SystemClock(), "logistics")
 
     async def run(self, method: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         return await self.units.run(lambda uow: method(uow, *args))

@@ -70,7 +70,7 @@ class Stage:
             waits=StoredWaits(self.store),
             park=park(self.store, self.clock),
         )
-        reader, units = DbosReader(self.database), PostgresUnits(self.database, self.clock)
+        reader, units = DbosReader(self.database), PostgresUnits(self.database, self.clock, "orchestrator")
         counted = PluginMetrics("rehearsal").gauge("sagas", "Of a test.", ("saga", "status"))
         self.service = OrchestratorService(units, self.store, sagas, engine, reader, self.clock, 0.05, counted)
         [self._subscription] = worker.subscriptions(sagas)

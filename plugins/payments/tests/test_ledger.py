@@ -31,7 +31,7 @@ class Books:
 
     def __init__(self, database: Database, config: PaymentsConfig) -> None:
         self.database = database
-        self.units = PostgresUnits(database, SystemClock())
+        self.units = PostgresUnits(database, SystemClock(), "payments")
         self.store = PostgresLedgerStore(database)
         payments: Any = PostgresPaymentStore(database)
         self.service = PaymentService(self.units, payments, self.store, None, SystemClock(), config)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ from marketplace_core._plugins.specs import (
 from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._settings import decode_settings
 from marketplace_core.hookspecs import PROJECT, PluginInfo
+from marketplace_core.ports import qualified
 from marketplace_core.sagas import Saga
 
 __all__ = [
@@ -150,7 +151,7 @@ class Registry:
             tasks=tuple(task.name for task in self._ask(name, "tasks")),
             sagas=tuple(saga for saga in sagas if saga in self._ask(name, "sagas")),
             subscriptions={
-                f"{name}.{method.__name__}": tuple(type_.type for type_ in method.event_types)
+                qualified(name, method.__name__): tuple(type_.type for type_ in method.event_types)
                 for method in self._ask(name, "subscriptions", context=context)
             },
             migrations=tuple(self._ask(name, "migrations")),

@@ -26,7 +26,7 @@ from marketplace_core.extensions import Extensions
 from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, Task
 from marketplace_core.http.routing import Router
 from marketplace_core.outbox import Subscription
-from marketplace_core.ports import Blobs, Bus, FeedStore, JobQueue, event_types
+from marketplace_core.ports import Blobs, Bus, FeedStore, JobQueue, event_types, qualified
 from marketplace_core.ports.servers import Truth, imported
 from marketplace_core.sagas import Saga
 from marketplace_core.values import Audience, Clock
@@ -248,7 +248,7 @@ class Process:
         """The bus's groups of the whole deployment, with the topics that each reads."""
         found: dict[str, list[str]] = {}
         for plugin, methods in self.all_subscriptions.items():
-            by_name = {f"{plugin}.{method.__name__}": method for method in methods}
+            by_name = {qualified(plugin, method.__name__): method for method in methods}
             for group, (_, handlers) in bus_groups(self.deployment, plugin, list(by_name)).items():
                 found[group] = sorted({type_.topic for name in handlers for type_ in event_types(by_name[name])})
         return found
@@ -372,7 +372,7 @@ class Process:
     def subscriptions(self, plugin: str) -> Iterator[Subscription]:
         for method in self.all_subscriptions.get(plugin, ()):
             types = tuple(type_.type for type_ in event_types(method))
-            yield Subscription(f"{plugin}.{method.__name__}", types, partial(method, self.service(plugin)))
+            yield Subscription(qualified(plugin, method.__name__), types, partial(method, self.service(plugin)))
 
     def jobs(self, plugin: str) -> Sequence[Job]:
         return self.assembly.hook(plugin, "jobs") or ()

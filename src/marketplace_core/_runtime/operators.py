@@ -14,7 +14,7 @@ from marketplace_core._rpc.client import far_port
 from marketplace_core._runtime.assembly import Process
 from marketplace_core.errors import NotFound
 from marketplace_core.hookspecs import Schedule
-from marketplace_core.ports import FailedJob, mutation, query
+from marketplace_core.ports import FailedJob, mutation, qualified, query
 from marketplace_core.ports.parking import Parked, Parking
 from marketplace_core.ports.schedules import Schedules
 from marketplace_core.ports.servers import Truth
@@ -101,7 +101,7 @@ class OwnOperations(Operations):
         """Per place, the handlers whose inbox is in it."""
         subscriptions = self._process.all_subscriptions
         for truth, plugins in self._by_place():
-            handlers = [f"{plugin}.{method.__name__}" for plugin in plugins for method in subscriptions.get(plugin, ())]
+            handlers = [qualified(plugin, method.__name__) for plugin in plugins for method in subscriptions.get(plugin, ())]
             if handlers:
                 yield truth.parking, handlers
 

@@ -14,7 +14,7 @@ from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, Ou
 from marketplace_core.ports.parking import Parked, Parking, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
-from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units
+from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units, qualified
 
 __all__ = [
     "IMPORT",
@@ -56,5 +56,6 @@ __all__ = [
     "mutation",
     "natural",
     "patient",
+    "qualified",
     "query",
 ]

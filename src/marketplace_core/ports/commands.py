@@ -98,7 +98,7 @@ def command_after(
 
 
 class _Answer:
-    """The answer's type, the claim's method name and the arguments' defaults, worked out once per method."""
+    """The answer's type, the method's name and the arguments' defaults, worked out once per method."""
 
     def __init__(self, method: Callable[..., Any], *, given_after: int) -> None:
         """``given_after``: how many parameters come before those of the port's method."""
@@ -107,7 +107,7 @@ class _Answer:
         parameters = list(inspect.signature(method).parameters.values())[given_after:]
         self._names = [parameter.name for parameter in parameters]
         self._defaults = [parameter.default for parameter in parameters]
-        self.name = f"{method.__module__.split('.', 1)[0].removeprefix('marketplace_')}.{method.__name__}"
+        self._name = method.__name__
 
     @property
     def type(self) -> Any:
@@ -121,7 +121,7 @@ class _Answer:
             return None
         rest = zip(self._names[len(args) :], self._defaults[len(args) :], strict=True)
         given = [*args, *(kwargs.get(name, default) for name, default in rest)]
-        return Claim(call.scope, self.name, call.key, digest(given, self._defaults))
+        return Claim(call.scope, self._name, call.key, digest(given, self._defaults))
 
 
 def digest(args: Sequence[Any], defaults: Sequence[Any] = ()) -> bytes:

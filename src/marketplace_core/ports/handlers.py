@@ -28,7 +28,8 @@ def handler(
 ) -> Callable[[Callable[[S, UnitOfWork, E], Awaitable[None]]], Callable[[S, Envelope], Coroutine[Any, Any, bool]]]:
     """A service method that applies an event exactly once, in one unit of work.
 
-    It is called with the envelope; the method sees the event. Its name in the inbox is ``<plugin>.<method>``.
+    It is called with the envelope; the method sees the event. Its name in the inbox is ``<plugin>.<method>``, the plugin's
+    being the one that it declares.
     ``imports=False``: not those of an import. For what acts (sagas, stock, money, mail), not for what only follows.
     ``when``: only those of which it is true, which an event alone decides; of the others nothing is written, not even that
     they were seen.
@@ -37,9 +38,6 @@ def handler(
     def decorate(
         method: Callable[[S, UnitOfWork, E], Awaitable[None]],
     ) -> Callable[[S, Envelope], Coroutine[Any, Any, bool]]:
-        plugin = method.__module__.split(".", 1)[0].removeprefix("marketplace_")
-        name = f"{plugin}.{method.__name__}"
-
         @functools.wraps(method)
         async def run(self: S, envelope: Envelope) -> bool:
             if envelope.origin == IMPORT and not imports:
@@ -47,7 +45,7 @@ def handler(
             event: Any = envelope.decode()
             if when is not None and not when(event):
                 return False
-            return await self.units.apply(name, envelope, lambda uow: method(self, uow, event))
+            return await self.units.apply(method.__name__, envelope, lambda uow: method(self, uow, event))
 
         run.event_types = event_types  # type: ignore[attr-defined]
         run.when = when  # type: ignore[attr-defined]
@@ -68,8 +66,6 @@ def handler_after(
     def decorate(
         method: Callable[[S, UnitOfWork, G, E], Awaitable[None]],
     ) -> Callable[[S, Envelope], Coroutine[Any, Any, bool]]:
-        name = f"{method.__module__.split('.', 1)[0].removeprefix('marketplace_')}.{method.__name__}"
-
         @functools.wraps(method)
         async def run(self: S, envelope: Envelope) -> bool:
             if envelope.origin == IMPORT and not imports:
@@ -77,7 +73,7 @@ def handler_after(
             event: Any = envelope.decode()
             with calls.scope(calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)):
                 found = await gather(self, event)
-            return await self.units.apply(name, envelope, lambda uow: method(self, uow, found, event))
+            return await self.units.apply(method.__name__, envelope, lambda uow: method(self, uow, found, event))
 
         run.event_types = event_types  # type: ignore[attr-defined]
         run.when = None  # type: ignore[attr-defined]

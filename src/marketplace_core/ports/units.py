@@ -11,9 +11,17 @@ from msgspec import Struct
 
 from marketplace_core.events import Envelope, Event
 
-__all__ = ["Claim", "HasUnits", "KeyParked", "UnitOfWork", "Units"]
+__all__ = ["Claim", "HasUnits", "KeyParked", "UnitOfWork", "Units", "qualified"]
 
 T = TypeVar("T")
+
+
+def qualified(plugin: str, method: str) -> str:
+    """What a plugin's method is called wherever something is kept of it: in the inbox, among parked keys, in claims.
+
+    ``plugin`` is the name that the plugin declares, wherever its code stands.
+    """
+    return f"{plugin}.{method}"
 
 
 class UnitOfWork(ABC):
@@ -41,7 +49,7 @@ class UnitOfWork(ABC):
 
 
 class Claim(Struct, frozen=True):
-    """An idempotency key being used: whose it is, for which method, over which arguments."""
+    """An idempotency key being used: whose it is, for which of the plugin's methods, over which arguments."""
 
     scope: str
     method: str
@@ -54,7 +62,17 @@ class KeyParked(Exception):
 
 
 class Units(ABC):
-    """Makes units of work on one plugin's store."""
+    """Makes units of work on one plugin's store.
+
+    Several plugins may have theirs on one store: what is kept of a method bears the name that :meth:`qualified` gives.
+    """
+
+    def __init__(self, plugin: str) -> None:
+        """``plugin``: the name that the plugin declares."""
+        self.plugin = plugin
+
+    def qualified(self, method: str) -> str:
+        return qualified(self.plugin, method)
 
     @abstractmethod
     async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -74,7 +92,7 @@ class Units(ABC):
 
     @abstractmethod
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
-        """Run ``work`` unless ``handler`` has seen this event, or a later one of its aggregate, before.
+        """Run ``work`` unless the plugin's method ``handler`` has seen this event, or a later one of its aggregate, before.
 
         :returns: whether it was applied. :raises KeyParked: the aggregate waits behind a failed event.
         """

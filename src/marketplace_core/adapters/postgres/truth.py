@@ -31,7 +31,7 @@ class PostgresTruth(Truth):
 
     @cached_property
     def units(self) -> PostgresUnits:
-        return PostgresUnits(self._database, self._clock)
+        return PostgresUnits(self._database, self._clock, self.plugin)
 
     @cached_property
     def outbox(self) -> PostgresOutbox:

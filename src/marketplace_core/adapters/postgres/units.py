@@ -151,7 +151,8 @@ class PostgresUnit(UnitOfWork):
 class PostgresUnits(Units):
     """Units of work of one plugin on one database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, plugin: str) -> None:
+        super().__init__(plugin)
         self._database = database
         self._clock = clock
 
@@ -172,7 +173,7 @@ class PostgresUnits(Units):
 
     async def once(self, claim: Claim, answer: type[T], work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         async def transaction(connection: Connection) -> tuple[PostgresUnit | None, T | MarketplaceError]:
-            row = await connection.row(_CLAIM, claim.scope, claim.method, claim.key)
+            row = await connection.row(_CLAIM, claim.scope, self.qualified(claim.method), claim.key)
             if row is None or (row["digest"] is None and not row["claimed"]):
                 raise Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
             if row["digest"] is not None:
@@ -186,9 +187,9 @@ class PostgresUnits(Units):
                     raise
                 await connection.execute("ROLLBACK TO SAVEPOINT work")
                 unit.clear()
-                await unit.flush(_answer_row(claim, refused=True, body=json_text(Failure.of(error))))
+                await unit.flush(self._answer_row(claim, refused=True, body=json_text(Failure.of(error))))
                 return unit, error
-            await unit.flush(_answer_row(claim, refused=False, body=json_text(result)))
+            await unit.flush(self._answer_row(claim, refused=False, body=json_text(result)))
             return unit, result
 
         for _ in range(3):
@@ -208,7 +209,7 @@ class PostgresUnits(Units):
         raise Unavailable()
 
     async def stored(self, claim: Claim, answer: type[T]) -> tuple[bool, T | None]:
-        row = await self._database.row(_STORED, claim.scope, claim.method, claim.key)
+        row = await self._database.row(_STORED, claim.scope, self.qualified(claim.method), claim.key)
         if row is None:
             return False, None
         result = _replay(claim, row, answer)
@@ -217,7 +218,18 @@ class PostgresUnits(Units):
             raise result
         return True, result
 
+    def _answer_row(self, claim: Claim, *, refused: bool, body: str) -> Row:
+        return {
+            "scope": claim.scope,
+            "method": self.qualified(claim.method),
+            "key": claim.key,
+            "digest": claim.digest.hex(),
+            "refused": refused,
+            "body": body,
+        }
+
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
+        handler = self.qualified(handler)
         key = f"{envelope.topic}:{envelope.key}"
 
         async def transaction(connection: Connection) -> PostgresUnit | None:
@@ -240,17 +252,6 @@ class PostgresUnits(Units):
             if unit is not None:
                 await unit.committed()
             return unit is not None
-
-
-def _answer_row(claim: Claim, *, refused: bool, body: str) -> Row:
-    return {
-        "scope": claim.scope,
-        "method": claim.method,
-        "key": claim.key,
-        "digest": claim.digest.hex(),
-        "refused": refused,
-        "body": body,
-    }
 
 
 def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:

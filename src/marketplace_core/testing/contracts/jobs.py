@@ -95,6 +95,15 @@ class JobsContract:
         async with running(make_worker({"other.job": theirs})):
             await eventually(lambda: theirs.args)
 
+    async def test_jobs_of_one_method_name_are_each_their_plugins(self, queue: JobQueue, make_worker: MakeWorker) -> None:
+        """Whatever package their code stands in."""
+        done = {"acme_x.index": Done(), "acme_y.index": Done()}
+        await queue.put([(job, str(number), job) for number, job in enumerate(done)])
+        loops = [make_worker({job: function}) for job, function in done.items()]
+        async with running(*loops):
+            await eventually(lambda: sum(len(each.args) for each in done.values()) >= 2)
+        assert {job: each.args for job, each in done.items()} == {job: [job] for job in done}
+
     async def test_what_fails_is_tried_again(self, queue: JobQueue, make_worker: MakeWorker) -> None:
         tries: list[float] = []
 

@@ -14,7 +14,7 @@ from marketplace_core.events import Envelope
 from marketplace_core.outbox import Deliverer, Parked, Parking, Subscription
 from marketplace_core.ports import Delivery, KeyParked, Message, UnitOfWork, Units
 from marketplace_core.testing.contracts import Happened, eventually
-from marketplace_core.testing.contracts.units import Probe, happened
+from marketplace_core.testing.contracts.units import Probe, happened, written_in
 
 __all__ = ["NAME", "ParkingContract"]
 
@@ -41,7 +41,7 @@ class Handler:
             if name in self.bad:
                 raise ValueError(f"bad event {name}")
 
-        return await self._units.apply(NAME, envelope, work)
+        return await self._units.apply("on_happened", envelope, work)
 
     @property
     def subscriptions(self) -> Mapping[str, Subscription]:
@@ -49,7 +49,7 @@ class Handler:
 
 
 class ParkingContract:
-    """Fixtures: ``parking``, ``units`` and ``probe`` of one store."""
+    """Fixtures: ``parking``, ``units`` of a plugin that calls itself ``contract``, and ``probe``, all of one store."""
 
     async def test_a_failing_key_is_parked_and_others_go_on(
         self, parking: Parking, units: Units, probe: Probe, monkeypatch: pytest.MonkeyPatch
@@ -63,6 +63,26 @@ class ParkingContract:
         (parked,) = await parking.list([NAME])
         assert (parked.handler, parked.type, parked.sequence, parked.waiting) == (NAME, Happened.type, 2, 2)
         assert (parked.key, parked.error, parked.attempts) == ("contract:a", "ValueError: bad event a2", 3)
+
+    @pytest.mark.behaviour("events-5")
+    async def test_what_is_parked_is_found_by_the_plugins_name(
+        self, parking: Parking, units: Units, probe: Probe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In whatever package its code stands: else the key is free, and its replay empties the list and applies nothing."""
+        monkeypatch.setattr(outbox, "RETRY_PAUSES", ())
+        service = written_in("acme_x")(units, probe)
+        service.bad = {"a1"}
+        subscription = Subscription(NAME, (Happened.type,), service.on_happened)
+        deliverer = Deliverer("contract", [subscription], parking)
+        for sequence in (1, 2):
+            await deliverer.deliver(_delivery(happened("a", sequence, str(sequence))))
+        assert await probe.written() == []
+        (head,) = await parking.list([NAME])
+        assert (head.sequence, head.waiting) == (1, 1)
+        service.bad.clear()
+        await parking.request(head.id, drop=False)
+        assert await parking.release({NAME: subscription}) == 2
+        assert (await probe.written(), await parking.list([NAME])) == (["a1", "a2"], [])
 
     async def test_a_replay_goes_on_in_order(self, parking: Parking, units: Units, probe: Probe) -> None:
         handler, head = await _parked(parking, units, probe, 4)

@@ -82,6 +82,15 @@ class SchedulesContract:
         assert (await schedules.due(both), await schedules.run_due(both, run)) == (1, 1)
         assert sorted(service.ran) == ["daily", "hourly", "hourly"]
 
+    async def test_schedules_of_one_method_name_are_each_their_plugins(self, schedules: Schedules) -> None:
+        """Whatever package their code stands in."""
+        service = Service()
+        for name in ("acme_x.hourly", "acme_y.hourly"):
+            each = Schedule(name, Service.hourly, timedelta(hours=1))
+            assert await schedules.run_due([each], _on(service)) == 1
+            assert await schedules.due([each]) == 0
+        assert service.ran == ["hourly", "hourly"]
+
     async def test_one_run_catches_up(self, schedules: Schedules, clock: MovableClock) -> None:
         service = Service()
         for _ in range(3):

@@ -14,12 +14,12 @@ from marketplace_core import calls
 from marketplace_core.errors import Conflict, MarketplaceError, Unavailable
 from marketplace_core.events import Envelope, encode_data
 from marketplace_core.outbox import Parking
-from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
+from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units, command, handler
 from marketplace_core.testing.contracts import Happened, eventually
 from marketplace_core.testing.contracts.units_machine import IdempotencyRules
 from marketplace_core.values import new_id
 
-__all__ = ["Answer", "Probe", "UnitsContract", "claim", "happened"]
+__all__ = ["Answer", "Probe", "Service", "UnitsContract", "claim", "happened", "written_in"]
 
 
 class Answer(Struct, frozen=True):
@@ -42,7 +42,7 @@ class Probe(ABC):
         """The types of committed events and the names of committed jobs, oldest first."""
 
 
-def claim(key: str = "k", *, scope: str = "me", method: str = "contract.act", digest: bytes = b"same") -> Claim:
+def claim(key: str = "k", *, scope: str = "me", method: str = "act", digest: bytes = b"same") -> Claim:
     return Claim(scope, method, key, digest)
 
 
@@ -52,8 +52,37 @@ def happened(thing: str, sequence: int, note: str = "") -> Envelope:
     return Envelope(id=new_id(), type=Happened.type, version=1, key=thing, occurred_at=at, data=data, sequence=sequence)
 
 
+class Service:
+    """What a plugin has on a store: one command, and one handler that fails on what stands in ``bad``."""
+
+    on_happened: Callable[[Envelope], Awaitable[bool]]
+    add: Callable[[str], Awaitable[Answer]]
+
+    def __init__(self, units: Units, probe: Probe) -> None:
+        self.units, self.probe = units, probe
+        self.bad: set[str] = set()
+
+
+def written_in(package: str) -> type[Service]:
+    """The :class:`Service` of a plugin whose code stands in ``package``."""
+
+    async def add(self: Service, uow: UnitOfWork, text: str) -> Answer:
+        await self.probe.write(uow, text)
+        return Answer(text)
+
+    async def on_happened(self: Service, uow: UnitOfWork, event: Happened) -> None:
+        await self.probe.write(uow, event.thing + event.note)
+        if event.thing + event.note in self.bad:
+            raise ValueError(f"bad event {event.thing}{event.note}")
+
+    add.__module__ = on_happened.__module__ = f"{package}.service"
+    return type("Written", (Service,), {"add": command(add), "on_happened": handler(Happened)(on_happened)})
+
+
 class UnitsContract(IdempotencyRules):
-    """Fixtures: ``units``; ``probe``, a :class:`Probe` of the same store; ``parking`` of that store."""
+    """Fixtures: ``units`` of a plugin; ``other_units`` of another one on the same store; ``probe``, a :class:`Probe` of that
+    store, and its ``parking``.
+    """
 
     # ── run ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,10 +142,29 @@ class UnitsContract(IdempotencyRules):
         assert await probe.written() == ["1"]
 
     async def test_keys_are_of_one_caller_and_one_method(self, units: Units, probe: Probe) -> None:
-        claims = [claim(), claim("other"), claim(scope="you"), claim(method="contract.other")]
+        claims = [claim(), claim("other"), claim(scope="you"), claim(method="other")]
         for number, each in enumerate(claims):
             assert await units.once(each, Answer, _writing(probe, str(number))) == Answer(str(number))
         assert await probe.written() == ["0", "1", "2", "3"]
+
+    async def test_keys_are_of_one_plugin(self, units: Units, other_units: Units, probe: Probe) -> None:
+        for mine, text in ((units, "1"), (other_units, "2")):
+            assert await mine.stored(claim(), Answer) == (False, None)
+            assert await mine.once(claim(), Answer, _writing(probe, text)) == Answer(text)
+        assert await units.stored(claim(), Answer) == (True, Answer("1"))
+        assert await probe.written() == ["1", "2"]
+
+    @pytest.mark.behaviour("events-5")
+    async def test_names_are_the_plugins_and_not_its_packages(self, units: Units, other_units: Units, probe: Probe) -> None:
+        """Two plugins in one package answer each other's keys and hear each other's events as little as any two."""
+        services = [written_in("acme.reviews")(units, probe), written_in("acme.ratings")(other_units, probe)]
+        envelope = happened("a", 1)
+        for service, text in zip(services, ("1", "2"), strict=True):
+            with calls.scope(calls.Call(key="k")):
+                assert await service.add(text) == Answer(text)
+            assert await service.on_happened(envelope)
+        assert await probe.written() == ["1", "a", "2", "a"]
+        assert not await units.apply("on_happened", envelope, _noting(probe, "again"))
 
     async def test_a_key_used_with_other_arguments_is_refused(self, units: Units, probe: Probe) -> None:
         await units.once(claim(), Answer, _writing(probe, "1"))
@@ -238,21 +286,26 @@ class UnitsContract(IdempotencyRules):
 
     async def test_an_event_is_applied_once(self, units: Units, probe: Probe) -> None:
         envelope = happened("a", 1)
-        applied = await asyncio.gather(*(units.apply("contract.on", envelope, _noting(probe, "1")) for _ in range(4)))
+        applied = await asyncio.gather(*(units.apply("on", envelope, _noting(probe, "1")) for _ in range(4)))
         assert sorted(applied) == [False, False, False, True]
         assert await probe.written() == ["1"]
 
     async def test_only_a_greater_sequence_applies(self, units: Units, probe: Probe) -> None:
         order = [("a", 1), ("a", 3), ("a", 2), ("a", 3), ("a", 4), ("b", 1)]
-        applied = [await units.apply("contract.on", happened(*e), _noting(probe, f"{e[0]}{e[1]}")) for e in order]
+        applied = [await units.apply("on", happened(*e), _noting(probe, f"{e[0]}{e[1]}")) for e in order]
         assert applied == [True, True, False, False, True, True]
         assert await probe.written() == ["a1", "a3", "a4", "b1"]
 
     async def test_handlers_do_not_share_what_they_saw(self, units: Units, probe: Probe) -> None:
         envelope = happened("a", 1)
-        assert await units.apply("contract.one", envelope, _noting(probe, "one"))
-        assert await units.apply("contract.two", envelope, _noting(probe, "two"))
+        assert await units.apply("one", envelope, _noting(probe, "one"))
+        assert await units.apply("two", envelope, _noting(probe, "two"))
         assert await probe.written() == ["one", "two"]
+
+    async def test_plugins_do_not_share_what_they_saw(self, units: Units, other_units: Units, probe: Probe) -> None:
+        assert await units.apply("on", happened("a", 2), _noting(probe, "one"))
+        assert await other_units.apply("on", happened("a", 1), _noting(probe, "other"))
+        assert await probe.written() == ["one", "other"]
 
     async def test_a_handler_that_fails_has_applied_nothing(self, units: Units, probe: Probe) -> None:
         async def fail(uow: UnitOfWork) -> None:
@@ -261,19 +314,19 @@ class UnitsContract(IdempotencyRules):
 
         envelope = happened("a", 1)
         with pytest.raises(ValueError, match="bad event"):
-            await units.apply("contract.on", envelope, fail)
-        assert await units.apply("contract.on", envelope, _noting(probe, "whole"))
+            await units.apply("on", envelope, fail)
+        assert await units.apply("on", envelope, _noting(probe, "whole"))
         assert await probe.written() == ["whole"]
 
     async def test_a_parked_key_waits(self, units: Units, probe: Probe, parking: Parking) -> None:
-        await units.apply("contract.on", happened("a", 1), _noting(probe, "a1"))
-        await parking.park("contract.on", happened("a", 2), "ValueError: bad", 5)
+        await units.apply("on", happened("a", 1), _noting(probe, "a1"))
+        await parking.park(units.qualified("on"), happened("a", 2), "ValueError: bad", 5)
         for sequence in (2, 3):
             with pytest.raises(KeyParked):
-                await units.apply("contract.on", happened("a", sequence), _noting(probe, f"a{sequence}"))
-        assert not await units.apply("contract.on", happened("a", 1), _noting(probe, "again"))
-        assert await units.apply("contract.on", happened("b", 1), _noting(probe, "b1"))
-        assert await units.apply("contract.other", happened("a", 3), _noting(probe, "other"))
+                await units.apply("on", happened("a", sequence), _noting(probe, f"a{sequence}"))
+        assert not await units.apply("on", happened("a", 1), _noting(probe, "again"))
+        assert await units.apply("on", happened("b", 1), _noting(probe, "b1"))
+        assert await units.apply("other", happened("a", 3), _noting(probe, "other"))
         assert await probe.written() == ["a1", "b1", "other"]
 
     async def test_what_a_handler_emits_leaves_with_its_unit(self, units: Units, probe: Probe) -> None:
@@ -281,8 +334,8 @@ class UnitsContract(IdempotencyRules):
             uow.emit(Happened(thing="derived"))
 
         envelope = happened("a", 1)
-        await units.apply("contract.on", envelope, work)
-        await units.apply("contract.on", envelope, work)
+        await units.apply("on", envelope, work)
+        await units.apply("on", envelope, work)
         assert await probe.outgoing() == [Happened.type]
 
 

@@ -39,7 +39,7 @@ IN_FLIGHT, REUSED, REFUSED = "idempotency.in_flight", "idempotency_key_reused", 
 claims = st.builds(
     Claim,
     scope=st.sampled_from(["me", "you"]),
-    method=st.sampled_from(["contract.act", "contract.other"]),
+    method=st.sampled_from(["act", "other"]),
     key=st.sampled_from(["k1", "k2"]),
     digest=st.sampled_from([b"one", b"other"]),
 )
