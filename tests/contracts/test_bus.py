@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,33 @@ def start_consumer(redis_lasting_url: str) -> StartConsumer:
     return partial(bus_process.start, "RedisBus", redis_lasting_url)
 
 
+@contextlib.asynccontextmanager
+async def full_for_moments(redis: Redis) -> AsyncIterator[None]:
+    """As a server is that others fill and empty."""
+
+    async def fill_and_empty() -> None:
+        while True:
+            await redis.config_set("maxmemory", 1)
+            await redis.config_set("maxmemory", 0)
+            await asyncio.sleep(0.0005)
+
+    async with running(fill_and_empty()):
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0.01)
+    await redis.config_set("maxmemory", 0)
+
+
 @pytest.mark.behaviour("events-1")
 class TestRedisBus(BusContract):
     @pytest.fixture
     def trim(self, bus: RedisBus) -> Callable[[], Awaitable[None]]:
         return bus.trim
+
+    @pytest.fixture
+    def hinder(self, redis_lasting: Redis) -> Callable[[], AbstractAsyncContextManager[None]]:
+        return partial(full_for_moments, redis_lasting)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +66,7 @@ class TestRedisBus(BusContract):
     [
         (wrong.CutsMessages, "test_a_message_arrives_whole"),
         (wrong.PublishesInAnyOrder, "test_order_is_kept_per_key"),
+        (wrong.PublishesOneByOne, "test_a_publish_is_all_or_a_prefix"),
         (wrong.DeliversAtOnce, "test_one_message_at_a_time_per_partition"),
         (wrong.SharesOneCursor, "test_every_group_gets_every_message"),
         (wrong.BeginsAtTheEnd, "test_what_is_published_waits_for_its_reader"),
@@ -62,6 +87,8 @@ async def test_the_suite_notices(bus: type[RedisBus], test: str, redis_lasting: 
     fixtures: dict[str, Any] = {}
     if "dead" in test or "stopped" in test:
         fixtures["start_consumer"] = partial(bus_process.start, bus.__name__, redis_lasting_url)
+    if "prefix" in test:
+        fixtures["hinder"] = partial(full_for_moments, redis_lasting)
     if "trimming" in test:
         fixtures["trim"] = wrong_bus.trim
     await assert_contract_fails(BusContract, test, bus=wrong_bus, patience=3 * LEASE, **fixtures)

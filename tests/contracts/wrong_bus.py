@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,6 +14,7 @@ from msgspec.structs import replace
 from marketplace_core.adapters.redis import consumer
 from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.consumer import Names, RedisConsumer, _Partition
+from marketplace_core.adapters.redis.server import alone, redis_errors
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Consumer, Delivery, Message
 from marketplace_core.values import new_id
@@ -27,7 +30,8 @@ class _Wrong(RedisBus):
         return Names(self._prefix, group, topics, self._partitions)
 
     def consume(self, group: str, topics: Sequence[str]) -> Consumer:
-        return self.consumer(self._redis, self.names(group, topics), group, self.lease_seconds or self._lease)
+        own = partial(alone, self._redis)
+        return self.consumer(self._redis, own, self.names(group, topics), group, self.lease_seconds or self._lease)
 
 
 class CutsMessages(RedisBus):
@@ -38,6 +42,19 @@ class CutsMessages(RedisBus):
 class PublishesInAnyOrder(RedisBus):
     async def publish(self, messages: Sequence[Message]) -> None:
         await super().publish(list(reversed(messages)))
+
+
+class PublishesOneByOne(RedisBus):
+    """In one pipeline, each message for itself."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for message in messages:
+                    partition = zlib.crc32(message.key.encode()) % self._partitions
+                    fields = {"t": message.type, "k": message.key, "s": message.sequence, "e": message.envelope}
+                    pipe.xadd(self._stream(message.topic, partition), fields)  # type: ignore[arg-type]
+                await pipe.execute()
 
 
 class DeliversAtOnce(_Wrong):

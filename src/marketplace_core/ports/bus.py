@@ -32,7 +32,13 @@ class Bus(ABC):
 
     @abstractmethod
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Append in the given order; returns once every message is durable."""
+        """Append in the given order; returns once every message is durable.
+
+        A publish that raises has appended all of them, none, or a prefix of those of each key, and never a later one of a
+        key without an earlier: a reader takes what comes first for the order. So it is made again as a whole.
+
+        :raises Unavailable: the bus is away, or cannot take them now.
+        """
 
     @abstractmethod
     def consume(self, group: str, topics: Sequence[str]) -> Consumer:

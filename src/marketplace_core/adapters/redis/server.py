@@ -110,7 +110,9 @@ def _bounded(connection_class: Any) -> Any:
 
 _AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, ClusterDownError, ConnectionError)
 #: The same in a script or a pipeline, and what has no class: it cannot save, has no replica, or runs somebody's long script.
-_UNABLE = re.compile(r"(^|-|caused error: \W*)(MISCONF|NOREPLICAS|BUSY|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|LOADING) ")
+_UNABLE = re.compile(
+    r"(^|-|caused error: \W*|because of: )(MISCONF|NOREPLICAS|BUSY|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|LOADING) "
+)
 
 
 @contextlib.contextmanager

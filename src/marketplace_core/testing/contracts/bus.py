@@ -97,7 +97,8 @@ async def _until_shared(bus: Bus, keys: Sequence[str], log: Log, first: int) -> 
 
 class BusContract:
     """Fixtures: ``bus``, told of :data:`GROUPS` and of :data:`LEASE`; ``start_consumer``, a :data:`StartConsumer` on the
-    same bus; ``trim``, an async function that does what the adapter does against growing for ever.
+    same bus; ``trim``, an async function that does what the adapter does against growing for ever; ``hinder``, which gives an
+    async context: for that time the bus takes nothing now, and something the next moment.
     """
 
     async def test_a_message_arrives_whole(self, bus: Bus) -> None:
@@ -114,6 +115,31 @@ class BusContract:
         async with running(bus.consume("one", ["shop"]).run(log)):
             await eventually(lambda: len(log.seen) >= 480)
         assert {key: log.sequences(key) for key in keys} == {key: list(range(1, 41)) for key in keys}
+
+    @pytest.mark.behaviour("events-5")
+    async def test_a_publish_is_all_or_a_prefix(
+        self, bus: Bus, hinder: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """Of each key. Else a reader that has seen the later ones takes the earlier ones, sent again, for old ones."""
+        published: list[bool] = []
+        async with hinder():
+            for batch in range(40):
+                sent = [_large(key, n, batch) for n in range(1, 101) for key in ("a", "b")]
+                whole = True
+                try:
+                    await bus.publish(sent)
+                except Unavailable:
+                    whole = False
+                published.append(whole)
+        assert set(published) == {True, False}, "it was not hindered as it was meant"
+        log, last = Log(), messages("a", 1, 1) + messages("b", 1, 1)
+        await bus.publish(last)
+        async with running(bus.consume("one", ["shop"]).run(log)):
+            await eventually(lambda: [m for m in last if m in log.seen] == last, within=30)
+        for batch, whole in enumerate(published):
+            for key in ("a", "b"):
+                seen = [m.sequence for m in log.seen if m.key == key and m.envelope.startswith(f'{{"batch":{batch},')]
+                assert seen == list(range(1, (100 if whole else len(seen)) + 1)), f"batch {batch} of {key}"
 
     async def test_one_message_at_a_time_per_partition(self, bus: Bus) -> None:
         log, busy = Log(pause=0.002), Busy()
@@ -325,6 +351,11 @@ class BusContract:
             await eventually(lambda: after.seen)
         assert after.sequences("a") == [2]
         assert loop.time() - began < LEASE
+
+
+def _large(key: str, number: int, batch: int) -> Message:
+    """So large that a server reads some hundred of them in parts, between which others have their turn."""
+    return Message("shop", "shop.sold", key, number, f'{{"batch":{batch},"text":"{"x" * 1000}"}}')
 
 
 def _missing(seen: Sequence[Message], keys: Sequence[str], last: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+import pytest
 from msgspec import Struct
 
 from marketplace_core.errors import Unavailable
@@ -174,6 +175,47 @@ class OutboxContract:
             await eventually(_empty(outbox))
         async with running(bus.consume("one", [TOPIC]).run(log)):
             await eventually(lambda: log.sequences("a", TOPIC) == [1])
+
+    @pytest.mark.behaviour("events-5")
+    async def test_a_publish_that_was_torn_is_made_again_from_its_beginning(
+        self, units: Units, outbox: Outbox, bus: Bus, jobs: JobQueue
+    ) -> None:
+        """So that nobody reads a later event of a key who has not read the earlier ones."""
+        torn, log = Torn(bus), Log()
+        for _ in range(3):
+            await _emit(units, *("a", "b") * 10)
+        async with running(Relay("main", outbox, torn, jobs, _ALL).run()):
+            await eventually(lambda: torn.torn >= 2, within=20)
+            await _emit(units, "a", "b")
+            torn.tears = False
+            await eventually(_empty(outbox))
+        async with running(bus.consume("one", [TOPIC]).run(log)):
+            await eventually(lambda: all(31 in log.sequences(key, TOPIC) for key in ("a", "b")))
+        for key in ("a", "b"):
+            assert list(dict.fromkeys(log.sequences(key, TOPIC))) == list(range(1, 32))
+
+
+class Torn(Bus):
+    """The bus as it is when a publish fails in the middle: it has taken a third of it, until ``tears`` is False."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.tears = True
+        self.torn = 0
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        if not self.tears:
+            await self._bus.publish(messages)
+            return
+        await self._bus.publish(messages[: len(messages) // 3])
+        self.torn += 1
+        raise Unavailable()
+
+    def consume(self, group: str, topics: Sequence[str]) -> Consumer:
+        return self._bus.consume(group, topics)
+
+    async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
+        return await self._bus.lag(groups)
 
 
 class Flaky(Bus):
