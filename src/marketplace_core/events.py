@@ -8,7 +8,11 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Struct
 
-__all__ = ["EVENTS", "Envelope", "Event", "event"]
+__all__ = ["EVENTS", "Envelope", "Event", "Unreadable", "event"]
+
+
+class Unreadable(ValueError):
+    """A message that this release cannot read: it is not ours, of a newer release, or cut off. To try again changes nothing."""
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -69,8 +73,19 @@ class Envelope(Struct, frozen=True, kw_only=True):
         return self.type.split(".", 1)[0]
 
     def decode(self) -> Event:
-        """The event itself. Unknown fields of a newer publisher are ignored."""
-        return msgspec.json.decode(self.data, type=EVENTS[self.type])
+        """The event itself. Unknown fields of a newer publisher are ignored.
+
+        :raises Unreadable: this release does not know such an event, or not of this version.
+        """
+        cls = EVENTS.get(self.type)
+        if cls is None:
+            raise Unreadable(f"there is no event {self.type!r} in this release")
+        if self.version > cls.version:
+            raise Unreadable(f"{self.type} is of version {self.version}, and this release knows version {cls.version}")
+        try:
+            return msgspec.json.decode(self.data, type=cls)
+        except msgspec.DecodeError as error:
+            raise Unreadable(f"{self.type}: {error}") from error
 
 
 def encode_data(event_: Event) -> bytes:
@@ -78,7 +93,11 @@ def encode_data(event_: Event) -> bytes:
 
 
 def decode_envelope(raw: bytes | str, sequence: int) -> Envelope:
-    envelope = msgspec.json.decode(raw, type=Envelope)
+    """:raises Unreadable: it is no envelope."""
+    try:
+        envelope = msgspec.json.decode(raw, type=Envelope)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Unreadable(f"the envelope: {error}") from error
     return msgspec.structs.replace(envelope, sequence=sequence)
 
 

@@ -82,10 +82,14 @@ HANDLED = Histogram(
 )
 PUT_ASIDE = Counter(
     "marketplace_events_put_aside",
-    "Keys that were parked for a person, or deferred because somebody was away.",
+    "Keys that were parked for a person, or deferred because somebody was away, and messages that nobody could read.",
     ("plugin", "handler", "reason"),
 )
-PARKED_KEYS = Gauge("marketplace_parked_keys", "Keys that are parked or deferred now.", ("plugin", "state"))
+PARKED_KEYS = Gauge(
+    "marketplace_parked_keys",
+    "Keys that are parked or deferred now, and unreadable messages that are kept.",
+    ("plugin", "state"),
+)
 
 # ── jobs and schedules ───────────────────────────────────────────────────────────────────────────────────────
 

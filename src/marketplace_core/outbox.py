@@ -3,7 +3,8 @@
 Two loops of a worker. The *relay* moves outbox rows to the bus and to the job queue and marks them afterwards, so a crash
 repeats and never loses. The *deliverer* gives each event to its handlers in order per aggregate; a handler applies
 an event once (:meth:`marketplace_core.ports.Units.apply`), and one that keeps failing parks its key. A key whose handler
-waits for somebody who is away is put aside likewise, and goes on by itself, so that others are not held up by it.
+waits for somebody who is away is put aside likewise, and goes on by itself, so that others are not held up by it. What cannot
+be read is put aside as it came: with its key, where one can tell which that is, and else by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -19,8 +20,8 @@ from msgspec.structs import replace
 from marketplace_core import metrics, tracing
 from marketplace_core._runtime import failpoints
 from marketplace_core.errors import Unavailable
-from marketplace_core.events import Envelope, decode_envelope
-from marketplace_core.ports.bus import Bus, Delivery, Message
+from marketplace_core.events import Envelope, Unreadable
+from marketplace_core.ports.bus import Bus, Delivery, Message, RawMessage
 from marketplace_core.ports.outbox import JobQueue, Lanes, Outbox
 from marketplace_core.ports.parking import Parked, Parking, Subscription
 from marketplace_core.ports.units import KeyParked
@@ -127,17 +128,27 @@ _counted: dict[str, metrics.Outcomes] = {}
 class Deliverer:
     """Gives the bus's messages to one group's handlers."""
 
-    def __init__(self, group: str, subscriptions: Sequence[Subscription], parking: Parking) -> None:
+    def __init__(
+        self,
+        group: str,
+        subscriptions: Sequence[Subscription],
+        parking: Parking,
+        read: Callable[[str, bytes], Message],
+    ) -> None:
+        """``read``: the bus's."""
         self.group = group
         self._parking = parking
+        self._read = read
         #: Handlers with keys that wait, as far as this process knows: what comes behind need not be tried.
         self._waiting: set[tuple[str, str]] = set()
         self._by_name = {subscription.name: subscription for subscription in subscriptions}
         self._put_aside = {
             (each.name, reason): metrics.PUT_ASIDE.labels(each.plugin, each.name, reason)
             for each in subscriptions
-            for reason in ("parked", "deferred")
+            for reason in ("parked", "deferred", "unreadable")
         }
+        #: By themselves: of no handler.
+        self._unreadable = metrics.PUT_ASIDE.labels(group.split(".", 1)[0], group, "unreadable")
         for each in subscriptions:
             _took(each)
         self._by_type: dict[str, list[Subscription]] = {}
@@ -155,68 +166,99 @@ class Deliverer:
         subscriptions = self._by_type.get(message.type)
         if not subscriptions:
             return
-        envelope = decode_envelope(message.envelope, message.sequence)
+        opened = _opened(message)
         for subscription in subscriptions:
             failpoints.hit("handler.before")
-            await self._apply(subscription, envelope)
+            await self._apply(subscription, message, opened)
             failpoints.hit("handler.after")
 
-    async def _apply(self, subscription: Subscription, envelope: Envelope) -> None:
+    async def put_aside(self, message: RawMessage) -> None:
+        """Returns once it is kept: of what cannot be read one cannot tell who waits for it."""
+        while True:
+            with contextlib.suppress(Unavailable, OSError):
+                await self._parking.keep(self.group, message)
+                break
+            await asyncio.sleep(AWAY_PAUSE)
+        self._unreadable.inc()
+        log.error("message.unreadable", group=self.group, topic=message.topic, partition=message.partition, error=message.error)
+
+    async def _reread(self, raw: RawMessage) -> None:
+        """:raises Unreadable: it still cannot be read, or a handler has gone on without it."""
+        message = self._read(raw.topic, raw.raw)
+        opened = _opened(message)
+        for subscription in self._by_type.get(message.type, ()):
+            if not await self._apply(subscription, message, opened):
+                last = await self._parking.seen(subscription.name, message)
+                if last > message.sequence:
+                    raise Unreadable(
+                        f"{subscription.name} has gone on to event {last} of {message.key}, and this is event"
+                        f" {message.sequence}; see to it by hand, and drop it"
+                    )
+
+    async def _apply(self, subscription: Subscription, message: Message, opened: Envelope | Unreadable) -> bool:
+        """Whether the handler has applied it, or will: it may have seen it, or a later one of its key, before."""
         failures = away = 0
-        place = (subscription.name, f"{envelope.topic}:{envelope.key}")
+        place = (subscription.name, f"{message.topic}:{message.key}")
         while True:
             try:
                 if place in self._waiting:
                     raise KeyParked(place[1])
-                await apply_event(subscription, envelope)
-                return
+                if isinstance(opened, Unreadable):
+                    raise opened
+                return await apply_event(subscription, opened)
+            except Unreadable as error:
+                # It may be here already: delivered again it keeps what a person asked for.
+                if not await self._append(subscription, message):
+                    await self._park(subscription, message, error, 1, "unreadable")
+                return True
             except (Unavailable, OSError) as error:
                 away += 1
                 log.warning("handler.waiting", handler=subscription.name, attempt=away, cause=type(error).__name__)
-                if away >= AWAY_TRIES and await self._defer(subscription, envelope, error):
+                if away >= AWAY_TRIES and await self._defer(subscription, message, error):
                     if len(self._waiting) >= MOST_REMEMBERED:
                         self._waiting.clear()
                     self._waiting.add(place)
-                    return
+                    return True
                 await asyncio.sleep(AWAY_PAUSE)
             except KeyParked:
-                if await self._append(subscription, envelope):
-                    return
+                if await self._append(subscription, message):
+                    return True
                 self._waiting.discard(place)
             except Exception as error:
                 failures += 1
                 log.warning(
                     "handler.failed",
                     handler=subscription.name,
-                    type=envelope.type,
-                    event_id=envelope.id,
+                    type=message.type,
+                    key=message.key,
+                    sequence=message.sequence,
                     attempt=failures,
                     exc_info=error,
                 )
                 if failures > len(RETRY_PAUSES):
-                    await self._park(subscription, envelope, error, failures)
-                    return
+                    await self._park(subscription, message, error, failures, "parked")
+                    return True
                 await asyncio.sleep(RETRY_PAUSES[failures - 1])
 
-    async def _defer(self, subscription: Subscription, envelope: Envelope, error: Exception) -> bool:
+    async def _defer(self, subscription: Subscription, message: Message, error: Exception) -> bool:
         """False: it is our own store that is away."""
         with contextlib.suppress(Unavailable, OSError):
-            await self._parking.defer(subscription.name, envelope, f"{type(error).__name__}: {error}")
+            await self._parking.defer(subscription.name, message, f"{type(error).__name__}: {error}")
             self._put_aside[subscription.name, "deferred"].inc()
             return True
         return False
 
-    async def _append(self, subscription: Subscription, envelope: Envelope) -> bool:
+    async def _append(self, subscription: Subscription, message: Message) -> bool:
         while True:
             with contextlib.suppress(Unavailable, OSError):
-                return await self._parking.append(subscription.name, envelope)
+                return await self._parking.append(subscription.name, message)
             await asyncio.sleep(AWAY_PAUSE)
 
-    async def _park(self, subscription: Subscription, envelope: Envelope, error: Exception, attempts: int) -> None:
+    async def _park(self, subscription: Subscription, message: Message, error: Exception, attempts: int, reason: str) -> None:
         while True:
             with contextlib.suppress(Unavailable):
-                await self._parking.park(subscription.name, envelope, f"{type(error).__name__}: {error}", attempts)
-                self._put_aside[subscription.name, "parked"].inc()
+                await self._parking.park(subscription.name, message, f"{type(error).__name__}: {error}", attempts)
+                self._put_aside[subscription.name, reason].inc()
                 return
             await asyncio.sleep(AWAY_PAUSE)
 
@@ -224,5 +266,12 @@ class Deliverer:
         """A loop beside the consumer: carries out replays and drops that a person asked for, and what is due."""
         while True:
             with contextlib.suppress(Unavailable):
-                await self._parking.release(self._by_name)
+                await self._parking.release(self._by_name, {self.group: self._reread})
             await asyncio.sleep(1.0)
+
+
+def _opened(message: Message) -> Envelope | Unreadable:
+    try:
+        return message.open()
+    except Unreadable as error:
+        return error

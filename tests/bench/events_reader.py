@@ -46,8 +46,8 @@ async def ours(dsn: str, url: str, applied: dict[str, float]) -> None:
         return done
 
     subscription = Subscription("bench.on_happened", (Happened.type,), apply)
-    deliverer = Deliverer(GROUP, [subscription], PostgresParking(database))
     bus = RedisBus(connect(url), groups={GROUP: [Happened.topic]})
+    deliverer = Deliverer(GROUP, [subscription], PostgresParking(database), bus.read)
     print("reading", flush=True)
     await bus.consume(GROUP, [Happened.topic]).run(deliverer.deliver)
 

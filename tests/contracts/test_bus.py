@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -50,6 +51,24 @@ async def full_for_moments(redis: Redis) -> AsyncIterator[None]:
     await redis.config_set("maxmemory", 0)
 
 
+async def scribbled(redis: Redis, topic: str, key: str) -> int:
+    """Somebody else's, of a newer release, cut off, and what no store could keep."""
+    good = {"t": "shop.sold", "k": key, "s": "3", "e": "{}"}
+    entries: list[dict[Any, Any]] = [
+        {"x": b"\xff\x00"},
+        {name: value for name, value in good.items() if name != "s"},
+        {name: value for name, value in good.items() if name != "e"},
+        {**good, "s": "three"},
+        {**good, "s": str(2**63)},
+        {**good, "e": b'{"n":\xc3'},
+        {**good, "e": "\0"},
+    ]
+    stream = f"bus:{topic}:{zlib.crc32(key.encode()) % 4}"
+    for entry in entries:
+        await redis.xadd(stream, entry)
+    return len(entries)
+
+
 @pytest.mark.behaviour("events-1")
 class TestRedisBus(BusContract):
     @pytest.fixture
@@ -60,6 +79,10 @@ class TestRedisBus(BusContract):
     def hinder(self, redis_lasting: Redis) -> Callable[[], AbstractAsyncContextManager[None]]:
         return partial(full_for_moments, redis_lasting)
 
+    @pytest.fixture
+    def scribble(self, redis_lasting: Redis) -> Callable[[str, str], Awaitable[int]]:
+        return partial(scribbled, redis_lasting)
+
 
 @pytest.mark.parametrize(
     ("bus", "test"),
@@ -67,6 +90,9 @@ class TestRedisBus(BusContract):
         (wrong.CutsMessages, "test_a_message_arrives_whole"),
         (wrong.PublishesInAnyOrder, "test_order_is_kept_per_key"),
         (wrong.PublishesOneByOne, "test_a_publish_is_all_or_a_prefix"),
+        (wrong.EndsAtWhatItCannotRead, "test_what_cannot_be_read_is_put_aside"),
+        (wrong.PassesOverWhatItCannotRead, "test_what_cannot_be_read_is_put_aside"),
+        (wrong.PassesOverWhatItCannotRead, "test_what_cannot_be_read_is_passed_over_by_nobody"),
         (wrong.DeliversAtOnce, "test_one_message_at_a_time_per_partition"),
         (wrong.SharesOneCursor, "test_every_group_gets_every_message"),
         (wrong.BeginsAtTheEnd, "test_what_is_published_waits_for_its_reader"),
@@ -89,6 +115,8 @@ async def test_the_suite_notices(bus: type[RedisBus], test: str, redis_lasting: 
         fixtures["start_consumer"] = partial(bus_process.start, bus.__name__, redis_lasting_url)
     if "prefix" in test:
         fixtures["hinder"] = partial(full_for_moments, redis_lasting)
+    if "cannot_be_read" in test:
+        fixtures["scribble"] = partial(scribbled, redis_lasting)
     if "trimming" in test:
         fixtures["trim"] = wrong_bus.trim
     await assert_contract_fails(BusContract, test, bus=wrong_bus, patience=3 * LEASE, **fixtures)

@@ -17,10 +17,10 @@ from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.outbox import Outbox
 from marketplace_core.ports import KeyParked, Units
-from marketplace_core.testing.contracts import assert_contract_fails, eventually
+from marketplace_core.testing.contracts import assert_contract_fails, eventually, fixtures_of
 from marketplace_core.testing.contracts.outbox import OutboxContract, Unit, commit_all, consecutive
 from marketplace_core.testing.contracts.parking import NAME, Handler, ParkingContract
-from marketplace_core.testing.contracts.units import Probe, happened
+from marketplace_core.testing.contracts.units import Probe, happened, sent
 from tests.contracts import wrong_outbox as wrong
 
 
@@ -107,6 +107,11 @@ async def test_the_suite_notices_outboxes(
         (wrong.ParksTheEventOnly, "test_a_failing_key_is_parked_and_others_go_on"),
         (wrong.ForgetsWhatWaits, "test_a_failing_key_is_parked_and_others_go_on"),
         (wrong.NamesByPackage, "test_what_is_parked_is_found_by_the_plugins_name"),
+        (wrong.ParksTheEventOnly, "test_an_envelope_that_cannot_be_read_waits_with_its_key"),
+        (wrong.ReplaysTheFirstOnly, "test_an_event_of_a_newer_version_is_applied_after_the_upgrade"),
+        (wrong.KeepsItEachTime, "test_what_has_no_key_is_kept_with_its_bytes"),
+        (wrong.CutsWhatItKeeps, "test_what_has_no_key_is_kept_with_its_bytes"),
+        (wrong.ForgetsHowFarItCame, "test_what_can_be_read_at_last_is_applied_or_told_of"),
         (wrong.ReplaysTheFirstOnly, "test_a_replay_goes_on_in_order"),
         (wrong.ReplaysBackwards, "test_a_replay_goes_on_in_order"),
         (wrong.GivesUpOnFailures, "test_a_replay_that_fails_keeps_the_key"),
@@ -132,19 +137,15 @@ async def test_the_suite_notices_parkings(
     probe: Probe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    more: dict[str, Any] = (
-        {"monkeypatch": monkeypatch} if "monkeypatch" in getattr(ParkingContract, test).__annotations__ else {}
-    )
-    await assert_contract_fails(
-        ParkingContract, test, patience=2.0, parking=mistake(database), units=units, probe=probe, **more
-    )
+    given = {"parking": mistake(database), "units": units, "probe": probe, "monkeypatch": monkeypatch}
+    await assert_contract_fails(ParkingContract, test, patience=2.0, **fixtures_of(ParkingContract, test, given))
 
 
 async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
     database: Database, units: Units, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parking, handler = PostgresParking(database), Handler(units, probe)
-    await parking.defer(NAME, happened("a", 1), "Unavailable")
+    await parking.defer(NAME, sent(happened("a", 1)), "Unavailable")
 
     async def die(*_: Any) -> bool:
         raise RuntimeError("the process dies here")
@@ -161,7 +162,7 @@ async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
         await eventually(died)
     with pytest.raises(KeyParked):
         await handler(happened("a", 2))
-    assert await parking.append(NAME, happened("a", 2))
+    assert await parking.append(NAME, sent(happened("a", 2)))
     assert await parking.backlog([NAME]) == 1
     assert await parking.release(handler.subscriptions) == 1
     assert await probe.written() == ["a1", "a2"]
@@ -171,12 +172,12 @@ async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
 async def test_what_is_queued_while_the_head_goes_is_left_to_nobody(database: Database, units: Units, probe: Probe) -> None:
     """It looks for a head, which is there still, waits for the key, and is written when the head and its releaser are gone."""
     parking, handler = PostgresParking(database), Handler(units, probe)
-    await parking.defer(NAME, happened("a", 1), "Unavailable")
+    await parking.defer(NAME, sent(happened("a", 1)), "Unavailable")
 
     async def release(connection: Connection) -> asyncio.Task[bool]:
         """Holds the key, as the event's own transaction does, until the other waits for it."""
         await connection.execute("SELECT FROM marketplace.inbox WHERE handler = $1 FOR UPDATE", NAME)
-        queued = asyncio.create_task(parking.append(NAME, happened("a", 2)))
+        queued = asyncio.create_task(parking.append(NAME, sent(happened("a", 2))))
         await eventually(lambda: _waiting(database))
         await connection.execute("DELETE FROM marketplace.parked")
         return queued

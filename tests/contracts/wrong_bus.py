@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,8 @@ from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.consumer import Names, RedisConsumer, _Partition
 from marketplace_core.adapters.redis.server import alone, redis_errors
 from marketplace_core.errors import Unavailable
-from marketplace_core.ports import Consumer, Delivery, Message
+from marketplace_core.ports import Consumer, Deliver, Delivery, Message, PutAside, RawMessage
 from marketplace_core.values import new_id
-
-Deliver = Callable[[Delivery], Awaitable[None]]
 
 
 class _Wrong(RedisBus):
@@ -55,6 +53,23 @@ class PublishesOneByOne(RedisBus):
                     fields = {"t": message.type, "k": message.key, "s": message.sequence, "e": message.envelope}
                     pipe.xadd(self._stream(message.topic, partition), fields)  # type: ignore[arg-type]
                 await pipe.execute()
+
+
+class EndsAtWhatItCannotRead(_Wrong):
+    """And at each start again."""
+
+    class consumer(RedisConsumer):
+        async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
+            await super().run(deliver)
+
+
+class PassesOverWhatItCannotRead(_Wrong):
+    class consumer(RedisConsumer):
+        async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
+            async def lose(message: RawMessage) -> None:
+                pass
+
+            await super().run(deliver, lose)
 
 
 class DeliversAtOnce(_Wrong):

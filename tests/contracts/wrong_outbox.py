@@ -15,7 +15,10 @@ from marketplace_core.adapters.postgres.parking import PostgresParking
 from marketplace_core.adapters.postgres.units import PostgresUnit, PostgresUnits
 from marketplace_core.events import Envelope
 from marketplace_core.outbox import Lanes, Parked, Subscription
-from marketplace_core.ports.outbox import OutboxRow
+from marketplace_core.ports import Message, OutboxRow, RawMessage, Reader
+from marketplace_core.values import new_id
+
+NONE: Mapping[str, Reader] = {}
 
 
 def _flushing(change: tuple[str, str]) -> type[PostgresUnits]:
@@ -124,45 +127,58 @@ class MixesTopics(PostgresOutbox):
 class ParksTheEventOnly(PostgresParking):
     """Later events of the key go on."""
 
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
-        await super().park(handler, envelope, error, attempts)
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
+        await super().park(handler, message, error, attempts)
         await self._database.execute("UPDATE marketplace.inbox SET parked_at = NULL")
 
 
 class ForgetsWhatWaits(PostgresParking):
-    async def append(self, handler: str, envelope: Envelope) -> bool:
+    async def append(self, handler: str, message: Message) -> bool:
         return True
 
 
 class NamesByPackage(PostgresParking):
     """Parks under another name than that by which the handler looks."""
 
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
-        await super().park(handler.replace("contract.", "acme_x."), envelope, error, attempts)
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
+        await super().park(handler.replace("contract.", "acme_x."), message, error, attempts)
+
+
+class KeepsItEachTime(PostgresParking):
+    async def keep(self, group: str, message: RawMessage) -> None:
+        await super().keep(group, message)
+        await self._database.execute("UPDATE marketplace.unreadable SET id = id || $1", new_id())
+
+
+class CutsWhatItKeeps(PostgresParking):
+    async def keep(self, group: str, message: RawMessage) -> None:
+        await super().keep(group, replace(message, raw=message.raw[:1]))
+
+
+class ForgetsHowFarItCame(PostgresParking):
+    async def seen(self, handler: str, message: Message) -> int:
+        return 0
 
 
 class ReplaysTheFirstOnly(PostgresParking):
     """And forgets what waits behind it."""
 
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = NONE) -> int:
         await self._database.execute("DELETE FROM marketplace.parked WHERE requested IS NULL")
-        return await super().release(handlers)
+        return await super().release(handlers, readers)
 
 
 class ReplaysBackwards(PostgresParking):
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = NONE) -> int:
         await self._database.execute("UPDATE marketplace.parked SET requested = 'drop' WHERE sequence = 3")
-        return await super().release(handlers)
+        return await super().release(handlers, readers)
 
 
 class GivesUpOnFailures(PostgresParking):
     """What fails at a replay is dropped."""
 
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
-        if attempts > 1:
-            await super().park(handler, envelope, error, attempts)
-            return
-        await self._database.execute("DELETE FROM marketplace.parked WHERE sequence = $1", envelope.sequence)
+    async def _failed_again(self, id_: str, error: str) -> None:
+        await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", id_)
 
 
 class DropsByReplay(PostgresParking):
@@ -173,23 +189,23 @@ class DropsByReplay(PostgresParking):
 class OverwritesWhatIsParked(PostgresParking):
     """A redelivery of the parked event takes its error away."""
 
-    async def append(self, handler: str, envelope: Envelope) -> bool:
-        await self.park(handler, envelope, "", 0)
+    async def append(self, handler: str, message: Message) -> bool:
+        await self.park(handler, message, "", 0)
         return True
 
 
 class QueuesAlways(PostgresParking):
-    async def append(self, handler: str, envelope: Envelope) -> bool:
-        await self.park(handler, envelope, "", 0)
+    async def append(self, handler: str, message: Message) -> bool:
+        await self.park(handler, message, "", 0)
         return True
 
 
 class ParksOnlyKnownKeys(PostgresParking):
     """Marks a key of which the handler has seen something; a new one passes."""
 
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
         known = await self._database.row("SELECT FROM marketplace.inbox")
-        await super().park(handler, envelope, error, attempts)
+        await super().park(handler, message, error, attempts)
         if known is None:
             await self._database.execute("DELETE FROM marketplace.inbox")
 
@@ -197,7 +213,7 @@ class ParksOnlyKnownKeys(PostgresParking):
 class BlamesTheEvent(PostgresParking):
     """A store that is away counts as a failure."""
 
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = NONE) -> int:
         def blaming(subscription: Subscription) -> Subscription:
             async def apply(envelope: Envelope) -> bool:
                 try:
@@ -207,20 +223,20 @@ class BlamesTheEvent(PostgresParking):
 
             return replace(subscription, apply=apply)
 
-        return await super().release({name: blaming(each) for name, each in handlers.items()})
+        return await super().release({name: blaming(each) for name, each in handlers.items()}, readers)
 
 
 class AsksAPerson(PostgresParking):
     """Of an event for which somebody is away too."""
 
-    async def defer(self, handler: str, envelope: Envelope, error: str) -> None:
-        await self.park(handler, envelope, error, 1)
+    async def defer(self, handler: str, message: Message, error: str) -> None:
+        await self.park(handler, message, error, 1)
 
 
 class NeverTriesAgain(PostgresParking):
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = NONE) -> int:
         await self._database.execute("UPDATE marketplace.parked SET retry_at = retry_at + interval '1 hour'")
-        return await super().release(handlers)
+        return await super().release(handlers, readers)
 
 
 class WaitsForEverybody(PostgresParking):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from marketplace_core._rpc.client import far_port
 from marketplace_core._runtime.assembly import Process
+from marketplace_core.deployment._workers import bus_groups
 from marketplace_core.errors import NotFound
 from marketplace_core.hookspecs import Schedule
 from marketplace_core.ports import FailedJob, mutation, qualified, query
@@ -62,8 +63,8 @@ class OwnOperations(Operations):
 
     async def under_way(self) -> UnderWay:
         outbox = schedules = position = deferred = 0
-        for parking, handlers in self._parkings():
-            deferred += await parking.backlog(handlers)
+        for parking, names in self._parkings():
+            deferred += await parking.backlog(names)
         for truth in self._process.places().values():
             outbox += await truth.outbox.backlog()
             position += await truth.outbox.position()
@@ -72,16 +73,18 @@ class OwnOperations(Operations):
         return UnderWay(outbox, deferred, schedules, position)
 
     async def list_parked(self) -> list[Parked]:
-        return [parked for parking, handlers in self._parkings() for parked in await parking.list(handlers)]
+        return [parked for parking, names in self._parkings() for parked in await parking.list(names)]
 
     async def count_parked(self) -> dict[tuple[str, str], int]:
-        """Keys that wait, by plugin and whether they are ``parked`` or ``deferred``; also those of which there are none."""
+        """What waits, by plugin and whether it is keys that are ``parked`` or ``deferred``, or messages that are
+        ``unreadable``; also what there is none of.
+        """
         counts: dict[tuple[str, str], int] = {}
-        for parking, handlers in self._parkings():
-            for state in ("parked", "deferred"):
-                counts |= {(handler.split(".", 1)[0], state): 0 for handler in handlers}
-            for (handler, state), count in (await parking.count(handlers)).items():
-                counts[handler.split(".", 1)[0], state] += count
+        for parking, names in self._parkings():
+            for state in ("parked", "deferred", "unreadable"):
+                counts |= {(name.split(".", 1)[0], state): 0 for name in names}
+            for (name, state), count in (await parking.count(names)).items():
+                counts[name.split(".", 1)[0], state] += count
         return counts
 
     async def request_parked(self, id_: str, drop: bool) -> bool:
@@ -98,12 +101,15 @@ class OwnOperations(Operations):
                 yield truth.schedules, declared
 
     def _parkings(self) -> Iterator[tuple[Parking, list[str]]]:
-        """Per place, the handlers whose inbox is in it."""
+        """Per place, the handlers whose inbox is in it, and the groups in which they read the bus."""
         subscriptions = self._process.all_subscriptions
         for truth, plugins in self._by_place():
-            handlers = [qualified(plugin, method.__name__) for plugin in plugins for method in subscriptions.get(plugin, ())]
-            if handlers:
-                yield truth.parking, handlers
+            names: list[str] = []
+            for plugin in plugins:
+                handlers = [qualified(plugin, method.__name__) for method in subscriptions.get(plugin, ())]
+                names += [*handlers, *bus_groups(self._process.deployment, plugin, handlers)]
+            if names:
+                yield truth.parking, names
 
     def _by_place(self) -> Iterator[tuple[Truth, list[str]]]:
         """A truth of each place, with the plugins whose own store is there: what they declare is about that one."""

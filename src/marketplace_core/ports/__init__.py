@@ -6,12 +6,12 @@ by :func:`query` and :func:`mutation`, so that a runner knows what it may repeat
 
 from __future__ import annotations
 
-from marketplace_core.ports.bus import Bus, Consumer, Delivery, Message
+from marketplace_core.ports.bus import Bus, Consumer, Deliver, Delivery, Message, PutAside, RawMessage
 from marketplace_core.ports.commands import command, command_after, digest, natural
 from marketplace_core.ports.handlers import IMPORT, event_types, handler, handler_after, is_for
 from marketplace_core.ports.methods import PortMethod, mutation, patient, query
 from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
-from marketplace_core.ports.parking import Parked, Parking, Subscription
+from marketplace_core.ports.parking import Parked, Parking, Reader, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units, qualified
@@ -24,6 +24,7 @@ __all__ = [
     "Cache",
     "Claim",
     "Consumer",
+    "Deliver",
     "Delivery",
     "FailedJob",
     "FeedEntry",
@@ -43,6 +44,9 @@ __all__ = [
     "PoolFull",
     "PortMethod",
     "ProcessDied",
+    "PutAside",
+    "RawMessage",
+    "Reader",
     "Subscription",
     "UnitOfWork",
     "Units",

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-__all__ = ["Bus", "Consumer", "Delivery", "Message"]
+from marketplace_core.events import Envelope, Unreadable, decode_envelope
+
+__all__ = ["Bus", "Consumer", "Deliver", "Delivery", "Message", "PutAside", "RawMessage"]
 
 
 class Message(Struct, frozen=True):
@@ -19,12 +21,32 @@ class Message(Struct, frozen=True):
     sequence: int
     envelope: str
 
+    def open(self) -> Envelope:
+        """:raises Unreadable: what it carries is no envelope, or that of another event."""
+        envelope = decode_envelope(self.envelope, self.sequence)
+        if (envelope.type, envelope.key) != (self.type, self.key):
+            raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
+        return envelope
+
 
 class Delivery(Struct, frozen=True):
     topic: str
     partition: int
     position: str
     message: Message
+
+
+class RawMessage(Struct, frozen=True):
+    """What stands in a topic and cannot be read. ``raw``: its bytes, as the adapter's :meth:`Bus.read` takes them."""
+
+    topic: str
+    partition: int
+    raw: bytes
+    error: str
+
+
+Deliver = Callable[[Delivery], Awaitable[None]]
+PutAside = Callable[[RawMessage], Awaitable[None]]
 
 
 class Bus(ABC):
@@ -48,11 +70,19 @@ class Bus(ABC):
         """Drop what every declared group has acknowledged, where the server does not do so by itself."""
 
     @abstractmethod
+    def read(self, topic: str, raw: bytes) -> Message:
+        """The message of what a consumer could not read, after an upgrade perhaps. :raises Unreadable: still not."""
+
+    @abstractmethod
     async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
         """How many messages are published and not yet acknowledged by each group, in all."""
 
 
 class Consumer(ABC):
     @abstractmethod
-    async def run(self, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
-        """Deliver for ever: one message at a time per partition; acknowledged when ``deliver`` has returned."""
+    async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
+        """Deliver for ever: one message at a time per partition; acknowledged when ``deliver`` has returned.
+
+        ``put_aside`` is given what cannot be read, in its turn, and the partition goes on once it has returned.
+        :raises Unreadable: there was such a one, and no ``put_aside``.
+        """

@@ -9,8 +9,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from marketplace_core.events import Envelope
+from marketplace_core.ports.bus import Message, RawMessage
 
-__all__ = ["Parked", "Parking", "Subscription"]
+__all__ = ["Parked", "Parking", "Reader", "Subscription"]
 
 
 class Subscription(Struct, frozen=True):
@@ -25,8 +26,18 @@ class Subscription(Struct, frozen=True):
         return self.name.split(".", 1)[0]
 
 
+#: What takes a message that could not be read, once a person has asked for it to be tried again.
+Reader = Callable[[RawMessage], Awaitable[None]]
+
+
+_NONE: Mapping[str, Reader] = {}
+
+
 class Parked(Struct, frozen=True):
     """An event that its handler could not apply. ``waiting`` events of the same key stand behind it.
+
+    Of a message that could not be read ``handler`` is the group that it was for, ``key`` its topic and partition; it has no
+    ``type``, and nothing waits behind it.
 
     ``retry_at``: when it is applied again by itself, where somebody was away; None: it waits for a person.
     """
@@ -44,14 +55,17 @@ class Parked(Struct, frozen=True):
 
 
 class Parking(ABC):
-    """Keys that wait, for a person or for somebody who is away, in the same store as the handler's inbox."""
+    """Keys that wait, for a person or for somebody who is away, in the same store as the handler's inbox.
+
+    Messages are kept as they came, so that one that this release cannot read is there for the next.
+    """
 
     @abstractmethod
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
-        """Let the key wait for a person, this event first."""
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
+        """Let the key wait for a person, this event first. Nothing waits for one that was applied or dropped already."""
 
     @abstractmethod
-    async def defer(self, handler: str, envelope: Envelope, error: str) -> None:
+    async def defer(self, handler: str, message: Message, error: str) -> None:
         """Let the key wait for its next try, this event first unless earlier ones wait; that one then counts.
 
         The pauses between the tries of a key grow.
@@ -62,23 +76,34 @@ class Parking(ABC):
         """How many keys will go on by themselves."""
 
     @abstractmethod
-    async def count(self, handlers: Sequence[str]) -> dict[tuple[str, str], int]:
-        """Keys that wait, by handler and whether they are ``parked`` or ``deferred``."""
+    async def count(self, names: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Keys that wait, by handler and whether they are ``parked`` or ``deferred``; and ``unreadable`` messages by group."""
 
     @abstractmethod
-    async def append(self, handler: str, envelope: Envelope) -> bool:
+    async def append(self, handler: str, message: Message) -> bool:
         """Queue behind the parked one. False: the key is free again, so apply it now."""
 
     @abstractmethod
-    async def list(self, handlers: Sequence[str]) -> list[Parked]: ...
+    async def keep(self, group: str, message: RawMessage) -> None:
+        """Keep for a person what nobody of ``group`` could read, with its bytes; the same bytes once."""
+
+    @abstractmethod
+    async def seen(self, handler: str, message: Message) -> int:
+        """How far the handler has come with the message's key: the sequence of its last event, 0 where there is none."""
+
+    @abstractmethod
+    async def list(self, names: Sequence[str]) -> list[Parked]:
+        """The first of each key that waits for these handlers, and what was kept for these groups."""
 
     @abstractmethod
     async def request(self, id_: str, *, drop: bool) -> bool:
         """Ask the worker to replay the event, or to drop it, and then all behind it. False: no such event."""
 
     @abstractmethod
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = _NONE) -> int:
         """Carry out what was requested and try what is due, in order per key; gives how many events went on.
+
+        ``readers`` by group: one that raises has not read it, which stays, with what it said.
 
         A key for which somebody is still away waits for its next try, and no other key waits for it.
         """

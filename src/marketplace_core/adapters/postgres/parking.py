@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 
-from marketplace_core.adapters.postgres.server import Connection, Database, json_text
+from marketplace_core.adapters.postgres.server import Connection, Database, Row
 from marketplace_core.adapters.postgres.units import replaying
 from marketplace_core.errors import Unavailable
-from marketplace_core.events import Envelope, decode_envelope
+from marketplace_core.events import Envelope, Unreadable, decode_envelope
 from marketplace_core.outbox import Parked, Parking, Subscription, apply_event
+from marketplace_core.ports import Message, RawMessage, Reader
 
 __all__ = ["PostgresParking"]
 
@@ -30,48 +32,58 @@ FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, s
 """  # noqa: S608 - constants only
 
 
+#: What a person has asked to be tried again or dropped of what nobody could read. $1: groups.
+_REQUESTED = """
+SELECT id, reader, topic, partition, raw, error, requested FROM marketplace.unreadable
+WHERE reader = ANY($1::text[]) AND requested IS NOT NULL ORDER BY at, id LIMIT 100
+"""
+_NONE: Mapping[str, Reader] = {}
+
+
 class PostgresParking(Parking):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def park(self, handler: str, envelope: Envelope, error: str, attempts: int) -> None:
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
         conflict = (
             "DO UPDATE SET error = excluded.error, requested = NULL, retry_at = NULL,"
             " attempts = marketplace.parked.attempts + excluded.attempts"
         )
-        await self._wait(handler, envelope, conflict, error, attempts)
+        await self._wait(handler, message, conflict, error, attempts)
 
-    async def defer(self, handler: str, envelope: Envelope, error: str) -> None:
-        await self._wait(handler, envelope, "DO NOTHING", error, 1, _DEFER_PAUSES[0])
+    async def defer(self, handler: str, message: Message, error: str) -> None:
+        await self._wait(handler, message, "DO NOTHING", error, 1, _DEFER_PAUSES[0])
 
     async def _wait(
-        self, handler: str, envelope: Envelope, conflict: str, error: str, attempts: int, pause: float | None = None
+        self, handler: str, message: Message, conflict: str, error: str, attempts: int, pause: float | None = None
     ) -> None:
         """Mark the key, so that nothing of it passes, and keep the event."""
 
         async def work(connection: Connection) -> None:
-            await connection.execute(
-                "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at) VALUES ($1, $2, $3, now())"
-                " ON CONFLICT (handler, key) DO UPDATE SET parked_at = coalesce(i.parked_at, now())",
+            row = await connection.row(
+                "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at) VALUES ($1, $2, $3 - 1, now())"
+                " ON CONFLICT (handler, key) DO UPDATE SET parked_at = coalesce(i.parked_at, now()) WHERE i.sequence < $3"
+                " RETURNING i.sequence",
                 handler,
-                f"{envelope.topic}:{envelope.key}",
-                envelope.sequence - 1,
+                f"{message.topic}:{message.key}",
+                message.sequence,
             )
-            await self._insert(connection, handler, envelope, conflict, error, attempts, pause)
+            if row is not None:
+                await self._insert(connection, handler, message, conflict, error, attempts, pause)
 
         await self._database.transact(work)
 
-    async def append(self, handler: str, envelope: Envelope) -> bool:
+    async def append(self, handler: str, message: Message) -> bool:
         async def work(connection: Connection) -> bool:
             parked = await connection.row(
                 "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
                 handler,
-                f"{envelope.topic}:{envelope.key}",
+                f"{message.topic}:{message.key}",
             )
             if parked is None:
                 return False
             # What is there already was delivered again: it keeps its error and what a person asked for.
-            await self._insert(connection, handler, envelope, "DO NOTHING")
+            await self._insert(connection, handler, message, "DO NOTHING")
             return True
 
         return await self._database.transact(work)
@@ -80,32 +92,56 @@ class PostgresParking(Parking):
         self,
         connection: Connection,
         handler: str,
-        envelope: Envelope,
+        message: Message,
         conflict: str,
         error: str = "",
         attempts: int = 0,
         pause: float | None = None,
     ) -> None:
         await connection.execute(
-            "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts, retry_at)"  # noqa: S608
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8::float8))"
+            "INSERT INTO marketplace.parked (id, handler, key, sequence, type, envelope, error, attempts, retry_at)"  # noqa: S608
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9::float8))"
             f" ON CONFLICT (handler, key, sequence) {conflict}",
-            f"{handler}:{envelope.id}",
+            f"{handler}:{_id_of(message)}",
             handler,
-            f"{envelope.topic}:{envelope.key}",
-            envelope.sequence,
-            json_text(envelope),
+            f"{message.topic}:{message.key}",
+            message.sequence,
+            message.type,
+            message.envelope,
             error,
             attempts,
             pause,
         )
 
-    async def list(self, handlers: Sequence[str]) -> list[Parked]:
+    async def keep(self, group: str, message: RawMessage) -> None:
+        await self._database.execute(
+            "INSERT INTO marketplace.unreadable (id, reader, topic, partition, raw, error) VALUES ($1, $2, $3, $4, $5, $6)"
+            " ON CONFLICT (id) DO NOTHING",
+            f"{group}:{_fingerprint(message.topic.encode() + message.raw)}",
+            group,
+            message.topic,
+            message.partition,
+            message.raw,
+            message.error,
+        )
+
+    async def seen(self, handler: str, message: Message) -> int:
+        row = await self._database.row(
+            "SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, f"{message.topic}:{message.key}"
+        )
+        return 0 if row is None else row["sequence"]
+
+    async def list(self, names: Sequence[str]) -> list[Parked]:
         rows = await self._database.fetch(
-            "SELECT DISTINCT ON (handler, key) id, handler, key, envelope::json->>'type' AS type, sequence, error,"  # noqa: S608
-            f" attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting, {_DUE}"
+            "SELECT DISTINCT ON (handler, key) id, handler, key, coalesce(type, envelope::json->>'type') AS type, sequence,"  # noqa: S608
+            f" error, attempts, at, count(*) OVER (PARTITION BY handler, key) - 1 AS waiting, {_DUE}"
             " FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, sequence",
-            list(handlers),
+            list(names),
+        )
+        rows += await self._database.fetch(
+            "SELECT id, reader AS handler, topic || ':' || partition AS key, '' AS type, 0::bigint AS sequence, error,"
+            " attempts, at, 0::bigint AS waiting FROM marketplace.unreadable WHERE reader = ANY($1::text[]) ORDER BY at, id",
+            list(names),
         )
         return [Parked(**row) for row in rows]
 
@@ -116,24 +152,51 @@ class PostgresParking(Parking):
         )
         return count
 
-    async def count(self, handlers: Sequence[str]) -> dict[tuple[str, str], int]:
-        """Keys that wait, by handler and whether they are ``parked`` or ``deferred``."""
+    async def count(self, names: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Keys that wait, by handler and whether they are ``parked`` or ``deferred``; and ``unreadable`` messages by group."""
         rows = await self._database.fetch(
             "SELECT handler, CASE WHEN retry_at IS NULL THEN 'parked' ELSE 'deferred' END AS state, count(*) AS count"  # noqa: S608
-            f" FROM ({_HEADS}) AS heads GROUP BY handler, state",
-            list(handlers),
+            f" FROM ({_HEADS}) AS heads GROUP BY handler, state"
+            " UNION ALL SELECT reader, 'unreadable', count(*) FROM marketplace.unreadable WHERE reader = ANY($1::text[])"
+            " GROUP BY reader",
+            list(names),
         )
         return {(row["handler"], row["state"]): row["count"] for row in rows}
 
     async def request(self, id_: str, *, drop: bool) -> bool:
         row = await self._database.row(
-            "UPDATE marketplace.parked SET requested = $2 WHERE id = $1 RETURNING id",
+            "WITH parked AS (UPDATE marketplace.parked SET requested = $2 WHERE id = $1 RETURNING id),"
+            " unreadable AS (UPDATE marketplace.unreadable SET requested = $2 WHERE id = $1 RETURNING id)"
+            " SELECT id FROM parked UNION ALL SELECT id FROM unreadable",
             id_,
             "drop" if drop else "replay",
         )
         return row is not None
 
-    async def release(self, handlers: Mapping[str, Subscription]) -> int:
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = _NONE) -> int:
+        return await self._release_keys(handlers) + await self._reread(readers)
+
+    async def _reread(self, readers: Mapping[str, Reader]) -> int:
+        """One after the other, in the order in which they came."""
+        done = 0
+        for row in await self._database.fetch(_REQUESTED, list(readers)) if readers else ():
+            if row["requested"] == "replay":
+                try:
+                    await readers[row["reader"]](RawMessage(row["topic"], row["partition"], bytes(row["raw"]), row["error"]))
+                except (Unavailable, OSError):
+                    return done  # asked for still, and tried again in the next round
+                except Exception as error:
+                    await self._database.execute(
+                        "UPDATE marketplace.unreadable SET requested = NULL, attempts = attempts + 1, error = $2 WHERE id = $1",
+                        row["id"],
+                        str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}",
+                    )
+                    continue
+            await self._database.execute("DELETE FROM marketplace.unreadable WHERE id = $1", row["id"])
+            done += 1
+        return done
+
+    async def _release_keys(self, handlers: Mapping[str, Subscription]) -> int:
         keys = await self._database.fetch(
             f"SELECT handler, key FROM ({_HEADS}) AS heads WHERE asked OR retry_at <= now() ORDER BY retry_at",  # noqa: S608
             list(handlers),
@@ -172,7 +235,7 @@ class PostgresParking(Parking):
         released = 0
         while True:
             head = await self._database.row(
-                "SELECT id, sequence, envelope, requested FROM marketplace.parked"
+                "SELECT id, key, sequence, type, envelope, requested FROM marketplace.parked"
                 " WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1",
                 subscription.name,
                 key,
@@ -189,19 +252,27 @@ class PostgresParking(Parking):
                     head["sequence"],
                 )
             else:
-                envelope = decode_envelope(head["envelope"], head["sequence"])
                 token = replaying.set(True)
                 try:
-                    await apply_event(subscription, envelope)
+                    await apply_event(subscription, _opened(head))
                 except (Unavailable, OSError):
                     raise
                 except Exception as error:
-                    await self.park(subscription.name, envelope, f"{type(error).__name__}: {error}", 1)
+                    await self._failed_again(head["id"], f"{type(error).__name__}: {error}")
                     return released
                 finally:
                     replaying.reset(token)
             await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", head["id"])
             released += 1
+
+    async def _failed_again(self, id_: str, error: str) -> None:
+        """It waits for a person once more."""
+        await self._database.execute(
+            "UPDATE marketplace.parked SET error = $2, requested = NULL, retry_at = NULL, attempts = attempts + 1"
+            " WHERE id = $1",
+            id_,
+            error,
+        )
 
     async def _unpark(self, handler: str, key: str) -> bool:
         async def work(connection: Connection) -> bool:
@@ -214,3 +285,23 @@ class PostgresParking(Parking):
             return True
 
         return await self._database.transact(work)
+
+
+def _opened(row: Row) -> Envelope:
+    """A parked row's event. :raises Unreadable:"""
+    envelope = decode_envelope(row["envelope"], row["sequence"])
+    if row["type"] not in (None, envelope.type) or row["key"] != f"{envelope.topic}:{envelope.key}":
+        raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
+    return envelope
+
+
+def _id_of(message: Message) -> str:
+    """That of the event, where one can tell."""
+    try:
+        return message.open().id
+    except Unreadable:
+        return _fingerprint(message.envelope.encode())
+
+
+def _fingerprint(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()

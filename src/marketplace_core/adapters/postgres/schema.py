@@ -37,4 +37,12 @@ CORE_MIGRATIONS: tuple[str, ...] = (
     """,
     "ALTER TABLE marketplace.parked ADD COLUMN retry_at timestamptz",
     "ALTER TABLE marketplace.outbox ADD COLUMN trace text NOT NULL DEFAULT ''",
+    # Of a parked event of before, the type stands in its envelope, which can be read.
+    """
+    ALTER TABLE marketplace.parked ADD COLUMN type text;
+    CREATE TABLE marketplace.unreadable (
+      id text PRIMARY KEY, reader text NOT NULL, topic text NOT NULL, partition int NOT NULL, raw bytea NOT NULL,
+      error text NOT NULL, attempts int NOT NULL DEFAULT 1, at timestamptz NOT NULL DEFAULT now(), requested text);
+    CREATE INDEX ON marketplace.unreadable (reader);
+    """,
 )

@@ -10,10 +10,12 @@ import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 
+import msgspec
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.redis.consumer import Names, RedisConsumer
+from marketplace_core.adapters.redis.consumer import Names, RedisConsumer, message_of
 from marketplace_core.adapters.redis.server import alone, redis_errors
+from marketplace_core.events import Unreadable
 from marketplace_core.ports import Bus, Consumer, Message
 
 __all__ = ["RedisBus"]
@@ -76,6 +78,13 @@ class RedisBus(Bus):
     def consume(self, group: str, topics: Sequence[str]) -> Consumer:
         names = Names(self._prefix, group, topics, self._partitions)
         return RedisConsumer(self._redis, partial(alone, self._redis), names, group, self._lease)
+
+    def read(self, topic: str, raw: bytes) -> Message:
+        try:
+            fields = msgspec.msgpack.decode(raw, type=dict[bytes, bytes])
+        except msgspec.DecodeError as error:
+            raise Unreadable(str(error)) from error
+        return message_of(topic, fields)
 
     async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
         behind = 0

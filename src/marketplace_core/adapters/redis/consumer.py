@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from marketplace_core._runtime import failpoints
 from marketplace_core.errors import Unavailable
-from marketplace_core.ports import Consumer, Delivery, Message
+from marketplace_core.events import Unreadable
+from marketplace_core.ports import Consumer, Deliver, Delivery, Message, PutAside, RawMessage
 from marketplace_core.values import new_id
 
 log = structlog.get_logger("marketplace.redis")
@@ -108,6 +111,22 @@ class _Entry(NamedTuple):
     fields: dict[bytes, bytes]
 
 
+def message_of(topic: str, fields: Mapping[bytes, bytes]) -> Message:
+    """An entry's message. :raises Unreadable: it is none of ours, or none that a store could keep."""
+    try:
+        type_, key, envelope = (fields[name].decode() for name in (b"t", b"k", b"e"))
+        sequence = int(fields[b"s"])
+    except KeyError as error:
+        raise Unreadable(f"it has no field {error}") from error
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+    if not 0 <= sequence < 2**63:
+        raise Unreadable("its sequence is out of range")
+    if "\0" in type_ + key + envelope:
+        raise Unreadable("there is a zero byte in it")
+    return Message(topic, type_, key, sequence, envelope)
+
+
 class _Partition:
     """One partition that is held: how far its streams were read, and what of that is still to be delivered."""
 
@@ -142,8 +161,10 @@ class RedisConsumer(Consumer):
         self._give_up = redis.register_script(_GIVE_UP)
         self._bury = redis.register_script(_BURY)
         self._present = asyncio.Event()
+        self._put_aside: PutAside | None = None
 
-    async def run(self, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
+        self._put_aside = put_aside
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep(tasks, deliver))
@@ -155,7 +176,7 @@ class RedisConsumer(Consumer):
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _keep(self, tasks: asyncio.TaskGroup, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def _keep(self, tasks: asyncio.TaskGroup, deliver: Deliver) -> None:
         loop = asyncio.get_running_loop()
         await self._present.wait()
         while True:
@@ -172,7 +193,7 @@ class RedisConsumer(Consumer):
             wanting = len(self._held) < self._share or not self._share
             await asyncio.sleep(min(self._lease * 0.3, 1.0 if wanting else 3.0))
 
-    async def _renew(self, tasks: asyncio.TaskGroup, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def _renew(self, tasks: asyncio.TaskGroup, deliver: Deliver) -> None:
         self._taken += 1
         share, *answer = await self._hold(
             keys=[self._names.members, *self._names.leases],
@@ -258,7 +279,7 @@ class RedisConsumer(Consumer):
 
     # ── delivering ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def _serve(self, partition: _Partition, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def _serve(self, partition: _Partition, deliver: Deliver) -> None:
         """Deliver what is read, one message at a time; acknowledge when nothing waits, and now and then."""
         loop = asyncio.get_running_loop()
         done: dict[str, str] = {}
@@ -285,12 +306,19 @@ class RedisConsumer(Consumer):
             if self._held.get(partition.number) is partition:
                 del self._held[partition.number]
 
-    async def _deliver(self, partition: _Partition, entry: _Entry, deliver: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def _deliver(self, partition: _Partition, entry: _Entry, deliver: Deliver) -> None:
         topic, fields = entry.stream.rsplit(":", 2)[1], entry.fields
-        message = Message(topic, fields[b"t"].decode(), fields[b"k"].decode(), int(fields[b"s"]), fields[b"e"].decode())
+        act: Callable[[], Awaitable[None]]
+        try:
+            act = partial(deliver, Delivery(topic, partition.number, entry.id, message_of(topic, fields)))
+        except Unreadable as error:
+            if self._put_aside is None:
+                raise
+            raw = msgspec.msgpack.encode(fields)
+            act = partial(self._put_aside, RawMessage(topic, partition.number, raw, str(error)))
         while True:
             try:
-                await deliver(Delivery(topic, partition.number, entry.id, message))
+                await act()
                 return
             except (Unavailable, OSError) as error:
                 log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)

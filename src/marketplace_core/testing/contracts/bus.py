@@ -14,13 +14,9 @@ import pytest
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Bus, Delivery, Message
 from marketplace_core.testing.contracts import eventually, running
+from marketplace_core.testing.contracts.bus_messages import GROUPS, LEASE, Log, MessageRules, messages
 
 __all__ = ["GROUPS", "LEASE", "BusContract", "ConsumerProcess", "Log", "StartConsumer", "messages"]
-
-#: The groups that the bus under test is told of, with their topics. It has at least four partitions.
-GROUPS = {"one": ["shop", "stock"], "two": ["shop"]}
-#: Seconds after which a consumer that is not heard of has lost its partitions.
-LEASE = 1.0
 
 
 class ConsumerProcess(ABC):
@@ -43,27 +39,6 @@ class ConsumerProcess(ABC):
 
 
 StartConsumer = Callable[[str, Sequence[str]], AbstractAsyncContextManager[ConsumerProcess]]
-
-
-def messages(key: str, first: int, last: int, topic: str = "shop") -> list[Message]:
-    return [Message(topic, f"{topic}.sold", key, n, f'{{"n":{n},"text":"ü"}}') for n in range(first, last + 1)]
-
-
-class Log:
-    """Notes what is delivered, and that no partition is delivered to twice at once."""
-
-    def __init__(self, pause: float = 0.0) -> None:
-        self.seen: list[Message] = []
-        self.partitions: set[int] = set()
-        self.pause = pause
-
-    async def __call__(self, delivery: Delivery) -> None:
-        await asyncio.sleep(self.pause)
-        self.seen.append(delivery.message)
-        self.partitions.add(delivery.partition)
-
-    def sequences(self, key: str, topic: str = "shop") -> list[int]:
-        return [message.sequence for message in self.seen if (message.key, message.topic) == (key, topic)]
 
 
 class Busy:
@@ -95,10 +70,11 @@ async def _until_shared(bus: Bus, keys: Sequence[str], log: Log, first: int) -> 
     raise AssertionError
 
 
-class BusContract:
+class BusContract(MessageRules):
     """Fixtures: ``bus``, told of :data:`GROUPS` and of :data:`LEASE`; ``start_consumer``, a :data:`StartConsumer` on the
     same bus; ``trim``, an async function that does what the adapter does against growing for ever; ``hinder``, which gives an
-    async context: for that time the bus takes nothing now, and something the next moment.
+    async context: for that time the bus takes nothing now, and something the next moment; ``scribble``, an async function
+    that writes into the partition of a topic and key what is no message of ours, in several ways, and gives in how many.
     """
 
     async def test_a_message_arrives_whole(self, bus: Bus) -> None:
@@ -115,31 +91,6 @@ class BusContract:
         async with running(bus.consume("one", ["shop"]).run(log)):
             await eventually(lambda: len(log.seen) >= 480)
         assert {key: log.sequences(key) for key in keys} == {key: list(range(1, 41)) for key in keys}
-
-    @pytest.mark.behaviour("events-5")
-    async def test_a_publish_is_all_or_a_prefix(
-        self, bus: Bus, hinder: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> None:
-        """Of each key. Else a reader that has seen the later ones takes the earlier ones, sent again, for old ones."""
-        published: list[bool] = []
-        async with hinder():
-            for batch in range(40):
-                sent = [_large(key, n, batch) for n in range(1, 101) for key in ("a", "b")]
-                whole = True
-                try:
-                    await bus.publish(sent)
-                except Unavailable:
-                    whole = False
-                published.append(whole)
-        assert set(published) == {True, False}, "it was not hindered as it was meant"
-        log, last = Log(), messages("a", 1, 1) + messages("b", 1, 1)
-        await bus.publish(last)
-        async with running(bus.consume("one", ["shop"]).run(log)):
-            await eventually(lambda: [m for m in last if m in log.seen] == last, within=30)
-        for batch, whole in enumerate(published):
-            for key in ("a", "b"):
-                seen = [m.sequence for m in log.seen if m.key == key and m.envelope.startswith(f'{{"batch":{batch},')]
-                assert seen == list(range(1, (100 if whole else len(seen)) + 1)), f"batch {batch} of {key}"
 
     async def test_one_message_at_a_time_per_partition(self, bus: Bus) -> None:
         log, busy = Log(pause=0.002), Busy()
@@ -351,11 +302,6 @@ class BusContract:
             await eventually(lambda: after.seen)
         assert after.sequences("a") == [2]
         assert loop.time() - began < LEASE
-
-
-def _large(key: str, number: int, batch: int) -> Message:
-    """So large that a server reads some hundred of them in parts, between which others have their turn."""
-    return Message("shop", "shop.sold", key, number, f'{{"batch":{batch},"text":"{"x" * 1000}"}}')
 
 
 def _missing(seen: Sequence[Message], keys: Sequence[str], last: int) -> list[str]:

@@ -14,12 +14,12 @@ from marketplace_core import calls
 from marketplace_core.errors import Conflict, MarketplaceError, Unavailable
 from marketplace_core.events import Envelope, encode_data
 from marketplace_core.outbox import Parking
-from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units, command, handler
+from marketplace_core.ports import Claim, KeyParked, Message, UnitOfWork, Units, command, handler
 from marketplace_core.testing.contracts import Happened, eventually
 from marketplace_core.testing.contracts.units_machine import IdempotencyRules
 from marketplace_core.values import new_id
 
-__all__ = ["Answer", "Probe", "Service", "UnitsContract", "claim", "happened", "written_in"]
+__all__ = ["Answer", "Probe", "Service", "UnitsContract", "claim", "happened", "sent", "written_in"]
 
 
 class Answer(Struct, frozen=True):
@@ -50,6 +50,12 @@ def happened(thing: str, sequence: int, note: str = "") -> Envelope:
     data = msgspec.Raw(encode_data(Happened(thing=thing, note=note)))
     at = "2026-01-01T00:00:00Z"
     return Envelope(id=new_id(), type=Happened.type, version=1, key=thing, occurred_at=at, data=data, sequence=sequence)
+
+
+def sent(envelope: Envelope) -> Message:
+    """As the bus carries it."""
+    text = msgspec.json.encode(envelope).decode()
+    return Message(envelope.topic, envelope.type, envelope.key, envelope.sequence, text)
 
 
 class Service:
@@ -320,7 +326,7 @@ class UnitsContract(IdempotencyRules):
 
     async def test_a_parked_key_waits(self, units: Units, probe: Probe, parking: Parking) -> None:
         await units.apply("on", happened("a", 1), _noting(probe, "a1"))
-        await parking.park(units.qualified("on"), happened("a", 2), "ValueError: bad", 5)
+        await parking.park(units.qualified("on"), sent(happened("a", 2)), "ValueError: bad", 5)
         for sequence in (2, 3):
             with pytest.raises(KeyParked):
                 await units.apply("on", happened("a", sequence), _noting(probe, f"a{sequence}"))
