@@ -53,6 +53,9 @@ def event(type_: str, *, key: str, version: int = 1) -> Callable[[E], E]:
 class Envelope(Struct, frozen=True, kw_only=True):
     """An event on its way. ``sequence`` counts the events of one aggregate in its topic, from 1 and without gaps.
 
+    ``writer`` tells whose count that is: each database that emits on a topic has its own. It is empty where a release before
+    writers sent the event.
+
     ``occurred_at`` is the deployment's time, RFC 3339, or that of an import's history; ``data`` is the event as JSON,
     not yet decoded.
     """
@@ -67,6 +70,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
     origin: str = "api"
     data: msgspec.Raw
     sequence: int = 0
+    writer: str = ""
 
     @property
     def topic(self) -> str:
@@ -92,13 +96,13 @@ def encode_data(event_: Event) -> bytes:
     return msgspec.json.encode(event_)
 
 
-def decode_envelope(raw: bytes | str, sequence: int) -> Envelope:
+def decode_envelope(raw: bytes | str, sequence: int, writer: str = "") -> Envelope:
     """:raises Unreadable: it is no envelope."""
     try:
         envelope = msgspec.json.decode(raw, type=Envelope)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Unreadable(f"the envelope: {error}") from error
-    return msgspec.structs.replace(envelope, sequence=sequence)
+    return msgspec.structs.replace(envelope, sequence=sequence, writer=writer)
 
 
 def catalogue() -> dict[str, dict[str, Any]]:

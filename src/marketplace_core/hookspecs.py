@@ -42,7 +42,8 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     resources by role that hold no truth of it, as ``{"sessions": "redis"}``. ``core`` is the range of core versions it works
     with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its worker runs in one process at
     a time, by a lease on its store, and others stand by.
-    ``development``: a production deployment refuses it.
+    ``development``: a production deployment refuses it. ``emits`` are the topics that it emits on beside its capability's, or
+    beside that of its own name where it has none.
     """
 
     name: str
@@ -58,6 +59,12 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     exclusive: bool = False
     development: bool = False
+    emits: tuple[str, ...] = ()
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """All that it emits on."""
+        return frozenset({self.provides or self.name, *self.emits})
 
 
 class Migration(Struct, frozen=True):

@@ -69,7 +69,7 @@ class Relay:
         traced = [row for row in rows if tracing.recorded(row.trace)]
         spans = [span for row in traced if (span := tracing.begin(f"relay {row.type}", parent=row.trace)) is not None]
         messages = [
-            Message(row.topic, row.type, row.key, row.sequence or 0, row.payload)
+            Message(row.topic, row.type, row.key, row.sequence or 0, row.payload, row.writer)
             for row in rows
             if row.kind == "event" and row.topic in self._topics
         ]
@@ -198,7 +198,7 @@ class Deliverer:
     async def _apply(self, subscription: Subscription, message: Message, opened: Envelope | Unreadable) -> bool:
         """Whether the handler has applied it, or will: it may have seen it, or a later one of its key, before."""
         failures = away = 0
-        place = (subscription.name, f"{message.topic}:{message.key}")
+        place = (subscription.name, f"{message.topic}:{message.key}@{message.writer}")
         while True:
             try:
                 if place in self._waiting:

@@ -45,7 +45,7 @@ async def probe(database: Database) -> PostgresProbe:
 
 @pytest.fixture
 def units(database: Database, movable_clock: RedisClock) -> Units:
-    return PostgresUnits(database, movable_clock, "contract")
+    return PostgresUnits(database, movable_clock, "contract", frozenset({"contract"}))
 
 
 @pytest.fixture

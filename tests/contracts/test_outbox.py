@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketplace_core.adapters.arq import ArqQueue
-from marketplace_core.adapters.postgres import Connection, Database
+from marketplace_core.adapters.postgres import Connection, Database, json_text
 from marketplace_core.adapters.postgres.outbox import PostgresOutbox, _PostgresLanes
 from marketplace_core.adapters.postgres.parking import PostgresParking
 from marketplace_core.adapters.postgres.units import PostgresUnits
@@ -17,7 +17,7 @@ from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.outbox import Outbox
 from marketplace_core.ports import KeyParked, Units
-from marketplace_core.testing.contracts import assert_contract_fails, eventually, fixtures_of
+from marketplace_core.testing.contracts import Happened, assert_contract_fails, eventually, fixtures_of
 from marketplace_core.testing.contracts.outbox import OutboxContract, Unit, commit_all, consecutive
 from marketplace_core.testing.contracts.parking import NAME, Handler, ParkingContract
 from marketplace_core.testing.contracts.units import Probe, happened, sent
@@ -67,6 +67,7 @@ async def test_sequences_are_consecutive_whatever_is_committed_at_once(
         (wrong.CountsPerUnit, "test_sequences_are_consecutive_from_1"),
         (wrong.NumbersAUnit, "test_sequences_are_consecutive_from_1"),
         (wrong.MixesTopics, "test_a_row_holds_the_event"),
+        (wrong.TellsNoWriter, "test_a_row_tells_its_writer"),
         (wrong.OwnsEveryLane, "test_a_lane_has_one_owner"),
         (wrong.NeverTakesAgain, "test_the_lanes_of_who_left_are_taken_over"),
         (wrong.MarksNothing, "test_what_is_marked_is_gone"),
@@ -112,6 +113,7 @@ async def test_the_suite_notices_outboxes(
         (wrong.KeepsItEachTime, "test_what_has_no_key_is_kept_with_its_bytes"),
         (wrong.CutsWhatItKeeps, "test_what_has_no_key_is_kept_with_its_bytes"),
         (wrong.ForgetsHowFarItCame, "test_what_can_be_read_at_last_is_applied_or_told_of"),
+        (wrong.MixesWriters, "test_the_keys_of_two_writers_wait_each_for_itself"),
         (wrong.ReplaysTheFirstOnly, "test_a_replay_goes_on_in_order"),
         (wrong.ReplaysBackwards, "test_a_replay_goes_on_in_order"),
         (wrong.GivesUpOnFailures, "test_a_replay_that_fails_keeps_the_key"),
@@ -167,6 +169,32 @@ async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
     assert await parking.release(handler.subscriptions) == 1
     assert await probe.written() == ["a1", "a2"]
     assert await handler(happened("a", 3))
+
+
+async def test_what_release_0_1_0_left_goes_on(database: Database, units: Units, probe: Probe) -> None:
+    """Its rows tell no writer, and of a parked event no type; what it sent, and what came after it, waits behind that."""
+    parking, handler = PostgresParking(database), Handler(units, probe)
+    await database.execute(
+        "INSERT INTO marketplace.inbox (handler, key, sequence, parked_at) VALUES ($1, 'contract:a', 1, now()),"
+        " ($1, 'contract:b', 5, NULL)",
+        NAME,
+    )
+    await database.execute(
+        "INSERT INTO marketplace.parked (id, handler, key, sequence, envelope, error, attempts)"
+        " VALUES ($1 || ':2', $1, 'contract:a', 2, $2, 'ValueError: bad', 5)",
+        NAME,
+        json_text(happened("a", 2)),
+    )
+    with pytest.raises(KeyParked):
+        await handler(happened("a", 3, writer="one"))
+    assert await parking.append(NAME, sent(happened("a", 3, writer="one")))
+    (head,) = await parking.list([NAME])
+    assert (head.type, head.sequence, head.waiting) == (Happened.type, 2, 1)
+    await parking.request(head.id, drop=False)
+    assert await parking.release(handler.subscriptions) == 2
+    assert not await handler(happened("b", 5, writer="one"))
+    assert await handler(happened("b", 6, writer="one"))
+    assert await probe.written() == ["a2", "a3", "b6"]
 
 
 async def test_what_is_queued_while_the_head_goes_is_left_to_nobody(database: Database, units: Units, probe: Probe) -> None:

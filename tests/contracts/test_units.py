@@ -37,6 +37,9 @@ class TestPostgresUnits(UnitsContract):
         (wrong.AppliesAlways, "test_an_event_is_applied_once"),
         (wrong.AppliesLateOnes, "test_only_a_greater_sequence_applies"),
         (wrong.SharesTheInbox, "test_handlers_do_not_share_what_they_saw"),
+        (wrong.IgnoresTheWriter, "test_writers_do_not_hide_each_others_events"),
+        (wrong.KnowsOnlyWriters, "test_what_bears_no_writer_is_of_whoever_wrote_the_key"),
+        (wrong.EmitsAnywhere, "test_a_plugin_emits_on_its_own_topics"),
         (wrong.MarksBeforehand, "test_a_handler_that_fails_has_applied_nothing"),
         (wrong.PassesParkedKeys, "test_a_parked_key_waits"),
         (wrong.EmitsBesides, "test_what_a_handler_emits_leaves_with_its_unit"),
@@ -55,7 +58,7 @@ async def test_the_suite_notices(
     parking: PostgresParking,
 ) -> None:
     given = {
-        "units": units(database, movable_clock, "contract"),
+        "units": units(database, movable_clock, "contract", frozenset({"contract"})),
         "other_units": units(database, movable_clock, "other"),
         "probe": probe,
         "parking": parking,

@@ -107,6 +107,18 @@ class ReadsTheNewestFirst(PostgresOutbox):
             yield lanes
 
 
+class TellsNoWriter(PostgresOutbox):
+    @contextlib.asynccontextmanager
+    async def lanes(self) -> AsyncIterator[Lanes]:
+        class Silent(_PostgresLanes):
+            async def pending(self, limit: int) -> list[OutboxRow]:
+                return [replace(row, writer="") for row in await super().pending(limit)]
+
+        async with super().lanes() as lanes:
+            lanes.__class__ = Silent
+            yield lanes
+
+
 class MixesTopics(PostgresOutbox):
     """Rows under another topic than they were written for."""
 
@@ -130,6 +142,13 @@ class ParksTheEventOnly(PostgresParking):
     async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
         await super().park(handler, message, error, attempts)
         await self._database.execute("UPDATE marketplace.inbox SET parked_at = NULL")
+
+
+class MixesWriters(PostgresParking):
+    """A key is parked whoever wrote it."""
+
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
+        await super().park(handler, replace(message, writer=""), error, attempts)
 
 
 class ForgetsWhatWaits(PostgresParking):

@@ -7,11 +7,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from marketplace_core.adapters.postgres import Connection
 from marketplace_core.adapters.postgres import units as postgres_units
 from marketplace_core.adapters.postgres.units import PostgresUnit, PostgresUnits
 from marketplace_core.errors import MarketplaceError, Unavailable
-from marketplace_core.events import Envelope
+from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, KeyParked, UnitOfWork
 from marketplace_core.values import new_id
 
@@ -162,6 +164,23 @@ class SharesTheNames(PostgresUnits):
 
     def qualified(self, method: str) -> str:
         return f"acme.{method}"
+
+
+class IgnoresTheWriter(PostgresUnits):
+    async def apply(self, handler: str, envelope: Envelope, work: Work[None]) -> bool:
+        return await super().apply(handler, replace(envelope, writer=""), work)
+
+
+class KnowsOnlyWriters(PostgresUnits):
+    """What has none is of a writer of its own."""
+
+    async def apply(self, handler: str, envelope: Envelope, work: Work[None]) -> bool:
+        return await super().apply(handler, replace(envelope, writer=envelope.writer or "none"), work)
+
+
+class EmitsAnywhere(PostgresUnits):
+    def check_topic(self, event: Event) -> None:
+        pass
 
 
 class MarksBeforehand(PostgresUnits):

@@ -68,6 +68,7 @@ INSTALLED: dict[str, Installed] = {
     "other_catalog": plugin("other_catalog", "catalog", stores=("postgres",)),
     "future": plugin("future", core=">=7"),
     "lonely": plugin("lonely", requires=("users",)),
+    "wishes": plugin("wishes", stores=("postgres",), emits=("catalog",)),
     "vendor": Installed(ImportError("No module named 'vendorlib'; is it installed?")),
 }
 
@@ -231,6 +232,25 @@ def test_the_outline_needs_no_plugin(write: Callable[..., Path]) -> None:
     assert list(outline(path).services) == ["shop", "trade"]
     with pytest.raises(DeploymentErrors, match=r"gateways\.buyer\.service"):
         outline(write(GOOD, ('service = "shop"', 'service = "ship"')))
+
+
+@pytest.mark.behaviour("events-5")
+def test_who_emits_on_one_topic_shares_a_database(write: Callable[..., Path]) -> None:
+    several = 'main = "embedded:postgres"\nsagas = "postgres://db/sagas"\nsecond = "postgres://db/second"'
+    on = [
+        ('main = "embedded:postgres"', several),
+        ("[plugins.auth]\n", '[plugins.auth]\non = { auth = "main" }\n'),
+        ("page_ttl = 30\n", 'page_ttl = 30\non = { catalog = "main" }\n'),
+    ]
+
+    def with_wishes(resource: str) -> list[str]:
+        added = f'[plugins.wishes]\non = {{ wishes = "{resource}" }}\n[plugins.orders]\non = {{ orders = "main" }}\n'
+        return problems(write(GOOD, *on, ("[plugins.orders]\n", added)))
+
+    assert with_wishes("main") == []
+    [problem] = with_wishes("second")
+    assert problem.startswith("plugins.wishes.on.wishes: 'wishes' is on 'second' and 'catalog' on 'main', and both emit on")
+    assert problem.endswith("put both on 'main', or let one of them emit")
 
 
 # ── mistakes ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,12 +30,15 @@ def describe(file: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def publishers(made: Loaded) -> dict[str, str]:
-    """The plugin that publishes each topic: the capability's provider."""
+    """The plugin that publishes each topic: the capability's provider, else the first that says that it does."""
     topics = {cls.topic for cls in EVENTS.values()}
     found: dict[str, str] = {}
     for name, info in made.registry.infos.items():
         if info.provides in topics and (info.provides not in found or made.deployment.plugins[name].pick):
             found[info.provides] = name
+    for name, info in made.registry.infos.items():
+        for topic in sorted(info.topics & topics):
+            found.setdefault(topic, name)
     return found
 
 

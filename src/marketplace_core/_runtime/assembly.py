@@ -209,7 +209,9 @@ class Process:
             kind = installed_kinds().by_name[self.deployment.resources[name].kind]
             if kind.truth is None:
                 raise TypeError(f"{plugin!r} keeps {key[1]!r} on {name!r}, and a {kind.name} holds no truth")
-            self._truths[key] = imported(kind.truth)(self.resources.server(name), *key, self.clock)
+            truth: Truth = imported(kind.truth)(self.resources.server(name), *key, self.clock)
+            truth.units.topics = self.assembly.infos[plugin].topics
+            self._truths[key] = truth
         return self._truths[key]
 
     def truths(self, plugins: Collection[str] | None = None) -> list[tuple[str, Truth]]:

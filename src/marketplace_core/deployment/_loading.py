@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from marketplace_core._plugins.declarations import Declared
-from marketplace_core._plugins.registry import Installed, Registry, installed_plugins, load_plugins
+from marketplace_core._plugins.registry import Installed, Registry, idle_plugins, installed_plugins, load_plugins
 from marketplace_core.deployment._limits import unknown_rates
 from marketplace_core.deployment._meaning import check_file
 from marketplace_core.deployment._model import Deployment
@@ -18,6 +18,7 @@ from marketplace_core.deployment._settings import decode
 from marketplace_core.deployment._shape import parse, read
 from marketplace_core.deployment._wiring import deployed_plugins, wire
 from marketplace_core.deployment._workers import check_workers
+from marketplace_core.deployment._writers import check_writers
 
 __all__ = ["Loaded", "load", "load_all", "outline"]
 
@@ -59,6 +60,8 @@ def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Insta
     for problem in registry.problems:
         problems.add(f"plugins.{problem.plugin}", problem.cause, problem.remedy)
     check_workers(deployment, declared, problems)
+    idle = idle_plugins(deployment, registry.infos)
+    check_writers(deployment, {name: info for name, info in registry.infos.items() if name not in idle}, problems)
     problems.raise_any()
     return Loaded(deployment, registry, declared)
 

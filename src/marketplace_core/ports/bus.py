@@ -13,17 +13,18 @@ __all__ = ["Bus", "Consumer", "Deliver", "Delivery", "Message", "PutAside", "Raw
 
 
 class Message(Struct, frozen=True):
-    """An envelope as the bus carries it: encoded JSON without its sequence, and the sequence beside it."""
+    """An envelope as the bus carries it: encoded JSON, and beside it the sequence and whose sequence that is."""
 
     topic: str
     type: str
     key: str
     sequence: int
     envelope: str
+    writer: str = ""
 
     def open(self) -> Envelope:
         """:raises Unreadable: what it carries is no envelope, or that of another event."""
-        envelope = decode_envelope(self.envelope, self.sequence)
+        envelope = decode_envelope(self.envelope, self.sequence, self.writer)
         if (envelope.type, envelope.key) != (self.type, self.key):
             raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
         return envelope

@@ -15,6 +15,8 @@ _NO_TRACES: Mapping[str, str] = {}
 
 
 class OutboxRow(Struct, frozen=True):
+    """``writer`` tells this store from every other one that may emit on the topic, also after it was restored or moved."""
+
     id: int
     kind: str
     topic: str
@@ -24,6 +26,7 @@ class OutboxRow(Struct, frozen=True):
     event_id: str
     payload: str
     trace: str = ""
+    writer: str = ""
 
 
 class Lanes(ABC):

@@ -36,6 +36,8 @@ class UnitOfWork(ABC):
     def emit(self, event: Event, at: datetime | None = None) -> None:
         """Publish ``event`` once this unit has committed: at least once, in order per aggregate.
 
+        :raises ValueError: the plugin does not declare that it emits on the event's topic.
+
         ``at``: when it happened, where that was not now, as in an import of history.
         """
 
@@ -67,9 +69,18 @@ class Units(ABC):
     Several plugins may have theirs on one store: what is kept of a method bears the name that :meth:`qualified` gives.
     """
 
-    def __init__(self, plugin: str) -> None:
-        """``plugin``: the name that the plugin declares."""
+    def __init__(self, plugin: str, topics: frozenset[str] | None = None) -> None:
+        """``plugin``: the name that the plugin declares; ``topics``: those that it emits on, None where nobody minds."""
         self.plugin = plugin
+        self.topics = topics
+
+    def check_topic(self, event: Event) -> None:
+        """:raises ValueError: the plugin does not declare that it emits on the event's topic."""
+        if self.topics is not None and event.topic not in self.topics:
+            raise ValueError(
+                f"the plugin {self.plugin!r} emits {event.type!r} and does not declare it:"
+                f" name the topic {event.topic!r} in info().emits"
+            )
 
     def qualified(self, method: str) -> str:
         return qualified(self.plugin, method)
@@ -93,6 +104,8 @@ class Units(ABC):
     @abstractmethod
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
         """Run ``work`` unless the plugin's method ``handler`` has seen this event, or a later one of its aggregate, before.
+
+        Sequences of two writers are not compared: each has its own. What bears no writer is of whoever else wrote the key.
 
         :returns: whether it was applied. :raises KeyParked: the aggregate waits behind a failed event.
         """

@@ -141,7 +141,8 @@ class _PostgresLanes(Lanes):
         if not self._owned:
             return []
         rows = await self._connection.fetch(
-            "SELECT id, kind, topic, type, key, sequence, event_id, payload, trace FROM marketplace.outbox"
+            "SELECT id, kind, topic, type, key, sequence, event_id, payload, trace,"
+            " (SELECT id FROM marketplace.writer) AS writer FROM marketplace.outbox"
             " WHERE relayed_at IS NULL AND lane = ANY($1::smallint[]) AND id <> ALL($3::bigint[]) ORDER BY id LIMIT $2",
             self._owned,
             limit,

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from marketplace_core.adapters.postgres.server import Connection, Database, Row
-from marketplace_core.adapters.postgres.units import replaying
+from marketplace_core.adapters.postgres.units import place_of, replaying
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, Unreadable, decode_envelope
 from marketplace_core.outbox import Parked, Parking, Subscription, apply_event
@@ -60,30 +60,34 @@ class PostgresParking(Parking):
         """Mark the key, so that nothing of it passes, and keep the event."""
 
         async def work(connection: Connection) -> None:
+            place = await place_of(connection, handler, message)
             row = await connection.row(
-                "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at) VALUES ($1, $2, $3 - 1, now())"
-                " ON CONFLICT (handler, key) DO UPDATE SET parked_at = coalesce(i.parked_at, now()) WHERE i.sequence < $3"
-                " RETURNING i.sequence",
+                "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at, writer)"
+                " VALUES ($1, $2, $3 - 1, now(), $4) ON CONFLICT (handler, key) DO UPDATE"
+                " SET parked_at = coalesce(i.parked_at, now()), writer = coalesce(nullif(excluded.writer, ''), i.writer)"
+                " WHERE i.sequence < $3 RETURNING i.sequence",
                 handler,
-                f"{message.topic}:{message.key}",
+                place,
                 message.sequence,
+                message.writer,
             )
             if row is not None:
-                await self._insert(connection, handler, message, conflict, error, attempts, pause)
+                await self._insert(connection, handler, place, message, conflict, error, attempts, pause)
 
         await self._database.transact(work)
 
     async def append(self, handler: str, message: Message) -> bool:
         async def work(connection: Connection) -> bool:
+            place = await place_of(connection, handler, message)
             parked = await connection.row(
                 "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
                 handler,
-                f"{message.topic}:{message.key}",
+                place,
             )
             if parked is None:
                 return False
             # What is there already was delivered again: it keeps its error and what a person asked for.
-            await self._insert(connection, handler, message, "DO NOTHING")
+            await self._insert(connection, handler, place, message, "DO NOTHING")
             return True
 
         return await self._database.transact(work)
@@ -92,6 +96,7 @@ class PostgresParking(Parking):
         self,
         connection: Connection,
         handler: str,
+        place: str,
         message: Message,
         conflict: str,
         error: str = "",
@@ -99,15 +104,16 @@ class PostgresParking(Parking):
         pause: float | None = None,
     ) -> None:
         await connection.execute(
-            "INSERT INTO marketplace.parked (id, handler, key, sequence, type, envelope, error, attempts, retry_at)"  # noqa: S608
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9::float8))"
+            "INSERT INTO marketplace.parked (id, handler, key, sequence, type, envelope, writer, error, attempts, retry_at)"  # noqa: S608
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10::float8))"
             f" ON CONFLICT (handler, key, sequence) {conflict}",
             f"{handler}:{_id_of(message)}",
             handler,
-            f"{message.topic}:{message.key}",
+            place,
             message.sequence,
             message.type,
             message.envelope,
+            message.writer,
             error,
             attempts,
             pause,
@@ -126,9 +132,8 @@ class PostgresParking(Parking):
         )
 
     async def seen(self, handler: str, message: Message) -> int:
-        row = await self._database.row(
-            "SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, f"{message.topic}:{message.key}"
-        )
+        place = await place_of(self._database, handler, message)
+        row = await self._database.row("SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
         return 0 if row is None else row["sequence"]
 
     async def list(self, names: Sequence[str]) -> list[Parked]:
@@ -235,7 +240,7 @@ class PostgresParking(Parking):
         released = 0
         while True:
             head = await self._database.row(
-                "SELECT id, key, sequence, type, envelope, requested FROM marketplace.parked"
+                "SELECT id, key, sequence, type, envelope, writer, requested FROM marketplace.parked"
                 " WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1",
                 subscription.name,
                 key,
@@ -289,8 +294,9 @@ class PostgresParking(Parking):
 
 def _opened(row: Row) -> Envelope:
     """A parked row's event. :raises Unreadable:"""
-    envelope = decode_envelope(row["envelope"], row["sequence"])
-    if row["type"] not in (None, envelope.type) or row["key"] != f"{envelope.topic}:{envelope.key}":
+    envelope = decode_envelope(row["envelope"], row["sequence"], row["writer"])
+    place = f"{envelope.topic}:{envelope.key}"
+    if row["type"] not in (None, envelope.type) or row["key"] not in (place, f"{place}@{envelope.writer}"):
         raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
     return envelope
 

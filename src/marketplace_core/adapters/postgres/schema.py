@@ -45,4 +45,11 @@ CORE_MIGRATIONS: tuple[str, ...] = (
       error text NOT NULL, attempts int NOT NULL DEFAULT 1, at timestamptz NOT NULL DEFAULT now(), requested text);
     CREATE INDEX ON marketplace.unreadable (reader);
     """,
+    # Whose sequences the outbox has, which moves with the database. In inbox rows of before it is whoever comes next.
+    """
+    CREATE TABLE marketplace.writer (id text PRIMARY KEY);
+    INSERT INTO marketplace.writer SELECT left(replace(gen_random_uuid()::text, '-', ''), 12);
+    ALTER TABLE marketplace.inbox ADD COLUMN writer text NOT NULL DEFAULT '';
+    ALTER TABLE marketplace.parked ADD COLUMN writer text NOT NULL DEFAULT '';
+    """,
 )

@@ -14,7 +14,7 @@ from marketplace_core import calls, tracing
 from marketplace_core.adapters.postgres.server import Connection, Database, Row, UniqueViolation, json_text
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, Unavailable, error_from
 from marketplace_core.events import Envelope, Event, encode_data
-from marketplace_core.ports import Claim, KeyParked, UnitOfWork, Units
+from marketplace_core.ports import Claim, KeyParked, Message, UnitOfWork, Units
 from marketplace_core.values import Clock, new_id, utc_text
 
 __all__ = ["PostgresUnit", "PostgresUnits"]
@@ -77,9 +77,11 @@ LEFT JOIN marketplace.idempotency AS stored ON (scope, method, key) = ($1, $2, $
 _STORED = "SELECT digest, refused, body FROM marketplace.idempotency WHERE (scope, method, key) = ($1, $2, $3)"
 
 _APPLY = """
-INSERT INTO marketplace.inbox AS i (handler, key, sequence) VALUES ($1, $2, $3)
-ON CONFLICT (handler, key) DO UPDATE SET sequence = excluded.sequence
+INSERT INTO marketplace.inbox AS i (handler, key, sequence, writer) VALUES ($1, $2, $3, $5)
+ON CONFLICT (handler, key) DO UPDATE
+  SET sequence = excluded.sequence, writer = coalesce(nullif(excluded.writer, ''), i.writer)
   WHERE i.sequence < excluded.sequence AND (i.parked_at IS NULL OR $4)
+    AND (i.writer = excluded.writer OR '' IN (i.writer, excluded.writer))
 RETURNING i.sequence
 """
 
@@ -87,8 +89,12 @@ RETURNING i.sequence
 class PostgresUnit(UnitOfWork):
     """A unit of work inside one PostgreSQL transaction."""
 
-    def __init__(self, connection: Connection, now: datetime, actor: str) -> None:
+    def __init__(
+        self, connection: Connection, now: datetime, actor: str, check: Callable[[Event], None] = lambda _: None
+    ) -> None:
+        """``check`` raises on an event that may not be emitted here."""
         self.connection = connection
+        self._check = check
         self._now = now
         self._actor = actor
         self._items: list[OutboxItem] = []
@@ -100,6 +106,7 @@ class PostgresUnit(UnitOfWork):
         return self._now
 
     def emit(self, event: Event, at: datetime | None = None) -> None:
+        self._check(event)
         call = calls.current()
         envelope = Envelope(
             id=new_id(),
@@ -151,14 +158,14 @@ class PostgresUnit(UnitOfWork):
 class PostgresUnits(Units):
     """Units of work of one plugin on one database."""
 
-    def __init__(self, database: Database, clock: Clock, plugin: str) -> None:
-        super().__init__(plugin)
+    def __init__(self, database: Database, clock: Clock, plugin: str, topics: frozenset[str] | None = None) -> None:
+        super().__init__(plugin, topics)
         self._database = database
         self._clock = clock
 
     def _unit(self, connection: Connection) -> PostgresUnit:
         caller = calls.current().caller
-        return PostgresUnit(connection, self._clock.now(), caller.account_id or "system")
+        return PostgresUnit(connection, self._clock.now(), caller.account_id or "system", self.check_topic)
 
     async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         async def transaction(connection: Connection) -> tuple[PostgresUnit, T]:
@@ -230,16 +237,9 @@ class PostgresUnits(Units):
 
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
         handler = self.qualified(handler)
-        key = f"{envelope.topic}:{envelope.key}"
 
         async def transaction(connection: Connection) -> PostgresUnit | None:
-            row = await connection.row(_APPLY, handler, key, envelope.sequence, replaying.get())
-            if row is None:
-                state = await connection.row(
-                    "SELECT sequence, parked_at FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, key
-                )
-                if state is not None and state["sequence"] < envelope.sequence:
-                    raise KeyParked(key)
+            if not await _is_next(connection, handler, envelope):
                 return None
             unit = self._unit(connection)
             await work(unit)
@@ -252,6 +252,31 @@ class PostgresUnits(Units):
             if unit is not None:
                 await unit.committed()
             return unit is not None
+
+
+async def _is_next(connection: Connection, handler: str, envelope: Envelope) -> bool:
+    """Note that the handler has seen it. False: it had, or a later one. :raises KeyParked:"""
+    place = f"{envelope.topic}:{envelope.key}"
+    while True:
+        row = await connection.row(_APPLY, handler, place, envelope.sequence, replaying.get(), envelope.writer)
+        if row is not None:
+            return True
+        if place == (other := await place_of(connection, handler, envelope)):
+            break
+        place = other
+    state = await connection.row("SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
+    if state is not None and state["sequence"] < envelope.sequence:
+        raise KeyParked(place)
+    return False
+
+
+async def place_of(connection: Connection | Database, handler: str, event: Envelope | Message) -> str:
+    """The key of the inbox row that counts this event: of a second writer of an aggregate it is one of its own."""
+    place = f"{event.topic}:{event.key}"
+    row = await connection.row("SELECT writer FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
+    if row is None or row["writer"] == event.writer or "" in (row["writer"], event.writer):
+        return place
+    return f"{place}@{event.writer}"
 
 
 def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:

@@ -71,6 +71,7 @@ class RedisBus(Bus):
                             "k": message.key,
                             "s": message.sequence,
                             "e": message.envelope,
+                            "w": message.writer,
                         },
                     )
                 await pipe.execute()

@@ -115,16 +115,16 @@ def message_of(topic: str, fields: Mapping[bytes, bytes]) -> Message:
     """An entry's message. :raises Unreadable: it is none of ours, or none that a store could keep."""
     try:
         type_, key, envelope = (fields[name].decode() for name in (b"t", b"k", b"e"))
-        sequence = int(fields[b"s"])
+        sequence, writer = int(fields[b"s"]), fields.get(b"w", b"").decode()
     except KeyError as error:
         raise Unreadable(f"it has no field {error}") from error
     except ValueError as error:
         raise Unreadable(str(error)) from error
     if not 0 <= sequence < 2**63:
         raise Unreadable("its sequence is out of range")
-    if "\0" in type_ + key + envelope:
+    if "\0" in type_ + key + envelope + writer:
         raise Unreadable("there is a zero byte in it")
-    return Message(topic, type_, key, sequence, envelope)
+    return Message(topic, type_, key, sequence, envelope, writer)
 
 
 class _Partition:

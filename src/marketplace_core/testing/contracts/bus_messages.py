@@ -22,7 +22,7 @@ LEASE = 1.0
 
 
 def messages(key: str, first: int, last: int, topic: str = "shop") -> list[Message]:
-    return [Message(topic, f"{topic}.sold", key, n, f'{{"n":{n},"text":"ü"}}') for n in range(first, last + 1)]
+    return [Message(topic, f"{topic}.sold", key, n, f'{{"n":{n},"text":"ü"}}', "a writer") for n in range(first, last + 1)]
 
 
 class Log:

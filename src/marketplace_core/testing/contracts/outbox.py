@@ -75,6 +75,16 @@ class OutboxContract:
         assert (envelope.id, envelope.decode(), envelope.origin) == (row.event_id, Happened(thing="a", note="ü"), "api")
         assert datetime.fromisoformat(envelope.occurred_at).utcoffset() is not None
 
+    async def test_a_row_tells_its_writer(self, units: Units, outbox: Outbox, second: Outbox, bus: Bus, jobs: JobQueue) -> None:
+        """Which is the same for every relay, and travels with the event."""
+        await _emit(units, "a")
+        (row,) = await _pending(outbox)
+        assert row.writer and [each.writer for each in await _pending(second)] == [row.writer]
+        log = Log()
+        async with running(Relay("main", outbox, bus, jobs, _ALL).run(), bus.consume("one", [TOPIC]).run(log)):
+            await eventually(lambda: log.seen)
+        assert log.seen[0].writer == row.writer
+
     async def test_a_lane_has_one_owner(self, units: Units, outbox: Outbox, second: Outbox) -> None:
         things = [f"thing {n}" for n in range(40)]
         await _emit(units, *things)

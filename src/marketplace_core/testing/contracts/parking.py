@@ -172,6 +172,25 @@ class ParkingContract:
         (left,) = await parking.list(["contract"])
         assert "has gone on to event 3 of a, and this is event 2" in left.error
 
+    async def test_the_keys_of_two_writers_wait_each_for_itself(self, parking: Parking, units: Units, probe: Probe) -> None:
+        handler = Handler(units, probe)
+        one, two = ([happened("a", sequence, writer=writer) for sequence in (1, 2)] for writer in ("one", "two"))
+        assert await handler(one[0])
+        await parking.park(NAME, sent(one[1]), "ValueError: bad", 5)
+        assert await handler(two[0])
+        assert not await parking.append(NAME, sent(two[1]))
+        await parking.park(NAME, sent(two[1]), "ValueError: bad", 5)
+        heads = await parking.list([NAME])
+        assert [(head.sequence, head.waiting) for head in heads] == [(2, 0), (2, 0)]
+        for envelope in (one[1], two[1]):
+            with pytest.raises(KeyParked):
+                await handler(envelope)
+        for head in heads:
+            await parking.request(head.id, drop=False)
+        assert await parking.release(handler.subscriptions) == 2
+        assert (await probe.written(), await parking.list([NAME])) == (["a1", "a1", "a2", "a2"], [])
+        assert await handler(happened("a", 3, writer="two")) and await handler(happened("a", 3, writer="one"))
+
     async def test_a_replay_goes_on_in_order(self, parking: Parking, units: Units, probe: Probe) -> None:
         handler, head = await _parked(parking, units, probe, 4)
         handler.bad.clear()

@@ -3,91 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
-import msgspec
 import pytest
-from msgspec import Struct
 
 from marketplace_core import calls
 from marketplace_core.errors import Conflict, MarketplaceError, Unavailable
-from marketplace_core.events import Envelope, encode_data
+from marketplace_core.events import Event, event
 from marketplace_core.outbox import Parking
-from marketplace_core.ports import Claim, KeyParked, Message, UnitOfWork, Units, command, handler
+from marketplace_core.ports import KeyParked, UnitOfWork, Units
 from marketplace_core.testing.contracts import Happened, eventually
 from marketplace_core.testing.contracts.units_machine import IdempotencyRules
-from marketplace_core.values import new_id
+from marketplace_core.testing.contracts.units_probe import Answer, Probe, Service, claim, happened, sent, written_in
 
 __all__ = ["Answer", "Probe", "Service", "UnitsContract", "claim", "happened", "sent", "written_in"]
 
 
-class Answer(Struct, frozen=True):
-    text: str
+@event("elsewhere.happened", key="thing")
+class Elsewhere(Event, frozen=True, kw_only=True):
+    """On a topic that the plugin of ``units`` does not declare."""
 
-
-class Probe(ABC):
-    """How the suite writes into the adapter's store and looks at it."""
-
-    @abstractmethod
-    async def write(self, uow: UnitOfWork, text: str) -> None:
-        """Insert a row within the unit."""
-
-    @abstractmethod
-    async def written(self) -> list[str]:
-        """What is committed."""
-
-    @abstractmethod
-    async def outgoing(self) -> list[str]:
-        """The types of committed events and the names of committed jobs, oldest first."""
-
-
-def claim(key: str = "k", *, scope: str = "me", method: str = "act", digest: bytes = b"same") -> Claim:
-    return Claim(scope, method, key, digest)
-
-
-def happened(thing: str, sequence: int, note: str = "") -> Envelope:
-    data = msgspec.Raw(encode_data(Happened(thing=thing, note=note)))
-    at = "2026-01-01T00:00:00Z"
-    return Envelope(id=new_id(), type=Happened.type, version=1, key=thing, occurred_at=at, data=data, sequence=sequence)
-
-
-def sent(envelope: Envelope) -> Message:
-    """As the bus carries it."""
-    text = msgspec.json.encode(envelope).decode()
-    return Message(envelope.topic, envelope.type, envelope.key, envelope.sequence, text)
-
-
-class Service:
-    """What a plugin has on a store: one command, and one handler that fails on what stands in ``bad``."""
-
-    on_happened: Callable[[Envelope], Awaitable[bool]]
-    add: Callable[[str], Awaitable[Answer]]
-
-    def __init__(self, units: Units, probe: Probe) -> None:
-        self.units, self.probe = units, probe
-        self.bad: set[str] = set()
-
-
-def written_in(package: str) -> type[Service]:
-    """The :class:`Service` of a plugin whose code stands in ``package``."""
-
-    async def add(self: Service, uow: UnitOfWork, text: str) -> Answer:
-        await self.probe.write(uow, text)
-        return Answer(text)
-
-    async def on_happened(self: Service, uow: UnitOfWork, event: Happened) -> None:
-        await self.probe.write(uow, event.thing + event.note)
-        if event.thing + event.note in self.bad:
-            raise ValueError(f"bad event {event.thing}{event.note}")
-
-    add.__module__ = on_happened.__module__ = f"{package}.service"
-    return type("Written", (Service,), {"add": command(add), "on_happened": handler(Happened)(on_happened)})
+    thing: str
 
 
 class UnitsContract(IdempotencyRules):
-    """Fixtures: ``units`` of a plugin; ``other_units`` of another one on the same store; ``probe``, a :class:`Probe` of that
-    store, and its ``parking``.
+    """Fixtures: ``units`` of a plugin that emits on the topic ``contract``; ``other_units`` of another one on the same store;
+    ``probe``, a :class:`Probe` of that store, and its ``parking``.
     """
 
     # ── run ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -312,6 +253,36 @@ class UnitsContract(IdempotencyRules):
         assert await units.apply("on", happened("a", 2), _noting(probe, "one"))
         assert await other_units.apply("on", happened("a", 1), _noting(probe, "other"))
         assert await probe.written() == ["one", "other"]
+
+    async def test_writers_do_not_hide_each_others_events(self, units: Units, probe: Probe) -> None:
+        """Of one key: each counts for itself, whoever came first."""
+        order = [("one", 5), ("two", 1), ("two", 5), ("one", 5), ("two", 5), ("one", 4), ("two", 4), ("one", 6), ("two", 6)]
+        applied = [
+            await units.apply("on", happened("a", sequence, writer=writer), _noting(probe, f"{writer} {sequence}"))
+            for writer, sequence in order
+        ]
+        assert applied == [True, True, True, False, False, False, False, True, True]
+        assert await probe.written() == ["one 5", "two 1", "two 5", "one 6", "two 6"]
+
+    async def test_what_bears_no_writer_is_of_whoever_wrote_the_key(self, units: Units, probe: Probe) -> None:
+        """As releases before writers sent it: neither is it applied again when it comes with its writer, nor hidden."""
+        order = [("", 1), ("one", 1), ("one", 2), ("", 2), ("", 3), ("one", 3), ("one", 4)]
+        applied = [
+            await units.apply("on", happened("a", sequence, writer=writer), _noting(probe, f"{writer} {sequence}"))
+            for writer, sequence in order
+        ]
+        assert applied == [True, False, True, False, True, False, True]
+
+    async def test_a_plugin_emits_on_its_own_topics(self, units: Units, probe: Probe) -> None:
+        """Those that it declares: so that it is seen at assembly when two databases would emit on one."""
+
+        async def work(uow: UnitOfWork) -> None:
+            await probe.write(uow, "row")
+            uow.emit(Elsewhere(thing="a"))
+
+        with pytest.raises(ValueError, match=r"info\(\)\.emits"):
+            await units.run(work)
+        assert (await probe.written(), await probe.outgoing()) == ([], [])
 
     async def test_a_handler_that_fails_has_applied_nothing(self, units: Units, probe: Probe) -> None:
         async def fail(uow: UnitOfWork) -> None:
