@@ -20,7 +20,7 @@ from marketplace_core.http.routing import Route
 from marketplace_core.sagas import Saga
 from marketplace_core.values import SystemClock
 
-__all__ = ["Declared", "declaring_context", "duplicates", "own_problems"]
+__all__ = ["Declared", "declaring_context", "duplicates", "own_problems", "service_problems"]
 
 
 class Declared(Struct, frozen=True, kw_only=True):
@@ -96,6 +96,17 @@ def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
             if type_ not in EVENTS:
                 cause = f"{handler} subscribes to {type_!r}, which no capability declares"
                 yield PluginProblem(name, cause, "declare the event in the capability's module")
+
+
+def service_problems(name: str, declared: Declared, implemented: Sequence[str]) -> Iterator[PluginProblem]:
+    """Methods of a service that nobody makes, or that two hooks make."""
+    runs = [*declared.subscriptions, *declared.jobs, *declared.schedules, *declared.tasks]
+    if declared.info.provides is not None:
+        if "service" in implemented:
+            cause = f"it has the hook 'service', and its service is what 'provide_{declared.info.provides}' gives"
+            yield PluginProblem(name, cause, "leave 'service' out")
+    elif runs and not {"service", "extensions"} & set(implemented):
+        yield PluginProblem(name, f"it has {runs[0]!r} and no service that this is a method of", "implement the hook 'service'")
 
 
 _Found = tuple[str, str]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pluggy
 from msgspec import Struct
 
-from marketplace_core._plugins.declarations import Declared, declaring_context, duplicates, own_problems
+from marketplace_core._plugins.declarations import Declared, declaring_context, duplicates, own_problems, service_problems
 from marketplace_core._plugins.specs import (
     HookSpec,
     PluginProblem,
@@ -125,6 +125,7 @@ class Registry:
             elif name in settings:
                 found[name] = self._declared(name, deployment, settings[name], sagas)
                 self.problems += own_problems(name, found[name])
+                self.problems += service_problems(name, found[name], self.implements(name))
         self.problems += duplicates(found)
         return found
 
@@ -145,9 +146,9 @@ class Registry:
         return Declared(
             info=self.infos[name],
             routes=tuple(route for router in self._ask(name, "routers", context=context) for route in router.routes),
-            jobs=tuple(job.name for job in self._ask(name, "jobs")),
-            schedules=tuple(schedule.name for schedule in self._ask(name, "schedules")),
-            tasks=tuple(task.name for task in self._ask(name, "tasks")),
+            jobs=tuple(job.name for job in self._ask(name, "jobs", context=context)),
+            schedules=tuple(schedule.name for schedule in self._ask(name, "schedules", context=context)),
+            tasks=tuple(task.name for task in self._ask(name, "tasks", context=context)),
             sagas=tuple(saga for saga in sagas if saga in self._ask(name, "sagas")),
             subscriptions={
                 f"{name}.{method.__name__}": tuple(type_.type for type_ in method.event_types)

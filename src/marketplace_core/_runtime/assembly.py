@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec import Struct
@@ -39,7 +40,7 @@ log = structlog.get_logger("marketplace.hooks")
 P = TypeVar("P")
 
 #: What plugins declare to be run.
-RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "subscriptions", "tasks"})
+RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "service", "subscriptions", "tasks"})
 
 
 def capability_ports() -> dict[str, type]:
@@ -119,14 +120,19 @@ class Assembly:
         return found
 
     def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
-        """Per PostgreSQL resource: the plugins whose tables are in it, with their migrations."""
+        """Per PostgreSQL resource: the plugins that keep tables in it, or rows in core's tables, with their migrations."""
         found: dict[str, dict[str, Sequence[Migration]]] = {}
         for plugin, migrations in self.migrations.items():
             for_postgres = [migration for migration in migrations if migration.store == "postgres"]
-            if for_postgres:
+            if for_postgres or self._is_kept_in_postgres(plugin):
                 resource = self.resource_for(plugin, "postgres", "postgres")
                 found.setdefault(resource, {})[plugin] = for_postgres
         return found
+
+    def _is_kept_in_postgres(self, plugin: str) -> bool:
+        """Of a plugin without a store of its own: which events it has applied, and when its schedules ran."""
+        listens = {"subscriptions", "schedules"} & set(self.registry.implements(plugin))
+        return bool(listens) and plugin not in self.idle and self.store_kind(plugin) in {None, "postgres"}
 
 
 class Process:
@@ -165,6 +171,10 @@ class Process:
 
     def infrastructure_redis(self, role: str) -> Redis:
         return self.resources.redis(self.deployment.on[role])
+
+    @cached_property
+    def time_zone(self) -> ZoneInfo:
+        return ZoneInfo(self.deployment.time_zone)
 
     @cached_property
     def blobs(self) -> Blobs:
@@ -233,12 +243,19 @@ class Process:
         return self._contexts[plugin]
 
     def service(self, plugin: str) -> Any:
-        """What the plugin provides; of a plugin that only extends others, its extensions."""
+        """What the plugin's handlers, jobs, schedules and tasks are methods of.
+
+        That is what it provides, else its own ``service``, else its extensions.
+        """
         if plugin not in self._services:
-            provides = self.assembly.infos[plugin].provides
-            hook = f"provide_{provides}" if provides else "extensions"
+            hook = self._service_hook(plugin)
             self._services[plugin] = self.assembly.hook(plugin, hook, context=self.context(plugin))
         return self._services[plugin]
+
+    def _service_hook(self, plugin: str) -> str:
+        if provides := self.assembly.infos[plugin].provides:
+            return f"provide_{provides}"
+        return "service" if "service" in self.assembly.registry.implements(plugin) else "extensions"
 
     def port(self, capability: type[P]) -> P:
         name = capabilities.capability_of(capability)
@@ -307,7 +324,7 @@ class Process:
             made = self.assembly.hook(plugin, "extensions", context=self.context(plugin))
             if made is None:
                 continue
-            if self.assembly.infos[plugin].provides is None:
+            if self._service_hook(plugin) == "extensions":
                 self._services[plugin] = made
             for hook, function in check_extensions(plugin, made).items():
                 implementations.setdefault(hook, []).append((plugin, function))
@@ -329,10 +346,10 @@ class Process:
             yield Subscription(f"{plugin}.{method.__name__}", types, partial(method, self.service(plugin)))
 
     def jobs(self, plugin: str) -> Sequence[Job]:
-        return self.assembly.hook(plugin, "jobs") or ()
+        return self.assembly.hook(plugin, "jobs", context=self.context(plugin)) or ()
 
     def schedules(self, plugin: str) -> Sequence[Schedule]:
-        return self.assembly.hook(plugin, "schedules") or ()
+        return self.assembly.hook(plugin, "schedules", context=self.context(plugin)) or ()
 
     def tasks(self, plugin: str) -> Sequence[Task]:
-        return self.assembly.hook(plugin, "tasks") or ()
+        return self.assembly.hook(plugin, "tasks", context=self.context(plugin)) or ()

@@ -66,7 +66,7 @@ class OwnOperations(Operations):
             database = self._process.resources.database(name)
             outbox += await PostgresOutbox(database).backlog()
             declared = [schedule for plugin in plugins for schedule in self._process.schedules(plugin)]
-            schedules += await PostgresSchedules(database, self._process.clock).due(declared)
+            schedules += await PostgresSchedules(database, self._process.clock, self._process.time_zone).due(declared)
             position += await database.value("SELECT coalesce(max(id), 0) FROM marketplace.outbox")
         return UnderWay(outbox, deferred, schedules, position)
 

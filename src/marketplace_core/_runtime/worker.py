@@ -107,7 +107,7 @@ class Worker:
             if worker == self._worker:
                 loops += self._consumer(plugin, group, [subscriptions[name] for name in handlers])
         if schedules := [schedule for schedule in process.schedules(plugin) if self._runs(schedule.name)]:
-            runner = PostgresSchedules(process.context(plugin).database, process.clock)
+            runner = PostgresSchedules(process.context(plugin).database, process.clock, process.time_zone)
             loops.append((f"{plugin}.schedules", partial(runner.run, schedules, service)))
         if not loops:
             await asyncio.Event().wait()

@@ -17,7 +17,7 @@ from marketplace_core.deployment._problems import Problems
 from marketplace_core.deployment._settings import decode
 from marketplace_core.deployment._shape import parse, read
 from marketplace_core.deployment._wiring import deployed_plugins, wire
-from marketplace_core.deployment._workers import check_workers
+from marketplace_core.deployment._workers import check_inboxes, check_workers
 
 __all__ = ["Loaded", "load", "load_all", "outline"]
 
@@ -59,6 +59,7 @@ def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Insta
     for problem in registry.problems:
         problems.add(f"plugins.{problem.plugin}", problem.cause, problem.remedy)
     check_workers(deployment, declared, problems)
+    check_inboxes(deployment, declared, problems)
     problems.raise_any()
     return Loaded(deployment, registry, declared)
 

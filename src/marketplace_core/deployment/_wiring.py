@@ -216,8 +216,7 @@ def _reachable(wiring: _Wiring) -> None:
 def _workers(wiring: _Wiring) -> None:
     for service in wiring.deployment.services.values():
         key = f"services.{service.name}"
-        extensions = {name for name, info in wiring.infos.items() if info.provides is None}
-        known = {*service.plugins, *extensions}
+        known = {*service.plugins, *wiring.deployment.plugins_of(service.name)}
         for worker, patterns in service.workers.items():
             for index, pattern in enumerate(patterns):
                 plugin = pattern.partition(".")[0]

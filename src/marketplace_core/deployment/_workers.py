@@ -12,7 +12,7 @@ from marketplace_core.deployment._problems import Problems, listed
 if TYPE_CHECKING:
     from marketplace_core._plugins.declarations import Declared
 
-__all__ = ["bus_groups", "check_workers", "runs", "workers_of"]
+__all__ = ["bus_groups", "check_inboxes", "check_workers", "runs", "workers_of"]
 
 
 def runs(patterns: Iterable[str], name: str) -> bool:
@@ -58,6 +58,19 @@ def check_workers(deployment: Deployment, declared: Mapping[str, Declared], prob
         parted = {worker for job in own.jobs for worker in workers_of(deployment, plugin, job)}
         if len(parted) > 1:
             problems.add(key, f"the jobs of {plugin!r} are parted among {listed(parted)}", "let one of them have all of them")
+
+
+def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], problems: Problems) -> None:
+    """A plugin without a store that listens or has schedules needs a place for what it has seen."""
+    for plugin, own in declared.items():
+        if own.info.stores or not (own.subscriptions or own.schedules) or not problems.none_at(f"plugins.{plugin}"):
+            continue
+        try:
+            deployment.resource_for(plugin, "postgres", "postgres")
+        except LookupError:
+            cause = "it listens or has schedules, and nothing says which PostgreSQL is to remember what it has seen"
+            remedy = "tell its author to name the store 'postgres', or keep one PostgreSQL in the file"
+            problems.add(f"plugins.{plugin}", cause, remedy)
 
 
 def _named(own: Declared) -> Iterator[str]:
