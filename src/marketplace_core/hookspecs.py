@@ -7,7 +7,7 @@ In life-cycle order:
 2. ``migrations`` prepare its store.
 3. ``provide_<capability>`` makes its service, or ``service`` that of a plugin without a capability; ``extensions`` makes what
    implements extension hooks.
-4. ``routers`` are mounted by the processes that answer HTTP.
+4. ``routers`` are mounted by the processes that answer HTTP; ``commands`` stand among those of ``marketplace``.
 5. ``tasks``, ``subscriptions``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
 """
 
@@ -22,6 +22,8 @@ import pluggy
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from typer import Typer
+
     from marketplace_core.context import PluginContext
     from marketplace_core.http.routing import Router
     from marketplace_core.sagas import Saga
@@ -39,10 +41,10 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     ``provides`` is its capability, or None for a plugin that extends others, listens to them or does something by itself.
     ``requires`` are capabilities whose ports it calls, or that it extends and makes no sense without, ``uses`` those that it
     calls where the deployment has them. ``stores`` are the kinds of store it can keep its truth in (``postgres``, ``redis``,
-    …), the first being the default; ``needs`` are further resources by role, as ``{"cache": "redis"}``. ``core`` is the range of
-    core versions it works with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its worker
-    runs in one process at a time, by a lease on its store, and others stand by. ``development``: a production deployment refuses
-    it.
+    …), the first being the default; ``needs`` are further resources by role, as ``{"cache": "redis"}``. ``core`` is the range
+    of core versions it works with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its
+    worker runs in one process at a time, by a lease on its store, and others stand by. ``development``: a production
+    deployment refuses it.
     """
 
     name: str
@@ -162,6 +164,13 @@ class Hooks:
     @hookspec
     def routers(self, context: PluginContext) -> Sequence[Router]:  # type: ignore[empty-body]
         """The plugin's routes, one router per audience. Only ports are at hand: there is no store in a gateway."""
+
+    @hookspec
+    def commands(self) -> Sequence[Typer]:  # type: ignore[empty-body]
+        """What the plugin adds to the command ``marketplace``, by whatever deployment: see :mod:`marketplace_core.commands`.
+
+        Its distribution says so by an entry point in the group ``marketplace.commands``, too.
+        """
 
     @hookspec
     def tasks(self, context: PluginContext) -> Sequence[Task]:  # type: ignore[empty-body]

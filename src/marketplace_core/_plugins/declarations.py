@@ -24,7 +24,9 @@ __all__ = ["Declared", "declaring_context", "duplicates", "own_problems", "servi
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks."""
+    """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks.
+    ``commands`` are as one writes them, ``import olist``.
+    """
 
     info: PluginInfo
     routes: tuple[Route, ...] = ()
@@ -35,6 +37,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     subscriptions: Mapping[str, tuple[str, ...]] = {}
     migrations: tuple[Migration, ...] = ()
     extensions: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 class _Later:
@@ -138,6 +141,7 @@ def _named(pick: Callable[[Declared], Sequence[str]]) -> Callable[[Declared], li
 _UNIQUE: dict[str, Callable[[Declared], list[_Found]]] = {
     "route": _routes,
     "job": _named(lambda own: own.jobs),
+    "command": _named(lambda own: own.commands),
     "schedule": _named(lambda own: own.schedules),
     "task": _named(lambda own: own.tasks),
     "saga": _named(lambda own: [f"{saga.name} version {saga.version}" for saga in own.sagas]),

@@ -156,7 +156,22 @@ class Registry:
             },
             migrations=tuple(self._ask(name, "migrations")),
             extensions=extensions,
+            commands=self._commands(name),
         )
+
+    def _commands(self, name: str) -> tuple[str, ...]:
+        apps = self._ask(name, "commands")
+        if not apps:
+            return ()
+        from marketplace_core._plugins.commands import command_names, command_problems  # noqa: PLC0415 - it needs Typer
+
+        try:
+            names = tuple(command_names(apps))
+        except Exception as error:
+            self.problems.append(PluginProblem(name, f"its commands cannot be made ({_said(error)})", "return Typer apps"))
+            return ()
+        self.problems += command_problems(name, names)
+        return names
 
     def _ask(self, plugin: str, hook: str, *, one: bool = False, **arguments: Any) -> Sequence[Any]:
         """Call a hook whatever it does: what it raises becomes a problem."""
