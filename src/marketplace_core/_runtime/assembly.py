@@ -22,7 +22,9 @@ from marketplace_core._runtime.context import Context, derive_key
 from marketplace_core._runtime.resources import Resources
 from marketplace_core.adapters.arq import ArqQueue
 from marketplace_core.adapters.folder.blobs import FolderBlobs
+from marketplace_core.adapters.postgres.outbox import PostgresOutbox
 from marketplace_core.adapters.redis.bus import RedisBus
+from marketplace_core.adapters.redis.outbox import RedisOutbox
 from marketplace_core.deployment import Deployment
 from marketplace_core.deployment._workers import bus_groups
 from marketplace_core.extensions import Extensions
@@ -298,6 +300,16 @@ class Process:
         for name, plugins in self.assembly.databases().items():
             if kept := {plugin: migrations for plugin, migrations in plugins.items() if plugin in inside}:
                 found[name] = kept
+        return found
+
+    def outboxes(self) -> dict[str, PostgresOutbox | RedisOutbox]:
+        """Where the plugins that live here write their events: a database's by its name, a plugin's on Redis by its own."""
+        found: dict[str, PostgresOutbox | RedisOutbox] = {
+            name: PostgresOutbox(self.resources.database(name)) for name in self.databases()
+        }
+        for plugin in self.assembly.infos:
+            if plugin in self.own and plugin not in self.assembly.idle and self.assembly.store_kind(plugin) == "redis":
+                found[plugin] = RedisOutbox(self.context(plugin).redis(), plugin)
         return found
 
     def plugins_of(self, service: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from marketplace_core._rpc.client import far_port
 from marketplace_core._runtime.assembly import Process
-from marketplace_core.adapters.postgres.outbox import PostgresOutbox
 from marketplace_core.adapters.postgres.parking import PostgresParking
 from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.errors import NotFound
@@ -62,12 +61,13 @@ class OwnOperations(Operations):
         outbox = schedules = position = deferred = 0
         for parking, handlers in self._parkings():
             deferred += await parking.backlog(handlers)
+        for written in self._process.outboxes().values():
+            position += await written.position()
+            outbox += await written.backlog()
         for name, plugins in self._process.databases().items():
             database = self._process.resources.database(name)
-            outbox += await PostgresOutbox(database).backlog()
             declared = [schedule for plugin in plugins for schedule in self._process.schedules(plugin)]
             schedules += await PostgresSchedules(database, self._process.clock, self._process.time_zone).due(declared)
-            position += await database.value("SELECT coalesce(max(id), 0) FROM marketplace.outbox")
         return UnderWay(outbox, deferred, schedules, position)
 
     async def list_parked(self) -> list[Parked]:

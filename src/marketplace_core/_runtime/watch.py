@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from marketplace_core import metrics
 from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.operators import OwnOperations
-from marketplace_core.adapters.postgres.outbox import PostgresOutbox
 
 __all__ = ["Watch"]
 
@@ -37,8 +36,7 @@ class Watch:
             await asyncio.sleep(SECONDS)
 
     async def _outboxes(self) -> None:
-        for name in self._process.databases():
-            outbox = PostgresOutbox(self._process.resources.database(name))
+        for name, outbox in self._process.outboxes().items():
             metrics.OUTBOX_BACKLOG.labels(name).set(await outbox.backlog())
             metrics.OUTBOX_OLDEST.labels(name).set(await outbox.oldest())
 

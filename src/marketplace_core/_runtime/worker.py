@@ -62,10 +62,11 @@ class Worker:
         loops: list[tuple[str, Loop]] = [("trim", self._trim)]
         if isinstance(process.clock, RedisClock):
             loops.append(("clock", process.clock.follow))
-        for name in process.databases():
-            outbox = PostgresOutbox(process.resources.database(name))
+        for name, outbox in process.outboxes().items():
             relay = Relay(name, outbox, process.bus, process.queue, process.topics)
-            loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, outbox))]
+            loops.append((f"relay.{name}", relay.run))
+            if isinstance(outbox, PostgresOutbox):
+                loops.append((f"purge.{name}", partial(self._purge, outbox)))
         for plugin in self._plugins:
             run = partial(self._run_plugin, plugin)
             exclusive = self._process.assembly.infos[plugin].exclusive

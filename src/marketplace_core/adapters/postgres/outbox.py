@@ -81,6 +81,11 @@ class PostgresOutbox(Outbox):
         )
         return age
 
+    async def position(self) -> int:
+        """The number of the last row that was written; 0 before the first."""
+        last: int = await self._database.value("SELECT coalesce(max(id), 0) FROM marketplace.outbox")
+        return last
+
     async def purge(self) -> None:
         """Forget rows that were sent more than a week ago, and answers older than two days."""
         await self._database.execute("DELETE FROM marketplace.outbox WHERE relayed_at < now() - interval '7 days'")
