@@ -30,9 +30,10 @@ class _With(RedisOutbox):
 
 
 class _Owner(_RedisLanes):
-    async def take(self) -> None:
-        await self._redis.delete(self._lease)
-        await super().take()
+    async def pending(self, limit: int) -> list[OutboxRow]:
+        await self._redis.set(self._lease, self.owner)
+        self._owned = True
+        return await super().pending(limit)
 
 
 class OwnsEveryLane(_With):
@@ -82,12 +83,9 @@ class TellsNobody(_With):
     kind = _Deaf
 
 
-class CountsPerUnit(RedisUnits):
-    """Each unit numbers its events from 1."""
-
+class TellsTwice(RedisUnits):
     async def _end(self, unit: RedisUnit, **guard: Any) -> bytes:
-        for name in await self.redis.keys("plugin:sequence:*"):
-            await self.redis.delete(name)
+        unit.rows += unit.rows
         return await super()._end(unit, **guard)
 
 
