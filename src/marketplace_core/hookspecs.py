@@ -5,27 +5,30 @@ In life-cycle order:
 
 1. ``info`` says what the plugin is and needs, ``settings`` how it is configured.
 2. ``migrations`` prepare its store.
-3. ``provide_<capability>`` makes its service, ``extensions`` makes what implements extension hooks.
-4. ``routers`` are mounted by the processes that answer HTTP.
+3. ``provide_<capability>`` makes its service, or ``service`` that of a plugin without a capability; ``extensions`` makes what
+   implements extension hooks.
+4. ``routers`` are mounted by the processes that answer HTTP; ``commands`` stand among those of ``marketplace``.
 5. ``tasks``, ``subscriptions``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from typer import Typer
+
     from marketplace_core.context import PluginContext
     from marketplace_core.http.routing import Router
     from marketplace_core.sagas import Saga
 
-__all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "Task", "hookimpl", "hookspec", "migrations_of"]
+__all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "Task", "Weekday", "hookimpl", "hookspec", "migrations_of"]
 
 PROJECT = "marketplace"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -35,9 +38,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class PluginInfo(Struct, frozen=True, kw_only=True):
     """What a plugin is.
 
-    ``provides`` is its capability, or None for a plugin that only extends others. ``requires`` are capabilities whose ports it
-    calls, or that it extends and makes no sense without, ``uses`` those that it calls where the deployment has them. ``stores``
-    are the kinds of store it can keep its truth in (``postgres``, ``redis``, …), the first being the default. ``roles`` are
+    ``provides`` is its capability, or None for a plugin that extends others, listens to them or does something by itself.
+    ``requires`` are capabilities whose ports it calls, or that it extends and makes no sense without, ``uses`` those that it
+    calls where the deployment has them. ``stores`` are the kinds of store it can keep its truth in (``postgres``, ``redis``,
+    …), the first being the default. ``roles`` are
     further stores of its own, by role, each with the kinds it can be in, as ``{"ratings": ("postgres",)}``; ``needs`` are
     resources by role that hold no truth of it, as ``{"sessions": "redis"}``. ``core`` is the range of core versions it works
     with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its worker runs in one process at
@@ -97,12 +101,47 @@ class Job(Struct, frozen=True):
     args: type[Struct] | None = None
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEK: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
 class Schedule(Struct, frozen=True):
-    """A method of the plugin's service that a worker calls every ``every`` of the deployment's time; one at a time."""
+    """A method of the plugin's service that a worker calls, one call at a time, by the deployment's clock.
+
+    Either ``every`` so long, first at once; or ``at`` a time of day, ``on`` these days of the week or on each, by the clocks of
+    the deployment's ``time_zone``, first when that comes after a worker has seen the schedule. However many were missed, one
+    call catches up. A time that a day has twice counts once, the first; one that it lacks is later by what clocks were put on.
+    """
 
     name: str
     method: Callable[..., Any]
-    every: timedelta
+    every: timedelta | None = None
+    at: time | None = None
+    on: tuple[Weekday, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.every is None) == (self.at is None):
+            raise ValueError(f"the schedule {self.name!r} needs one of every and at")
+        if self.every is not None and self.every <= timedelta():
+            raise ValueError(f"the schedule {self.name!r} needs every above 0")
+        if self.at is not None and self.at.tzinfo is not None:
+            raise ValueError(f"the schedule {self.name!r} is by the deployment's time zone; give at none")
+        if unknown := [day for day in self.on if day not in _WEEK] or (list(self.on) if self.at is None else []):
+            raise ValueError(f"the schedule {self.name!r} cannot be on {', '.join(unknown)}; at a time, on {', '.join(_WEEK)}")
+
+    def is_due(self, last: datetime | None, now: datetime, zone: tzinfo) -> bool:
+        """``last``: when it last began, or when one ``at`` a time was first seen; None: never."""
+        if self.every is not None:
+            return last is None or last + self.every <= now
+        return last is not None and last < self._latest(now, zone)
+
+    def _latest(self, now: datetime, zone: tzinfo) -> datetime:
+        """The last time that it should have begun at, until ``now``."""
+        today = now.astimezone(zone).date()
+        days = (today - timedelta(days=back) for back in range(8))
+        wanted = (day for day in days if not self.on or _WEEK[day.weekday()] in self.on)
+        moments = (datetime.combine(day, self.at or time(), zone).astimezone(UTC) for day in wanted)
+        return next(moment for moment in moments if moment <= now)
 
 
 class Task(Struct, frozen=True):
@@ -128,6 +167,10 @@ class Hooks:
         """Forward-only steps of the plugin's stores."""
 
     @hookspec
+    def service(self, context: PluginContext) -> object:
+        """What the handlers, jobs, schedules and tasks of a plugin are methods of that provides no capability."""
+
+    @hookspec
     def extensions(self, context: PluginContext) -> object:
         """An object whose methods implement extension hooks; made in every process whose plugins call them."""
 
@@ -136,7 +179,14 @@ class Hooks:
         """The plugin's routes, one router per audience. Only ports are at hand: there is no store in a gateway."""
 
     @hookspec
-    def tasks(self) -> Sequence[Task]:  # type: ignore[empty-body]
+    def commands(self) -> Sequence[Typer]:  # type: ignore[empty-body]
+        """What the plugin adds to the command ``marketplace``, by whatever deployment: see :mod:`marketplace_core.commands`.
+
+        Its distribution says so by an entry point in the group ``marketplace.commands``, too.
+        """
+
+    @hookspec
+    def tasks(self, context: PluginContext) -> Sequence[Task]:  # type: ignore[empty-body]
         """What runs in the worker for as long as it lives."""
 
     @hookspec
@@ -144,12 +194,12 @@ class Hooks:
         """Methods of the service made by :func:`marketplace_core.ports.handler`."""
 
     @hookspec
-    def jobs(self) -> Sequence[Job]:  # type: ignore[empty-body]
+    def jobs(self, context: PluginContext) -> Sequence[Job]:  # type: ignore[empty-body]
         """What the worker's Arq runs."""
 
     @hookspec
-    def schedules(self) -> Sequence[Schedule]:  # type: ignore[empty-body]
-        """What the worker does at intervals."""
+    def schedules(self, context: PluginContext) -> Sequence[Schedule]:  # type: ignore[empty-body]
+        """What the worker does at intervals, or at times of day."""
 
     @hookspec
     def sagas(self) -> Sequence[Saga]:  # type: ignore[empty-body]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -18,7 +17,6 @@ from marketplace_core.adapters.postgres import Database
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
-CONVERTER = ROOT / "examples" / "online_retail" / "convert.py"
 
 
 @figure("imports")
@@ -28,7 +26,7 @@ async def imports(bench: Bench) -> list[Line]:
         return [Line(name="imports", unit="", ours=[0.0], note=f"{DATA} is not there")]
     products = bench.folder / "online_retail.jsonl"
     source = DATA / "online_retail" / "online_retail.csv.xz"
-    await _run(sys.executable, os.fspath(CONVERTER), os.fspath(source), "-o", os.fspath(products))
+    await _run(*CLI, "convert", "online_retail", os.fspath(source), "-o", os.fspath(products))
     return [
         await _imported(bench, "import products, online_retail", "products", products),
         await _imported(bench, "import olist", "olist", DATA / "olist"),

@@ -23,7 +23,7 @@ from marketplace_core.errors import Unavailable
 from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
 from marketplace_core.testing.contracts.blobs import BlobsContract
 from marketplace_core.testing.contracts.clock import ClockContract
-from marketplace_core.testing.contracts.schedules import LEASE, SchedulesContract, StartProcess
+from marketplace_core.testing.contracts.schedules import LEASE, ZONE, SchedulesContract, StartProcess
 from tests.contracts import bus_process
 from tests.contracts import wrong_small as wrong
 
@@ -113,11 +113,11 @@ class TestPostgresSchedules(SchedulesContract):
 
     @pytest.fixture
     def schedules(self, database: Database, clock: RedisClock) -> PostgresSchedules:
-        return PostgresSchedules(database, clock, lease=LEASE)
+        return PostgresSchedules(database, clock, ZONE, lease=LEASE)
 
     @pytest.fixture
     def second(self, other_database: Database, clock: RedisClock) -> PostgresSchedules:
-        return PostgresSchedules(other_database, clock, lease=LEASE)
+        return PostgresSchedules(other_database, clock, ZONE, lease=LEASE)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,19 @@ class TestPostgresSchedules(SchedulesContract):
         (wrong.GivesUpOnFailures, "test_a_failure_is_tried_again_later"),
         (wrong.FollowsTheSystem, "test_the_loop_follows_the_clock"),
         (wrong.OneAfterTheOther, "test_a_slow_one_does_not_delay_the_others"),
+        (wrong.RunsWhatItSeesFirst, "test_a_time_of_day_comes_once_a_day"),
+        (wrong.ByGreenwich, "test_a_time_of_day_comes_once_a_day"),
+        (wrong.EveryDay, "test_a_time_is_on_some_days_of_the_week"),
+        (wrong.DayAfterDay, "test_missed_times_are_made_up_for_by_one_run"),
+        (wrong.ByTheHourHand, "test_clocks_that_are_changed_make_no_run_more_or_less"),
     ],
 )
 async def test_the_suite_notices_schedules(
     mistake: type[PostgresSchedules], test: str, database: Database, other_database: Database, clock: RedisClock
 ) -> None:
     given: dict[str, Any] = {
-        "schedules": mistake(database, clock, lease=LEASE),
-        "second": mistake(other_database, clock, lease=LEASE),
+        "schedules": mistake(database, clock, ZONE, lease=LEASE),
+        "second": mistake(other_database, clock, ZONE, lease=LEASE),
         "clock": clock,
     }
     lease = "3600" if mistake is wrong.KeepsItForEver else str(LEASE)

@@ -135,8 +135,8 @@ class GivesUpOnFailures(PostgresSchedules):
 
 
 class FollowsTheSystem(PostgresSchedules):
-    def __init__(self, database: Any, clock: Any, **named: Any) -> None:
-        super().__init__(database, SystemClock(), **named)
+    def __init__(self, database: Any, clock: Any, *given: Any, **named: Any) -> None:
+        super().__init__(database, SystemClock(), *given, **named)
 
 
 class OneAfterTheOther(PostgresSchedules):
@@ -150,6 +150,43 @@ class OneAfterTheOther(PostgresSchedules):
 
     async def run_due(self, schedules: Iterable[Schedule], run: Any) -> int:
         return sum([await self._attempt(schedule, run) for schedule in await self._ready(schedules)])
+
+
+class RunsWhatItSeesFirst(PostgresSchedules):
+    """A time of day that was before anybody knew of the schedule."""
+
+    async def _see(self, names: Sequence[str]) -> None:
+        await super()._see(names)
+        await self._database.execute(
+            "UPDATE marketplace.schedules SET last_at = '2000-01-01' WHERE name = ANY($1)", list(names)
+        )
+
+
+class ByGreenwich(PostgresSchedules):
+    def __init__(self, database: Any, clock: Any, *_: Any, **named: Any) -> None:
+        super().__init__(database, clock, **named)
+
+
+class EveryDay(PostgresSchedules):
+    async def _due(self, schedules: Sequence[Schedule]) -> list[tuple[Schedule, bool]]:
+        found = await super()._due([replace(each, on=()) for each in schedules])
+        return [(next(each for each in schedules if each.name == one.name), waits) for one, waits in found]
+
+
+class DayAfterDay(PostgresSchedules):
+    """Each day that was missed is made up for by a run of its own."""
+
+    async def _done(self, name: str, owner: str, began: datetime) -> None:
+        last = await self._database.value("SELECT last_at FROM marketplace.schedules WHERE name = $1", name)
+        await super()._done(name, owner, min(began, last + timedelta(days=1)))
+
+
+class ByTheHourHand(PostgresSchedules):
+    """Runs whenever the clocks show the time, however often a day shows it."""
+
+    async def _due(self, schedules: Sequence[Schedule]) -> list[tuple[Schedule, bool]]:
+        shown = self._clock.now().astimezone(self._zone).time().replace(second=0, microsecond=0)
+        return [(schedule, False) for schedule in schedules if shown == schedule.at]
 
 
 # ── blobs ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -265,6 +265,11 @@ MISTAKES: Sequence[tuple[str, str, str]] = (
         "deployment.tax_included: it is a string; write true or false",
     ),
     ('profile = "test"', 'profile = "test"\nhook_seconds = 0.0', "deployment.hook_seconds: "),
+    (
+        'profile = "test"',
+        'profile = "test"\ntime_zone = "Europe/Berln"',
+        "deployment.time_zone: there is no time zone 'Europe/Berln'; did you mean 'Europe/Berlin'?",
+    ),
     ("env:ATLAS_SECRET", "env:ABSENT", "deployment.secret: the environment variable ABSENT is not set; export ABSENT"),
     ('"10.0.0.0/8"', '"10.0.0.0/8", "lan"', "deployment.trusted_proxies[1]: 'lan' is no network"),
     ("[plugins.auth]", "[pluggins.auth]\n[plugins.auth]", "pluggins: there is no such section; did you mean 'plugins'?"),

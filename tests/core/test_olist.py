@@ -13,6 +13,8 @@ from typing import Any
 from uuid import RFC_4122, UUID
 
 import pytest
+from marketplace_olist.files import NotAnOlistFolder
+from marketplace_olist.history import OlistReport, Ports, import_olist
 
 from marketplace_core.capabilities.auth import AccountQuery, Auth, Client, Credentials, Registration
 from marketplace_core.capabilities.catalog import Catalog, ProductQuery
@@ -21,8 +23,6 @@ from marketplace_core.capabilities.orders import AdminOrderQuery, Order, Orders,
 from marketplace_core.capabilities.payments import Payments
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
-from marketplace_core.cli._imports.olist import OlistReport, Ports, import_olist
-from marketplace_core.cli._imports.olist_files import NotAnOlistFolder
 from marketplace_core.errors import Conflict, Unauthorized
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money, derived_id

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, time, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def test_hooks_are_called_in_the_order_of_the_deployment() -> None:
     registry = load(b=named("b"), a=named("a"), c=named("c"))
     assert registry.problems == []
     assert list(registry.infos) == ["b", "a", "c"]
-    assert [jobs[0].name for jobs in registry.manager.hook.jobs()] == ["b.one", "a.one", "c.one"]
+    assert [jobs[0].name for jobs in registry.manager.hook.jobs(context=None)] == ["b.one", "a.one", "c.one"]
     assert registry.call("a", "jobs")[0].name == "a.one"
     assert registry.call("a", "sagas") is None
     assert registry.implements("a") == ["info", "jobs"]
@@ -237,6 +237,11 @@ def settings() -> type[Struct]:
     return Settings
 
 
+@hookimpl
+def service() -> object:
+    raise AssertionError("no service is made by a check")
+
+
 def loaded(tmp_path: Path, found: Mapping[str, Found]) -> Loaded:
     path = tmp_path / "shop.toml"
     path.write_text(FILE.format(plugins="\n".join(f"{name} = {{}}" for name in found)))
@@ -254,7 +259,7 @@ def test_what_a_plugin_declares_is_known_without_a_process(tmp_path: Path) -> No
     def schedules() -> Sequence[Schedule]:
         return [Schedule("shop.expire", print, timedelta(seconds=1))]
 
-    found = {"shop": plugin("shop", settings, schedules, routers_of("/things/{id}"))}
+    found = {"shop": plugin("shop", settings, service, schedules, routers_of("/things/{id}"))}
     declared = loaded(tmp_path, found).declared["shop"]
     assert [(route.method, route.audience, route.path) for route in declared.routes] == [("GET", "buyer", "/things/{id}")]
     assert declared.schedules == ("shop.expire",)
@@ -290,10 +295,44 @@ def test_names_bear_the_plugins_and_occur_once(tmp_path: Path) -> None:
     def jobs() -> Sequence[Job]:
         return [Job("shop.mail", print), Job("mail", print), Job("shop.mail", print)]
 
-    assert problems(tmp_path, shop=plugin("shop", jobs)) == [
+    assert problems(tmp_path, shop=plugin("shop", service, jobs)) == [
         "plugins.shop: the job 'mail' does not bear its name; call it 'shop.mail'",
         "plugins.shop: the job 'shop.mail' is declared twice; keep one of them",
     ]
+
+
+def test_what_runs_is_a_method_of_one_service(tmp_path: Path) -> None:
+    @hookimpl
+    def jobs() -> Sequence[Job]:
+        return [Job("shop.mail", print)]
+
+    assert problems(tmp_path, shop=plugin("shop", jobs)) == [
+        "plugins.shop: it has 'shop.mail' and no service that this is a method of; implement the hook 'service'"
+    ]
+    both = plugin("shop", provide_catalog, service, provides="catalog")
+    assert problems(tmp_path, shop=both) == [
+        "plugins.shop: it has the hook 'service', and its service is what 'provide_catalog' gives; leave 'service' out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "needs one of every and at"),
+        ({"every": timedelta(days=1), "at": time(3)}, "needs one of every and at"),
+        ({"every": timedelta()}, "needs every above 0"),
+        ({"at": time(3, tzinfo=UTC)}, "by the deployment's time zone"),
+        ({"at": time(3), "on": ("sunday",)}, "cannot be on sunday"),
+        ({"every": timedelta(days=1), "on": ("sun",)}, "cannot be on sun"),
+    ],
+)
+def test_a_schedule_that_makes_no_sense_is_told(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    @hookimpl
+    def schedules() -> Sequence[Schedule]:
+        return [Schedule("shop.tidy", print, **given)]
+
+    [told] = problems(tmp_path, shop=plugin("shop", service, schedules))
+    assert "its hook 'schedules' failed" in told and said in told
 
 
 def test_migrations_count_from_one_per_store(tmp_path: Path) -> None:

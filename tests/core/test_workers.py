@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from marketplace_core._plugins.declarations import Declared
-from marketplace_core.deployment import Deployment, DeploymentErrors, PluginEntry, Service
+from marketplace_core.deployment import Deployment, DeploymentErrors, PluginEntry, Resource, Service
 from marketplace_core.deployment._problems import Problems
-from marketplace_core.deployment._workers import bus_groups, check_workers, workers_of
+from marketplace_core.deployment._wiring import remembering
+from marketplace_core.deployment._workers import bus_groups, check_inboxes, check_workers, workers_of
 from marketplace_core.hookspecs import PluginInfo
 
 HANDLERS = ["reviews.on_delivered", "reviews.store", "reviews.aggregate"]
@@ -38,6 +40,17 @@ def problems_of(workers: dict[str, list[str]], **more: Any) -> list[str]:
     except DeploymentErrors as errors:
         return [str(problem) for problem in errors.problems]
     return []
+
+
+@pytest.mark.parametrize("databases", [0, 1, 2])
+def test_who_listens_without_a_store_needs_to_know_where_it_remembers(databases: int) -> None:
+    problems = Problems("shop.toml")
+    urls = [f"postgres://nowhere/{n}" for n in range(databases)]
+    resources = {f"d{n}": Resource(name=f"d{n}", url=url, kind="postgres") for n, url in enumerate(urls)}
+    deployment = replace(deployed({"worker": ["*"]}), resources=resources)
+    entry = remembering(deployment, PluginEntry(name="reviews"))
+    check_inboxes(replace(deployment, plugins={"reviews": entry}), declared(), problems)
+    assert problems.none_at("plugins.reviews") == (databases == 1)
 
 
 def test_one_worker_reads_in_the_plugins_own_group() -> None:

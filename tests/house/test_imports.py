@@ -66,7 +66,8 @@ def test_sagas_import_capabilities_only(package: Path) -> None:
 def test_every_plugin_has_the_same_files(package: Path) -> None:
     folder = package.parents[1]
     assert (folder / "README.md").exists() and (folder / "pyproject.toml").exists()
-    for name in ("plugin.py", "config.py", "py.typed"):
+    configured = "def settings(" in (package / "plugin.py").read_text()
+    for name in ("plugin.py", "py.typed", *(["config.py"] if configured else [])):
         assert (package / name).exists(), f"{package.name} has no {name}"
     wiring = [path for path in package.rglob("*.py") if any(n.endswith(".hookimpl") for n in imported(path))]
     assert wiring == [package / "plugin.py"], "only plugin.py knows of hooks"

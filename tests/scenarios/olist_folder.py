@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketplace_core.cli._imports.olist import OlistReport
+from marketplace_olist.history import OlistReport
 
 __all__ = ["HEADERS", "WHOLE", "counts", "folder"]
 

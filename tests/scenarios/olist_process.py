@@ -11,9 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+from marketplace_olist.history import Ports, import_olist
+
 from marketplace_core._runtime.assembly import Assembly
 from marketplace_core._runtime.serve import open_process
-from marketplace_core.cli._imports.olist import Ports, import_olist
 from marketplace_core.deployment import load
 from marketplace_core.testing.marketplace import SECRET, Marketplace
 

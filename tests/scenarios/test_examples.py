@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from marketplace_olist.history import OlistReport
 
-from marketplace_core.cli._imports.olist import OlistReport
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.deployments import Running, elsewhere, up
 from marketplace_core.testing.servers import Servers

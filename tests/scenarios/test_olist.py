@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marketplace_olist.facts import OlistCount
+from marketplace_olist.history import OlistReport, Ports, import_olist
 
 from marketplace_core.capabilities.orchestrator import Orchestrator, SagaQuery
-from marketplace_core.cli._imports.olist import OlistReport, Ports, import_olist
-from marketplace_core.cli._imports.olist_facts import OlistCount
 from marketplace_core.testing.shop import Shop
 from marketplace_core.values import Money
 from tests.scenarios import olist_process

@@ -23,7 +23,7 @@ RECORDED = False
 async def test_real_products_are_browsed_and_bought(shop: Shop, tmp_path: Path) -> None:
     products = tmp_path / "products.jsonl"
     converted = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "examples" / "online_retail" / "convert.py"), str(DATA), "-o", str(products)
+        *(sys.executable, "-m", "marketplace_core.cli", "convert", "online_retail", str(DATA), "-o", str(products))
     )
     assert await converted.wait() == 0
     market = shop.market

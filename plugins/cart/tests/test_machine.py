@@ -13,10 +13,12 @@ from marketplace_cart.service import CartService
 from marketplace_cart.stores.redis import RedisCartStore
 
 from marketplace_core.adapters.redis.server import connect
+from marketplace_core.adapters.redis.units import RedisUnits
 from marketplace_core.capabilities.cart import AddItem, CartOwner, CartView
 from marketplace_core.capabilities.catalog import Catalog, LineRequest
 from marketplace_core.errors import Invalid, NotFound, Refused
 from marketplace_core.testing.machines import Machine, run_machine
+from marketplace_core.values import SystemClock
 
 LINES, UNITS = 3, 10
 EUR, USD = 4, 2
@@ -103,7 +105,7 @@ class CartMachine(Machine):
         self.model = Model()
         self.run(self.redis.flushdb())
         config = CartConfig(line_limit=LINES, quantity_limit=UNITS)
-        store = RedisCartStore(self.redis, config)
+        store = RedisCartStore(RedisUnits(self.redis, SystemClock(), "cart"), config)
         self.service = CartService(store, self.catalog, config, currency="EUR", token_key=b"k" * 32)
         self.ids: list[str] = []
         self.tokens: list[str] = []

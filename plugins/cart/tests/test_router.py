@@ -12,7 +12,8 @@ from marketplace_cart.config import CartConfig
 from marketplace_cart.stores.redis import RedisCartStore
 
 from marketplace_core.adapters.redis.server import connect
-from marketplace_core.values import new_id
+from marketplace_core.adapters.redis.units import RedisUnits
+from marketplace_core.values import SystemClock, new_id
 
 PASSWORD = "a fine password"
 
@@ -163,7 +164,7 @@ async def test_a_cart_that_is_away_keeps_nobody_out(shopper: Shopper) -> None:
     token = (await shopper.add(pot))["token"]
     service = shopper.bench.market.process.service("cart")
     here, away = service._store, connect("unix:///nowhere/redis.sock")
-    service._store = RedisCartStore(away, CartConfig())
+    service._store = RedisCartStore(RedisUnits(away, SystemClock(), "cart"), CartConfig())
     shopper.headers = {"X-Cart-Token": token}
     status, problem, headers = await shopper.ask("GET", "/cart")
     assert (status, problem["code"], headers["Retry-After"]) == (503, "http.unavailable", "1")

@@ -12,19 +12,24 @@ from marketplace_cart.stores.redis import RedisCartStore
 from redis.asyncio import Redis
 
 from marketplace_core.adapters.redis.server import connect
+from marketplace_core.adapters.redis.units import RedisUnits
 from marketplace_core.capabilities.catalog import LineRequest
 from marketplace_core.errors import Unavailable
-from marketplace_core.values import new_id
+from marketplace_core.values import SystemClock, new_id
 
-LIFE = 1000
-GUEST = Place("guest", "fresh", LIFE)
-ACCOUNT = Place("account", "", LIFE)
+LIFE, COUNTING = 1000, 5000
+GUEST = Place("guest", "fresh", False, LIFE, COUNTING)
+ACCOUNT = Place("account", "", False, LIFE, 0)
 CONFIG = CartConfig(line_limit=3, quantity_limit=10)
+
+
+def units(redis: Redis) -> RedisUnits:
+    return RedisUnits(redis, SystemClock(), "cart")
 
 
 @pytest.fixture
 def store(redis_lasting: Redis) -> CartStore:
-    return RedisCartStore(redis_lasting, CONFIG)
+    return RedisCartStore(units(redis_lasting), CONFIG)
 
 
 def _claim(key: str | None = None, digest: str = "d") -> Claim:
@@ -121,7 +126,7 @@ async def test_what_was_shown_is_remembered_of_lines_that_are_there(store: CartS
     found = await _add(store, GUEST, "b", snapshots={"a": b"newer", "z": b"newer"})
     assert {variant: line.snapshot for variant, line in found.lines.items()} == {"a": b"newer", "b": b"\x00 1 2"}
     await store.remember("nobody", {"a": b"new"})
-    assert await _quantities(store, Place("nobody", "", LIFE)) == {}
+    assert await _quantities(store, Place("nobody", "", False, LIFE, 0)) == {}
 
 
 @pytest.mark.behaviour("cart-2")
@@ -135,17 +140,17 @@ async def test_merging(store: CartStore, redis_lasting: Redis) -> None:
     assert list((await _quantities(store, ACCOUNT)).items()) == [("a", 10), ("c", 2), ("b", 3)]
     assert await redis_lasting.exists("cart:guest") == 0
     await store.merge("guest", "thief")
-    assert await _quantities(store, Place("thief", "", LIFE)) == {}
+    assert await _quantities(store, Place("thief", "", False, LIFE, 0)) == {}
     found = await store.read(GUEST)
     assert isinstance(found, Contents) and (found.id, found.lines) == ("fresh", {})
-    await _add(store, Place("thief", "", LIFE), "b")
+    await _add(store, Place("thief", "", False, LIFE, 0), "b")
     await store.remove_bought("guest", "order", [LineRequest("b", 3)])
-    assert await _quantities(store, Place("thief", "", LIFE)) == {"b": 1}, "the first account has what the guest had"
+    assert await _quantities(store, Place("thief", "", False, LIFE, 0)) == {"b": 1}, "the first account has what the guest had"
     assert await _quantities(store, ACCOUNT) == {"a": 10, "c": 2}
 
 
 async def test_merging_keeps_the_order_of_large_carts(redis_lasting: Redis) -> None:
-    generous = RedisCartStore(redis_lasting, CartConfig())
+    generous = RedisCartStore(units(redis_lasting), CartConfig())
     variants = [f"{number * 37 % 60:02}" for number in range(60)]
     for variant_id in variants:
         await _add(generous, GUEST, variant_id, snapshot=b"more than Redis keeps in the order of its writing".ljust(200))
@@ -156,12 +161,12 @@ async def test_merging_keeps_the_order_of_large_carts(redis_lasting: Redis) -> N
 
 @pytest.mark.behaviour("cart-2")
 async def test_merging_keeps_the_limits_and_never_takes_away(redis_lasting: Redis) -> None:
-    generous = RedisCartStore(redis_lasting, CartConfig(line_limit=9, quantity_limit=100))
+    generous = RedisCartStore(units(redis_lasting), CartConfig(line_limit=9, quantity_limit=100))
     for variant_id in ("a", "b", "c", "d"):
         await _add(generous, ACCOUNT, variant_id, 50)
         await _add(generous, GUEST, variant_id.upper(), 50)
     await _add(generous, GUEST, "a", 1)
-    await RedisCartStore(redis_lasting, CONFIG).merge("guest", "account")
+    await RedisCartStore(units(redis_lasting), CONFIG).merge("guest", "account")
     assert await _quantities(generous, ACCOUNT) == {"a": 50, "b": 50, "c": 50, "d": 50}
 
 
@@ -260,5 +265,5 @@ async def test_a_server_that_lost_its_scripts_is_given_them_again(store: CartSto
 async def test_a_server_that_is_away_is_unavailable() -> None:
     client = connect("unix:///nowhere/redis.sock")
     with pytest.raises(Unavailable):
-        await RedisCartStore(client, CONFIG).read(GUEST)
+        await RedisCartStore(units(client), CONFIG).read(GUEST)
     await client.aclose()

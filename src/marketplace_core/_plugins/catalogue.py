@@ -54,6 +54,7 @@ def _item(registry: Registry, name: str, declared: Mapping[str, Declared]) -> di
         item |= {
             "extensions": list(own.extensions),
             "routes": [f"{route.method} /{route.audience}/v1{route.path}" for route in own.routes],
+            "commands": list(own.commands),
             "jobs": list(own.jobs),
             "schedules": list(own.schedules),
             "tasks": list(own.tasks),

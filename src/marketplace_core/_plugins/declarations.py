@@ -20,11 +20,13 @@ from marketplace_core.http.routing import Route
 from marketplace_core.sagas import Saga
 from marketplace_core.values import SystemClock
 
-__all__ = ["Declared", "declaring_context", "duplicates", "own_problems"]
+__all__ = ["Declared", "declaring_context", "duplicates", "own_problems", "service_problems"]
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks."""
+    """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks.
+    ``commands`` are as one writes them, ``import olist``.
+    """
 
     info: PluginInfo
     routes: tuple[Route, ...] = ()
@@ -35,6 +37,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     subscriptions: Mapping[str, tuple[str, ...]] = {}
     migrations: tuple[Migration, ...] = ()
     extensions: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 class _Later:
@@ -105,6 +108,17 @@ def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
                 yield PluginProblem(name, cause, "declare the event in the capability's module")
 
 
+def service_problems(name: str, declared: Declared, implemented: Sequence[str]) -> Iterator[PluginProblem]:
+    """Methods of a service that nobody makes, or that two hooks make."""
+    runs = [*declared.subscriptions, *declared.jobs, *declared.schedules, *declared.tasks]
+    if declared.info.provides is not None:
+        if "service" in implemented:
+            cause = f"it has the hook 'service', and its service is what 'provide_{declared.info.provides}' gives"
+            yield PluginProblem(name, cause, "leave 'service' out")
+    elif runs and not {"service", "extensions"} & set(implemented):
+        yield PluginProblem(name, f"it has {runs[0]!r} and no service that this is a method of", "implement the hook 'service'")
+
+
 _Found = tuple[str, str]
 """What must be unique, and how it is written: ``/products/{id}`` and ``/products/{slug}`` are one route."""
 
@@ -134,6 +148,7 @@ def _named(pick: Callable[[Declared], Sequence[str]]) -> Callable[[Declared], li
 _UNIQUE: dict[str, Callable[[Declared], list[_Found]]] = {
     "route": _routes,
     "job": _named(lambda own: own.jobs),
+    "command": _named(lambda own: own.commands),
     "schedule": _named(lambda own: own.schedules),
     "task": _named(lambda own: own.tasks),
     "saga": _named(lambda own: [f"{saga.name} version {saga.version}" for saga in own.sagas]),

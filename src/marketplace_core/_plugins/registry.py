@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pluggy
 from msgspec import Struct
 
-from marketplace_core._plugins.declarations import Declared, declaring_context, duplicates, own_problems
+from marketplace_core._plugins.declarations import Declared, declaring_context, duplicates, own_problems, service_problems
 from marketplace_core._plugins.specs import (
     HookSpec,
     PluginProblem,
@@ -126,6 +126,7 @@ class Registry:
             elif name in settings:
                 found[name] = self._declared(name, deployment, settings[name], sagas)
                 self.problems += own_problems(name, found[name])
+                self.problems += service_problems(name, found[name], self.implements(name))
         self.problems += duplicates(found)
         return found
 
@@ -146,9 +147,9 @@ class Registry:
         return Declared(
             info=self.infos[name],
             routes=tuple(route for router in self._ask(name, "routers", context=context) for route in router.routes),
-            jobs=tuple(job.name for job in self._ask(name, "jobs")),
-            schedules=tuple(schedule.name for schedule in self._ask(name, "schedules")),
-            tasks=tuple(task.name for task in self._ask(name, "tasks")),
+            jobs=tuple(job.name for job in self._ask(name, "jobs", context=context)),
+            schedules=tuple(schedule.name for schedule in self._ask(name, "schedules", context=context)),
+            tasks=tuple(task.name for task in self._ask(name, "tasks", context=context)),
             sagas=tuple(saga for saga in sagas if saga in self._ask(name, "sagas")),
             subscriptions={
                 qualified(name, method.__name__): tuple(type_.type for type_ in method.event_types)
@@ -156,7 +157,22 @@ class Registry:
             },
             migrations=tuple(self._ask(name, "migrations")),
             extensions=extensions,
+            commands=self._commands(name),
         )
+
+    def _commands(self, name: str) -> tuple[str, ...]:
+        apps = self._ask(name, "commands")
+        if not apps:
+            return ()
+        from marketplace_core._plugins.commands import command_names, command_problems  # noqa: PLC0415 - it needs Typer
+
+        try:
+            names = tuple(command_names(apps))
+        except Exception as error:
+            self.problems.append(PluginProblem(name, f"its commands cannot be made ({_said(error)})", "return Typer apps"))
+            return ()
+        self.problems += command_problems(name, names)
+        return names
 
     def _ask(self, plugin: str, hook: str, *, one: bool = False, **arguments: Any) -> Sequence[Any]:
         """Call a hook whatever it does: what it raises becomes a problem."""

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec import Struct
@@ -27,7 +28,7 @@ from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, Tas
 from marketplace_core.http.routing import Router
 from marketplace_core.outbox import Subscription
 from marketplace_core.ports import Blobs, Bus, FeedStore, JobQueue, event_types, qualified
-from marketplace_core.ports.servers import Truth, imported
+from marketplace_core.ports.servers import Owner, Truth, imported
 from marketplace_core.sagas import Saga
 from marketplace_core.values import Audience, Clock
 
@@ -38,7 +39,7 @@ log = structlog.get_logger("marketplace.hooks")
 P = TypeVar("P")
 
 #: What plugins declare to be run.
-RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "subscriptions", "tasks"})
+RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "service", "subscriptions", "tasks"})
 
 
 def capability_ports() -> dict[str, type]:
@@ -127,8 +128,11 @@ class Assembly:
     def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
         """Per resource that holds truth: what is kept in it, ``<plugin>`` or ``<plugin>.<role>``, with its migrations."""
         found: dict[str, dict[str, Sequence[Migration]]] = {}
+        kinds = installed_kinds().by_name
         for (plugin, role), resource in self.truths.items():
             kind = self.deployment.resources[resource].kind
+            if "migrations" not in kinds[kind].keeps:
+                continue
             own = "" if role == plugin else role
             steps = [step for step in self.migrations[plugin] if (step.store, step.role) == (kind, own)]
             found.setdefault(resource, {})[f"{plugin}.{own}".rstrip(".")] = steps
@@ -175,6 +179,10 @@ class Process:
         return self.resources.redis(self.deployment.on[role])
 
     @cached_property
+    def time_zone(self) -> ZoneInfo:
+        return ZoneInfo(self.deployment.time_zone)
+
+    @cached_property
     def blobs(self) -> Blobs:
         made: Blobs = self.resources.play("blobs")
         return made
@@ -209,9 +217,8 @@ class Process:
             kind = installed_kinds().by_name[self.deployment.resources[name].kind]
             if kind.truth is None:
                 raise TypeError(f"{plugin!r} keeps {key[1]!r} on {name!r}, and a {kind.name} holds no truth")
-            truth: Truth = imported(kind.truth)(self.resources.server(name), *key, self.clock)
-            truth.units.topics = self.assembly.infos[plugin].topics
-            self._truths[key] = truth
+            owner = Owner(*key, self.assembly.infos[plugin].topics, self.clock, self.time_zone)
+            self._truths[key] = imported(kind.truth)(self.resources.server(name), owner)
         return self._truths[key]
 
     def truths(self, plugins: Collection[str] | None = None) -> list[tuple[str, Truth]]:
@@ -277,12 +284,19 @@ class Process:
         return self._contexts[plugin]
 
     def service(self, plugin: str) -> Any:
-        """What the plugin provides; of a plugin that only extends others, its extensions."""
+        """What the plugin's handlers, jobs, schedules and tasks are methods of.
+
+        That is what it provides, else its own ``service``, else its extensions.
+        """
         if plugin not in self._services:
-            provides = self.assembly.infos[plugin].provides
-            hook = f"provide_{provides}" if provides else "extensions"
+            hook = self._service_hook(plugin)
             self._services[plugin] = self.assembly.hook(plugin, hook, context=self.context(plugin))
         return self._services[plugin]
+
+    def _service_hook(self, plugin: str) -> str:
+        if provides := self.assembly.infos[plugin].provides:
+            return f"provide_{provides}"
+        return "service" if "service" in self.assembly.registry.implements(plugin) else "extensions"
 
     def port(self, capability: type[P]) -> P:
         name = capabilities.capability_of(capability)
@@ -355,7 +369,7 @@ class Process:
             made = self.assembly.hook(plugin, "extensions", context=self.context(plugin))
             if made is None:
                 continue
-            if self.assembly.infos[plugin].provides is None:
+            if self._service_hook(plugin) == "extensions":
                 self._services[plugin] = made
             for hook, function in check_extensions(plugin, made).items():
                 implementations.setdefault(hook, []).append((plugin, function))
@@ -377,10 +391,10 @@ class Process:
             yield Subscription(qualified(plugin, method.__name__), types, partial(method, self.service(plugin)))
 
     def jobs(self, plugin: str) -> Sequence[Job]:
-        return self.assembly.hook(plugin, "jobs") or ()
+        return self.assembly.hook(plugin, "jobs", context=self.context(plugin)) or ()
 
     def schedules(self, plugin: str) -> Sequence[Schedule]:
-        return self.assembly.hook(plugin, "schedules") or ()
+        return self.assembly.hook(plugin, "schedules", context=self.context(plugin)) or ()
 
     def tasks(self, plugin: str) -> Sequence[Task]:
-        return self.assembly.hook(plugin, "tasks") or ()
+        return self.assembly.hook(plugin, "tasks", context=self.context(plugin)) or ()

@@ -66,8 +66,8 @@ class OwnOperations(Operations):
         for parking, names in self._parkings():
             deferred += await parking.backlog(names)
         for truth in self._process.places().values():
-            outbox += await truth.outbox.backlog()
             position += await truth.outbox.position()
+            outbox += await truth.outbox.backlog()
         for kept, declared in self._schedules():
             schedules += await kept.due(declared)
         return UnderWay(outbox, deferred, schedules, position)
@@ -108,7 +108,7 @@ class OwnOperations(Operations):
             for plugin in plugins:
                 handlers = [qualified(plugin, method.__name__) for method in subscriptions.get(plugin, ())]
                 names += [*handlers, *bus_groups(self._process.deployment, plugin, handlers)]
-            if names:
+            if names and truth.parking is not None:
                 yield truth.parking, names
 
     def _by_place(self) -> Iterator[tuple[Truth, list[str]]]:

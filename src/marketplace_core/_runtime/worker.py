@@ -115,7 +115,10 @@ class Worker:
         return runs(self._patterns, name)
 
     def _consumer(self, plugin: str, group: str, subscriptions: Sequence[Subscription]) -> list[tuple[str, Loop]]:
-        deliverer = Deliverer(group, subscriptions, self._process.truth(plugin).parking, self._process.bus.read)
+        parking = self._process.truth(plugin).parking
+        if parking is None:
+            raise TypeError(f"{plugin!r} listens, and its server keeps no inbox")
+        deliverer = Deliverer(group, subscriptions, parking, self._process.bus.read)
         consumer = self._process.bus.consume(group, deliverer.topics)
         return [
             (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver, deliverer.put_aside)),

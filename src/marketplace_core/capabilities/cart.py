@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.catalog import LineRequest, Options
 from marketplace_core.errors import declare_codes
+from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Money
@@ -78,6 +79,47 @@ class SetQuantity(Struct, frozen=True, forbid_unknown_fields=True):
     """0 removes the item."""
 
     quantity: Units
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@event("cart.item_added", key="cart_id")
+class CartItemAdded(Event, frozen=True, kw_only=True):
+    """A line has ``quantity`` units more, and ``total`` now. A guest's cart is known by its id alone, which opens nothing."""
+
+    cart_id: str
+    variant_id: str
+    quantity: int
+    total: int
+
+
+@event("cart.item_removed", key="cart_id")
+class CartItemRemoved(Event, frozen=True, kw_only=True):
+    """A line has ``quantity`` units fewer, and ``total`` now; with 0 it has gone."""
+
+    cart_id: str
+    variant_id: str
+    quantity: int
+    total: int
+
+
+@event("cart.merged", key="cart_id")
+class CartMerged(Event, frozen=True, kw_only=True):
+    """An account's cart took a guest's, which is no more. ``lines``: what it has more for that."""
+
+    cart_id: str
+    guest_cart_id: str
+    lines: tuple[LineRequest, ...] = ()
+
+
+@event("cart.ordered", key="cart_id")
+class CartOrdered(Event, frozen=True, kw_only=True):
+    """``lines`` left the cart for an order. Those of an order that fails come back, each by a ``cart.item_added``."""
+
+    cart_id: str
+    order_id: str
+    lines: tuple[LineRequest, ...] = ()
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────

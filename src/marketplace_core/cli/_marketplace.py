@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
+
+import uvloop
 
 from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.serve import migrate, opened
 from marketplace_core._supervisor.servers import prepare, servers_of
 from marketplace_core._supervisor.state import as_running, running
 from marketplace_core.adapters._waits import JOB_SECONDS, patient
+from marketplace_core.commands import Failed
 from marketplace_core.deployment import DEFAULT_FILE, load
+from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
 
-__all__ = ["marketplace"]
+__all__ = ["marketplace", "run_on"]
+
+T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
@@ -30,3 +37,20 @@ async def marketplace(file: Path | None, data: Path) -> AsyncIterator[Process]:
             await migrate(deployment, data)
         stack.enter_context(patient(JOB_SECONDS))  # somebody sits before it, and an import takes its time
         yield await stack.enter_async_context(opened(deployment, data))
+
+
+def run_on(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -> T:
+    """Run ``act`` on the marketplace; its refusals become one line. :raises Failed:"""
+
+    async def run() -> T:
+        async with marketplace(file, data) as process:
+            return await act(process)
+
+    try:
+        return uvloop.run(run())
+    except Invalid as error:
+        raise Failed(error.errors[0].detail.rstrip("."), "see --help", 2) from error
+    except (NotFound, Conflict) as error:
+        raise Failed(error.detail.rstrip("."), "list what there is", 2) from error
+    except MarketplaceError as error:
+        raise Failed(f"{error.code}: {error.detail}".rstrip(". "), "try again when its servers answer") from error

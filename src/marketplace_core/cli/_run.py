@@ -6,10 +6,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
-from marketplace_core.cli._common import Failed
+from marketplace_core.commands import Failed
 
 __all__ = ["COMMANDS", "run"]
 
@@ -36,9 +37,7 @@ COMMANDS = {
 def run(arguments: Sequence[str]) -> int:
     """Run one command. :returns: the exit code."""
     try:
-        code = typer.main.get_command(_app(arguments)).main(
-            list(arguments) or ["--help"], prog_name="marketplace", standalone_mode=False
-        )
+        code = _commands(arguments).main(list(arguments) or ["--help"], prog_name="marketplace", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:  # whoever read our output has gone; the interpreter would complain of it at its end
@@ -49,6 +48,27 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments:  # then the help is all that was shown
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _commands(arguments: Sequence[str]) -> Any:
+    """Core's own, and those of plugins where core has none of that name, or where all are to be listed."""
+    core = typer.main.get_command(_app(arguments))
+    if not _has(core, arguments):
+        from marketplace_core._plugins.commands import add_plugin_commands  # noqa: PLC0415
+
+        add_plugin_commands(core, lambda line: print(f"marketplace: {line}", file=sys.stderr, flush=True))
+    return core
+
+
+def _has(command: Any, arguments: Sequence[str]) -> bool:
+    """Whether the arguments begin with the name of a command that is no group; groups have no options but ``--help``."""
+    for argument in arguments:
+        if not hasattr(command, "commands"):
+            return True
+        if argument not in command.commands:
+            return False
+        command = command.commands[argument]
+    return not hasattr(command, "commands")
 
 
 def _app(arguments: Sequence[str]) -> typer.Typer:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from marketplace_core.cli._common import Failed, File, Json, print_json
+from marketplace_core.commands import Failed, File, Json, print_json
 from marketplace_core.deployment._problems import DeploymentErrors, DeploymentProblem
 
 app = typer.Typer()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from marketplace_core.cli._common import Data, Failed, File, Json, print_json
-from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
+from marketplace_core.commands import DATA, Data, Failed, File, Json, OnFile, print_json
+from marketplace_core.errors import Invalid
 
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Process
@@ -34,28 +34,12 @@ app.add_typer(accounts, name="accounts")
 
 T = TypeVar("T")
 
-OnFile = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The deployment; the embedded one, if not said.")]
-DATA = Path(".data")
-
 
 def _on(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -> T:
     """Run ``act`` on the marketplace; its refusals become one line."""
-    import uvloop  # noqa: PLC0415
+    from marketplace_core.cli._marketplace import run_on  # noqa: PLC0415
 
-    from marketplace_core.cli._marketplace import marketplace  # noqa: PLC0415
-
-    async def run() -> T:
-        async with marketplace(file, data) as process:
-            return await act(process)
-
-    try:
-        return uvloop.run(run())
-    except Invalid as error:
-        raise Failed(error.errors[0].detail.rstrip("."), "see --help", 2) from error
-    except (NotFound, Conflict) as error:
-        raise Failed(error.detail.rstrip("."), "list what there is", 2) from error
-    except MarketplaceError as error:
-        raise Failed(f"{error.code}: {error.detail}".rstrip(". "), "try again when its servers answer") from error
+    return run_on(file, data, act)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from marketplace_core.cli._common import Data, Failed, File, print_json
+from marketplace_core.commands import Data, Failed, File, print_json
 from marketplace_core.deployment import Deployment, load
 
 app = typer.Typer()

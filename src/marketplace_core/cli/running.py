@@ -15,7 +15,7 @@ import typer
 
 from marketplace_core.adapters.native.errors import EmbeddedError
 from marketplace_core.adapters.native.folder import FORMAT
-from marketplace_core.cli._common import Data, Failed, Json, print_json
+from marketplace_core.commands import Data, Failed, Json, print_json
 from marketplace_core.deployment._problems import DeploymentErrors, DeploymentProblem
 
 if TYPE_CHECKING:

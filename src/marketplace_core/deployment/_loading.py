@@ -17,7 +17,7 @@ from marketplace_core.deployment._problems import Problems
 from marketplace_core.deployment._settings import decode
 from marketplace_core.deployment._shape import parse, read
 from marketplace_core.deployment._wiring import deployed_plugins, wire
-from marketplace_core.deployment._workers import check_workers
+from marketplace_core.deployment._workers import check_inboxes, check_workers
 from marketplace_core.deployment._writers import check_writers
 
 __all__ = ["Loaded", "load", "load_all", "outline"]
@@ -48,7 +48,8 @@ def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Insta
     installed = installed_plugins() if found is None else found
     plugins = deployed_plugins(deployment, installed, problems)
     registry = load_plugins(tuple(plugins), found=installed)
-    deployment = wire(deployment, plugins, registry.infos, metadata.version("marketplace-core"), problems)
+    listening = {name for name in registry.infos if {"subscriptions", "schedules"} & set(registry.implements(name))}
+    deployment = wire(deployment, plugins, registry.infos, listening, metadata.version("marketplace-core"), problems)
     settings = {}
     for name in registry.infos:
         decoded = decode(deployment.plugins[name], registry.settings_kind(name), problems)
@@ -62,6 +63,7 @@ def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Insta
     check_workers(deployment, declared, problems)
     idle = idle_plugins(deployment, registry.infos)
     check_writers(deployment, {name: info for name, info in registry.infos.items() if name not in idle}, problems)
+    check_inboxes(deployment, declared, problems)
     problems.raise_any()
     return Loaded(deployment, registry, declared)
 

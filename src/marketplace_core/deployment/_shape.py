@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 from msgspec import Meta, Struct
@@ -67,6 +68,7 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         currency=own.currency or "EUR",
         tax_included=own.tax_included,
         clock=own.clock,
+        time_zone=_time_zone(own.time_zone, problems),
         secret=own.secret,
         trusted_proxies=tuple(own.trusted_proxies),
         on=own.on,
@@ -82,6 +84,16 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         simulators={n: _simulator(n, value, problems) for n, value in _entries(raw, "simulators", problems)},
         edge=dict(_entries(raw, "edge", problems)),
     )
+
+
+def _time_zone(name: str, problems: Problems) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        likely = did_you_mean(name, available_timezones(), 'write it like "Europe/Berlin"')
+        problems.add("deployment.time_zone", f"there is no time zone {name!r}", likely)
+        return "UTC"
+    return name
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ class DeploymentTable(Struct, forbid_unknown_fields=True):
     tax_included: bool = True
     clock: Literal["system", "movable"] = "system"
     secret: str | None = None
+    time_zone: str = "UTC"
     trusted_proxies: list[str] = []
     on: dict[str, str] = {}
     hook_seconds: Annotated[float, Meta(gt=0, le=300, description="give seconds above 0, 300 at most")] = 5.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,7 +14,7 @@ from marketplace_core.deployment._model import ROLES, Deployment, PluginEntry, S
 from marketplace_core.deployment._problems import Problems, did_you_mean, listed, suggest
 from marketplace_core.hookspecs import PluginInfo
 
-__all__ = ["deployed_plugins", "wire"]
+__all__ = ["deployed_plugins", "remembering", "wire"]
 
 
 def deployed_plugins(deployment: Deployment, installed: Iterable[str], problems: Problems) -> dict[str, PluginEntry]:
@@ -57,10 +57,14 @@ def wire(
     deployment: Deployment,
     plugins: Mapping[str, PluginEntry],
     infos: Mapping[str, PluginInfo],
+    listening: Collection[str],
     version: str,
     problems: Problems,
 ) -> Deployment:
-    """The deployment with its ``plugins``, every store and role chosen; what cannot be is in ``problems``."""
+    """The deployment with its ``plugins``, every store and role chosen; what cannot be is in ``problems``.
+
+    ``listening``: those that may have to remember what they have seen, though they have no store of their own.
+    """
     named = {*deployment.plugins, *(name for service in deployment.services.values() for name in service.plugins)}
     deployment = msgspec.structs.replace(deployment, plugins=dict(plugins))
     wiring = _Wiring(deployment, infos, named - infos.keys(), problems)
@@ -82,6 +86,8 @@ def wire(
     wired = dict(plugins)
     for name, info in infos.items():
         wired[name] = _on(deployment, plugins[name], info, problems, unresolved)
+        if name in listening and not info.stores:
+            wired[name] = remembering(deployment, wired[name])
     tell_unresolved(deployment, unresolved, problems)
     services = _alone(deployment, wired, problems)
     return msgspec.structs.replace(deployment, plugins=wired, services=services)
@@ -214,8 +220,7 @@ def _reachable(wiring: _Wiring) -> None:
 def _workers(wiring: _Wiring) -> None:
     for service in wiring.deployment.services.values():
         key = f"services.{service.name}"
-        extensions = {name for name, info in wiring.infos.items() if info.provides is None}
-        known = {*service.plugins, *extensions}
+        known = {*service.plugins, *wiring.deployment.plugins_of(service.name)}
         for worker, patterns in service.workers.items():
             for index, pattern in enumerate(patterns):
                 plugin = pattern.partition(".")[0]
@@ -281,6 +286,13 @@ def _on(
     if info.stores and store is None:
         store = deployment.resources[on[info.name]].kind if info.name in on else info.stores[0]
     return msgspec.structs.replace(entry, store=store, on=on)
+
+
+def remembering(deployment: Deployment, entry: PluginEntry) -> PluginEntry:
+    """The entry with the resource that remembers what a plugin without a store has seen, if it can be told which."""
+    kinds = [name for name, kind in installed_kinds().by_name.items() if kind.truth and {"inbox", "schedules"} <= kind.keeps]
+    found = deployment.choose(entry.name, kinds)
+    return entry if found is None else msgspec.structs.replace(entry, on={**entry.on, entry.name: found})
 
 
 def _roles(info: PluginInfo, store: str | None) -> dict[str, tuple[str, ...]]:

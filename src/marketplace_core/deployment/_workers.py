@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._problems import Problems, listed
 
 if TYPE_CHECKING:
     from marketplace_core._plugins.declarations import Declared
 
-__all__ = ["bus_groups", "check_workers", "runs", "workers_of"]
+__all__ = ["bus_groups", "check_inboxes", "check_workers", "runs", "workers_of"]
 
 
 def runs(patterns: Iterable[str], name: str) -> bool:
@@ -58,6 +59,27 @@ def check_workers(deployment: Deployment, declared: Mapping[str, Declared], prob
         parted = {worker for job in own.jobs for worker in workers_of(deployment, plugin, job)}
         if len(parted) > 1:
             problems.add(key, f"the jobs of {plugin!r} are parted among {listed(parted)}", "let one of them have all of them")
+
+
+def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], problems: Problems) -> None:
+    """What listens needs a place for what it has seen, and what has schedules one for when they ran."""
+    kinds = installed_kinds().by_name
+    for plugin, own in declared.items():
+        wanted = {"inbox": own.subscriptions, "schedules": own.schedules, "lease": own.info.exclusive}
+        needed = [what for what, declares in wanted.items() if declares]
+        if not needed or not problems.none_at(f"plugins.{plugin}"):
+            continue
+        resource = deployment.plugins[plugin].on.get(plugin)
+        if resource is None:
+            cause = "it listens or has schedules, and nothing says which server is to remember what it has seen"
+            remedy = "tell its author to name the store 'postgres', or keep one PostgreSQL in the file"
+            problems.add(f"plugins.{plugin}", cause, remedy)
+            continue
+        kind = kinds[deployment.resources[resource].kind]
+        lacking = [what for what in needed if kind.truth is None or what not in kind.keeps]
+        if lacking:
+            cause = f"it needs {' and '.join(lacking)}, and a {kind.name} keeps none"
+            problems.add(f"plugins.{plugin}.on.{plugin}", cause, "keep it on another kind of server")
 
 
 def _named(own: Declared) -> Iterator[str]:

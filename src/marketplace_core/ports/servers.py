@@ -19,6 +19,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,7 @@ from marketplace_core.ports.outbox import Outbox
 from marketplace_core.ports.parking import Parking
 from marketplace_core.ports.schedules import Schedules
 from marketplace_core.ports.units import Units
+from marketplace_core.values import Clock
 
 if TYPE_CHECKING:
     from marketplace_core.adapters.native.server import EmbeddedServer
@@ -35,7 +37,18 @@ if TYPE_CHECKING:
     from marketplace_core.hookspecs import Migration
     from marketplace_core.metrics import PoolState
 
-__all__ = ["MigrationError", "Native", "Opening", "Server", "ServerKind", "ServerSettings", "Step", "Truth", "imported"]
+__all__ = [
+    "MigrationError",
+    "Native",
+    "Opening",
+    "Owner",
+    "Server",
+    "ServerKind",
+    "ServerSettings",
+    "Step",
+    "Truth",
+    "imported",
+]
 
 
 class ServerSettings(Struct, forbid_unknown_fields=True):
@@ -53,9 +66,11 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     ``name`` is what plugins name in ``stores`` and ``needs``. ``schemes`` are those of its addresses (``redis``, ``rediss``).
     ``open`` names a function of an :class:`Opening` that gives a :class:`Server`. ``roles`` names, for each role of the
     infrastructure that it can play (``bus``, ``jobs``, …), what makes it of a server. ``truth`` names a function
-    ``(server, plugin, role, clock) -> Truth``, where it can hold truth. ``native`` names a :class:`Native`: with it the address
-    ``embedded:<name>`` is known, too, whose table may hold ``native_settings``. ``one_process``: one process must own it.
-    ``path``: its address is a path of this machine; a relative one is beside the deployment's file.
+    ``(server, owner) -> Truth``, where it can hold truth, and ``keeps`` what it has then beside units and an outbox: an
+    ``inbox`` with parked keys, without which nobody on it can listen, ``schedules``, a ``lease``, ``migrations``. ``native``
+    names a :class:`Native`: with it the address ``embedded:<name>`` is known, too, whose table may hold ``native_settings``.
+    ``one_process``: one process must own it. ``path``: its address is a path of this machine; a relative one is beside the
+    deployment's file.
     """
 
     name: str
@@ -63,6 +78,7 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     open: str
     roles: Mapping[str, str] = {}
     truth: str | None = None
+    keeps: frozenset[str] = frozenset({"inbox", "schedules", "lease", "migrations"})
     settings: type[ServerSettings] = ServerSettings
     native: str | None = None
     native_settings: type[ServerSettings] | None = None
@@ -121,6 +137,17 @@ class MigrationError(Exception):
         self.cause, self.remedy = cause, remedy
 
 
+class Owner(Struct, frozen=True):
+    """Whose truth it is: a plugin and one of its roles (its own has its name), the ``topics`` that it emits on, and the
+    deployment's clock and time zone."""
+
+    plugin: str
+    role: str
+    topics: frozenset[str]
+    clock: Clock
+    zone: tzinfo
+
+
 class Truth(ABC):
     """What a server keeps for one plugin in one of its roles: its own rows beside core's, in one transaction.
 
@@ -139,8 +166,9 @@ class Truth(ABC):
     def outbox(self) -> Outbox: ...
 
     @property
-    @abstractmethod
-    def parking(self) -> Parking: ...
+    def parking(self) -> Parking | None:
+        """None: it has no inbox, and a plugin that listens is refused on it."""
+        return None
 
     @property
     def schedules(self) -> Schedules | None:

@@ -24,7 +24,7 @@ from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities import capability_of
 from marketplace_core.deployment import load_all
-from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.events import Envelope, Event, decode_envelope, encode_data
 from marketplace_core.testing.processes import Apart
 from marketplace_core.testing.topologies import Topology, split, together
 from marketplace_core.values import AUDIENCES, new_id, utc_text
@@ -114,6 +114,15 @@ class Marketplace:
             raise LookupError(f"{plugin!r} does not subscribe to {event.type!r}")
         for subscription in handlers * 2:
             await subscription.apply(envelope)
+
+    async def outgoing(self, *topics: str) -> list[Envelope]:
+        """The events of these topics that have not left yet, oldest first for each store: all, while no worker runs."""
+        found = []
+        for truth in self.process.places().values():
+            async with truth.outbox.lanes() as lanes:
+                rows = [row for row in await lanes.pending(100_000) if row.kind == "event" and row.topic in topics]
+            found += [decode_envelope(row.payload, row.sequence or 0) for row in rows]
+        return found
 
     async def settle(self, seconds: float = 30.0, *, failures: bool = False) -> None:
         """Wait until nothing is under way any more, and see that nothing went wrong.

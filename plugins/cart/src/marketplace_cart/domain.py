@@ -8,7 +8,7 @@ import hmac
 import re
 import uuid
 
-__all__ = ["CartTokens", "is_secret"]
+__all__ = ["CartTokens", "born", "is_secret"]
 
 _MAC_BYTES = 26  # with the 16 of an id they make 56 characters of base64, to the bit
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{56}").fullmatch
@@ -35,6 +35,11 @@ class CartTokens:
 
     def _mac(self, raw: bytes) -> bytes:
         return hashlib.blake2b(raw, key=self._key, digest_size=_MAC_BYTES).digest()
+
+
+def born(cart_id: str) -> float:
+    """When a guest's cart got its id, which is a UUIDv7: seconds since 1970."""
+    return (uuid.UUID(cart_id).int >> 80) / 1000
 
 
 def is_secret(key: str) -> bool:

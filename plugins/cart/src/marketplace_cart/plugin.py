@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from marketplace_cart.config import CartConfig
 from marketplace_cart.service import CartService
-from marketplace_cart.stores.redis import RedisCartStore
 from marketplace_core.capabilities.cart import Cart
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.context import PluginContext
@@ -14,7 +13,7 @@ from marketplace_core.hookspecs import PluginInfo, hookimpl
 from marketplace_core.http.cart import cart_routers
 from marketplace_core.http.routing import Router
 
-STORES = {"redis": lambda context: RedisCartStore(context.redis(), context.config(CartConfig))}
+STORES = {"redis": "marketplace_cart.stores.redis:make"}
 
 
 @hookimpl

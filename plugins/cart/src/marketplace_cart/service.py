@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import time
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from marketplace_cart.config import CartConfig
-from marketplace_cart.domain import CartTokens, is_secret
+from marketplace_cart.domain import CartTokens, born, is_secret
 from marketplace_cart.store import CartStore, Change, Claim, Contents, Earlier, Fact, Place, Refusal
 from marketplace_cart.views import Seen, cart_view, observe, snapshot
 from marketplace_core import calls
@@ -25,6 +26,8 @@ from marketplace_core.values import etag, new_id
 __all__ = ["CartService"]
 
 DAY = 86400
+#: How much longer than a guest's cart the count of its events is kept: whoever listens must not hear the same number twice.
+COUNTING_DAYS = 400
 
 
 class CartService(Cart):
@@ -138,10 +141,13 @@ class CartService(Cart):
 
     def _place(self, owner: CartOwner) -> Place:
         if owner.account_id is not None:
-            return Place(owner.account_id, "", self._config.account_days * DAY)
+            return Place(owner.account_id, "", False, self._config.account_days * DAY, 0)
         known = None if owner.token is None else self._tokens.read(owner.token)
         life = self._config.guest_days * DAY
-        return Place(new_id(), "", life) if known is None else Place(known, new_id(), life)
+        counting = life + COUNTING_DAYS * DAY
+        if known is None:
+            return Place(new_id(), "", False, life, counting)
+        return Place(known, new_id(), born(known) < time.time() - counting, life, counting)
 
     async def _read(self, place: Place) -> Contents:
         found = await self._store.read(place)

@@ -42,14 +42,18 @@ class Fact(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Place(NamedTuple):
-    """Which cart is meant: ``id``, or ``fresh`` where ``id`` has gone into an account's cart. ``life`` in seconds.
+    """Which cart is meant: ``id``, or ``fresh`` where ``id`` is dead. ``life``: seconds that it is kept after its last use.
 
-    ``fresh`` is empty for a cart that cannot go anywhere.
+    A guest's is dead once it has gone into an account's cart. ``fresh`` is empty for a cart that cannot go anywhere.
+    ``counting``: seconds after its last use for which its events are counted on; 0: for ever. An ``aged`` one is older than
+    that, and dead if they are not.
     """
 
     id: str
     fresh: str
+    aged: bool
     life: int
+    counting: int
 
 
 class Claim(Struct, frozen=True):

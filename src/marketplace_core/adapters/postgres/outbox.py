@@ -108,6 +108,7 @@ class PostgresOutbox(Outbox):
         return age
 
     async def position(self) -> int:
+        """The number of the last row that was written; 0 before the first."""
         last: int = await self._database.value("SELECT coalesce(max(id), 0) FROM marketplace.outbox")
         return last
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 
 import structlog
@@ -34,16 +34,20 @@ Run = Callable[[Schedule], Awaitable[Any]]
 
 
 class PostgresSchedules(Schedules):
-    """Runs what is due: what never ran, or last began ``every`` ago or longer by the deployment's clock.
+    """Runs what is due: by the deployment's clock what never ran, or last began ``every`` ago or longer; what has a time of
+    day, whenever that has come since it last began.
 
     However long nothing ran, one run catches up. A run is repeated when its process dies: its effect is idempotent.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, lease: float = LEASE_SECONDS) -> None:
-        """``lease``: seconds after which what a killed process was running may be run by another."""
+    def __init__(self, database: Database, clock: Clock, zone: tzinfo = UTC, *, lease: float = LEASE_SECONDS) -> None:
+        """``zone``: whose clocks show the times of day. ``lease``: seconds after which what a killed process was running may be
+        run by another."""
         self._database = database
         self._clock = clock
+        self._zone = zone
         self._lease = lease
+        self._seen: set[str] = set()
 
     async def run(self, schedules: Sequence[Schedule], service: object) -> None:
         """The loop of a worker. One that takes long does not delay the others."""
@@ -72,11 +76,24 @@ class PostgresSchedules(Schedules):
 
     async def _ready(self, schedules: Iterable[Schedule]) -> list[Schedule]:
         """What is due and does not wait for its next try."""
+        schedules = list(schedules)
         try:
-            return [schedule for schedule, waits in await self._due(list(schedules)) if not waits]
+            await self._see([each.name for each in schedules if each.at is not None and each.name not in self._seen])
+            return [schedule for schedule, waits in await self._due(schedules) if not waits]
         except Unavailable as error:
             log.warning("schedules.waiting", cause=type(error).__name__)
             return []
+
+    async def _see(self, names: Sequence[str]) -> None:
+        """From now on their times count: one that has just been written is not due for a time before."""
+        if names:
+            await self._database.execute(
+                "INSERT INTO marketplace.schedules AS s (name, last_at) SELECT name, $2 FROM unnest($1::text[]) AS t(name)"
+                " ON CONFLICT (name) DO UPDATE SET last_at = excluded.last_at WHERE s.last_at IS NULL",
+                names,
+                self._clock.now(),
+            )
+            self._seen.update(names)
 
     async def _due(self, schedules: Sequence[Schedule]) -> list[tuple[Schedule, bool]]:
         """What is due, and whether it waits for its next try."""
@@ -90,7 +107,7 @@ class PostgresSchedules(Schedules):
         due = []
         for schedule in schedules:
             row = found.get(schedule.name)
-            if row is None or row["last_at"] is None or row["last_at"] + schedule.every <= now:
+            if schedule.is_due(None if row is None else row["last_at"], now, self._zone):
                 due.append((schedule, row is not None and row["waits"]))
         return due
 

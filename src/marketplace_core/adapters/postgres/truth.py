@@ -15,23 +15,22 @@ from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.adapters.postgres.server import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.hookspecs import Migration
-from marketplace_core.ports.servers import Server, Step, Truth
-from marketplace_core.values import Clock
+from marketplace_core.ports.servers import Owner, Server, Step, Truth
 
 __all__ = ["PostgresTruth"]
 
 
 class PostgresTruth(Truth):
-    def __init__(self, server: Server, plugin: str, role: str, clock: Clock) -> None:
+    def __init__(self, server: Server, owner: Owner) -> None:
         database = server.connection
         if not isinstance(database, Database):
             raise TypeError(f"{type(server).__name__} is no PostgreSQL")
-        self._database, self._clock = database, clock
-        self.plugin, self.role, self.place = plugin, role, database.name
+        self._database, self._owner = database, owner
+        self.place = database.name
 
     @cached_property
     def units(self) -> PostgresUnits:
-        return PostgresUnits(self._database, self._clock, self.plugin)
+        return PostgresUnits(self._database, self._owner.clock, self._owner.plugin, self._owner.topics)
 
     @cached_property
     def outbox(self) -> PostgresOutbox:
@@ -43,7 +42,7 @@ class PostgresTruth(Truth):
 
     @cached_property
     def schedules(self) -> PostgresSchedules:
-        return PostgresSchedules(self._database, self._clock)
+        return PostgresSchedules(self._database, self._owner.clock, self._owner.zone)
 
     def lease(self, name: str) -> AbstractAsyncContextManager[asyncio.Task[None]]:
         return lease(self._database, name)

@@ -34,6 +34,8 @@ REDIS = ServerKind(
         "feed": f"{_OPENING}:feeds",
         "rates": f"{_OPENING}:rates",
     },
+    truth="marketplace_core.adapters.redis.truth:RedisTruth",
+    keeps=frozenset(),
     settings=RedisSettings,
     native="marketplace_core.adapters.redis.embedded:NativeRedis",
 )

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from marketplace_core.hookspecs import Schedule
 from marketplace_core.testing.contracts import eventually, running
 from marketplace_core.testing.contracts.bus import ConsumerProcess
 from marketplace_core.testing.contracts.clock import MovableClock
 
-__all__ = ["HOURLY", "LEASE", "Schedules", "SchedulesContract", "StartProcess"]
+__all__ = ["HOURLY", "LEASE", "ZONE", "Schedules", "SchedulesContract", "StartProcess"]
 
 #: Seconds after which what a killed process was running may be run by another.
 LEASE = 0.5
+#: By whose clocks the schedules under test have their times of day. They are put on, and back, in spring and in autumn.
+ZONE = ZoneInfo("Europe/Berlin")
 #: A process that begins :data:`HOURLY`, notes ``began`` in ``seen``, and does not end it.
 StartProcess = Callable[[], AbstractAsyncContextManager[ConsumerProcess]]
 
@@ -61,13 +64,67 @@ class Service:
 
 HOURLY = Schedule("contract.hourly", Service.hourly, timedelta(hours=1))
 DAILY = Schedule("contract.daily", Service.daily, timedelta(days=1))
+NIGHTLY = Schedule("contract.nightly", Service.daily, at=time(2, 30))
+WEEKLY = Schedule("contract.weekly", Service.hourly, at=time(18), on=("sun", "wed"))
 FAILING = Schedule("contract.failing", Service.failing, timedelta(hours=1))
 
 
 class SchedulesContract:
     """Fixtures: ``clock``, movable; ``schedules`` on it, and ``second``, the same as another process has them;
-    both with :data:`LEASE`; ``start_process``, a :data:`StartProcess`.
+    both with :data:`LEASE` and :data:`ZONE`; ``start_process``, a :data:`StartProcess`.
     """
+
+    async def test_a_time_of_day_comes_once_a_day(self, schedules: Schedules, second: Schedules, clock: MovableClock) -> None:
+        service, year = Service(), clock.now().year + 1
+        await clock.set(datetime(year, 1, 10, 12, tzinfo=ZONE))
+        assert (await schedules.due([NIGHTLY]), await schedules.run_due([NIGHTLY], _on(service))) == (0, 0)
+        for day in (11, 12):
+            await clock.set(datetime(year, 1, day, 2, 29, tzinfo=ZONE))
+            assert await second.run_due([NIGHTLY], _on(service)) == 0
+            await clock.set(datetime(year, 1, day, 2, 30, tzinfo=ZONE))
+            assert (await second.due([NIGHTLY]), await schedules.run_due([NIGHTLY], _on(service))) == (1, 1)
+            assert (await second.due([NIGHTLY]), await second.run_due([NIGHTLY], _on(service))) == (0, 0)
+        assert service.ran == ["daily", "daily"]
+
+    async def test_a_time_is_on_some_days_of_the_week(self, schedules: Schedules, clock: MovableClock) -> None:
+        service, ran = Service(), []
+        monday = datetime(clock.now().year + 1, 5, 1, 12, tzinfo=ZONE)
+        while monday.weekday() != 0:
+            monday += timedelta(days=1)
+        for hours in range(0, 14 * 24, 6):
+            at = (monday + timedelta(hours=hours)).astimezone(UTC)
+            await clock.set(at)
+            if await schedules.run_due([WEEKLY], _on(service)):
+                ran.append(f"{at.astimezone(ZONE):%a %H}")
+        assert ran == ["Wed 18", "Sun 18"] * 2
+
+    async def test_missed_times_are_made_up_for_by_one_run(self, schedules: Schedules, clock: MovableClock) -> None:
+        service, year = Service(), clock.now().year + 1
+        await clock.set(datetime(year, 6, 1, 12, tzinfo=ZONE))
+        both = [NIGHTLY, WEEKLY]
+        assert await schedules.run_due(both, _on(service)) == 0
+        for month in (7, 9):
+            await clock.set(datetime(year, month, 3, 12, tzinfo=ZONE))
+            assert await schedules.run_due(both, _on(service)) == 2
+            assert await schedules.run_due(both, _on(service)) == 0
+        await clock.set(datetime(year, 9, 4, 2, 30, tzinfo=ZONE))
+        assert await schedules.run_due([NIGHTLY], _on(service)) == 1
+
+    async def test_clocks_that_are_changed_make_no_run_more_or_less(self, schedules: Schedules, clock: MovableClock) -> None:
+        """The night in which 2:30 is not, and the one in which it is twice."""
+        service, year = Service(), clock.now().year + 1
+        for month in (3, 10):
+            day = datetime(year, month, 31, 12)
+            while day.weekday() != 6:
+                day -= timedelta(days=1)
+            begin = (day - timedelta(days=1)).replace(tzinfo=ZONE).astimezone(UTC)
+            await clock.set(begin)
+            await schedules.run_due([NIGHTLY], _on(service))
+            service.ran.clear()
+            for half_hours in range(1, 97):
+                await clock.set(begin + timedelta(minutes=30 * half_hours))
+                await schedules.run_due([NIGHTLY], _on(service))
+            assert service.ran == ["daily", "daily"], month
 
     async def test_each_is_due_once_per_interval(self, schedules: Schedules, clock: MovableClock) -> None:
         service = Service()

@@ -1,5 +1,5 @@
-local id, fresh, life, claim, digest, kept, facts, op, variant, quantity, snapshot, currency, version, refusal, line_limit, quantity_limit =
-  unpack(ARGV, 1, 16)
+local id, fresh, aged, life, counting, claim, digest, kept, facts, op, variant, quantity, snapshot, currency, version, refusal,
+  line_limit, quantity_limit = unpack(ARGV, 1, 18)
 
 local earlier = redis.call('HGETALL', claim)
 if #earlier > 0 then
@@ -15,7 +15,7 @@ local function refuse(code)
   return {'refused', code, {}}
 end
 
-id = place(id, fresh)
+id = place(id, fresh, aged)
 local cart = name(id)
 
 if refusal ~= '' then
@@ -53,8 +53,9 @@ else
   end
   put(cart, variant, total, sequence or count, shown)
 end
-remember(cart, 17)
-live(cart, tonumber(life))
+remember(cart, 19)
+changed(id, variant, had, total)
+live(id, tonumber(life), counting)
 
 local state = redis.call('HGETALL', cart)
 if facts ~= '' then

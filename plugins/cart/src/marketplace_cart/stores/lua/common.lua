@@ -9,9 +9,11 @@ local function name(id)
   return 'cart:' .. id
 end
 
--- The id that counts: a guest's cart that was moved is dead, and `fresh` stands in for it.
-local function place(id, fresh)
-  if fresh ~= '' and redis.call('EXISTS', 'cart:moved:' .. id) == 1 then
+-- The id that counts: a guest's cart that was moved is dead, and `fresh` stands in for it. So is one whose events are
+-- counted no more: they would begin at 1 again, and whoever hears of them would take them for repeats.
+local function place(id, fresh, aged)
+  local dead = fresh ~= '' and redis.call('EXISTS', 'cart:moved:' .. id) == 1
+  if dead or (aged ~= '' and redis.call('EXISTS', name(id)) == 0 and not counted('cart', id)) then
     return fresh
   end
   return id
@@ -40,6 +42,15 @@ local function take(cart, variant)
   end
 end
 
+-- What somebody has done to a line, told as the difference that it made.
+local function changed(id, variant, had, total)
+  local more = total - (had or 0)
+  if more ~= 0 then
+    emit(more > 0 and 'cart.item_added' or 'cart.item_removed', id,
+      {cart_id = id, variant_id = variant, quantity = math.abs(more), total = total})
+  end
+end
+
 local function lines(cart)
   return redis.call('HLEN', cart) - META
 end
@@ -54,9 +65,13 @@ local function remember(cart, first)
   end
 end
 
--- Not at each use: a read that writes has to wait for the disk.
-local function live(cart, life)
-  if redis.call('TTL', cart) * 10 < life * 9 then
+-- Not at each use: a read that writes has to wait for the disk. A guest's events are counted for longer than the cart lives.
+local function live(id, life, counting)
+  local cart = name(id)
+  if redis.call('EXISTS', cart) == 1 and redis.call('TTL', cart) * 10 < life * 9 then
     redis.call('EXPIRE', cart, life)
+    if counting ~= '0' then
+      forget_sequence('cart', id, counting)
+    end
   end
 end

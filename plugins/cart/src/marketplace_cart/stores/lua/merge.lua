@@ -5,7 +5,7 @@ if not redis.call('SET', 'cart:moved:' .. guest, account, 'NX', 'EX', dead) then
   return
 end
 local from, to = name(guest), name(account)
-local currency = redis.call('HGET', from, '@currency')
+local currency, moved = redis.call('HGET', from, '@currency'), {}
 if not currency then
   return
 end
@@ -23,12 +23,19 @@ if not own or own == currency then
   for _, each in ipairs(found) do
     local count = redis.call('HINCRBY', to, '@version', 1)
     local had, sequence, shown = line(to, each[1])
+    local total = had
     if had then
-      put(to, each[1], math.max(had, math.min(had + each[2], quantity_limit)), sequence, shown)
+      total = math.max(had, math.min(had + each[2], quantity_limit))
+      put(to, each[1], total, sequence, shown)
     elseif lines(to) < line_limit then
-      put(to, each[1], math.min(each[2], quantity_limit), count, each[4])
+      total = math.min(each[2], quantity_limit)
+      put(to, each[1], total, count, each[4])
+    end
+    if total ~= had then
+      moved[#moved + 1] = {variant_id = each[1], quantity = total - (had or 0)}
     end
   end
-  live(to, tonumber(life))
+  live(account, tonumber(life), '0')
 end
 redis.call('DEL', from)
+emit('cart.merged', account, {cart_id = account, guest_cart_id = guest, lines = #moved > 0 and moved or nil})

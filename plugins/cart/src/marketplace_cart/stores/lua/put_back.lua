@@ -9,7 +9,8 @@ local taken = cmsgpack.unpack(raw)
 if #taken < 3 then
   return
 end
-local cart = name(redis.call('GET', 'cart:moved:' .. id) or id)
+id = redis.call('GET', 'cart:moved:' .. id) or id
+local cart = name(id)
 local own = redis.call('HGET', cart, '@currency')
 if own and own ~= taken[1] then
   return
@@ -24,9 +25,13 @@ for i = 3, #taken do
   local variant, units, sequence, snapshot = unpack(taken[i])
   local had, place, shown = line(cart, variant)
   if had then
-    put(cart, variant, math.max(had, math.min(had + units, quantity_limit)), place, shown)
+    local total = math.max(had, math.min(had + units, quantity_limit))
+    put(cart, variant, total, place, shown)
+    changed(id, variant, had, total)
   elseif lines(cart) < line_limit then
-    put(cart, variant, math.min(units, quantity_limit), sequence, snapshot)
+    local total = math.min(units, quantity_limit)
+    put(cart, variant, total, sequence, snapshot)
+    changed(id, variant, 0, total)
   end
 end
 if not own then

@@ -1,4 +1,4 @@
-local id, fresh, life, claim = unpack(ARGV)
+local id, fresh, aged, life, counting, claim = unpack(ARGV)
 
 if claim ~= '' then
   local earlier = redis.call('HGETALL', claim)
@@ -6,6 +6,6 @@ if claim ~= '' then
     return {'earlier', '', earlier}
   end
 end
-id = place(id, fresh)
-live(name(id), tonumber(life))
+id = place(id, fresh, aged)
+live(id, tonumber(life), counting)
 return {'cart', id, redis.call('HGETALL', name(id))}

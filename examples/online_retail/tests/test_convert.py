@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import lzma
-import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from marketplace_online_retail import convert
+
+from marketplace_core.cli._run import run
 
 HERE = Path(__file__).resolve().parent
-REAL = HERE.parents[2] / "shared/data/online_retail/online_retail.csv.xz"  # beside the repository
+REAL = HERE.parents[3] / "shared/data/online_retail/online_retail.csv.xz"  # beside the repository
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("online_retail_convert", HERE / "convert.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-convert = _load()
+def main(arguments: list[str]) -> int:
+    return run(["convert", "online_retail", *arguments])
 
 
 def _file(folder: Path, *rows: tuple[str, str, str], header: str = HEADER) -> Path:
@@ -139,7 +130,7 @@ def test_category_by_words_of_the_title(title: str, category: str) -> None:
 
 
 def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    assert convert.main(arguments) == 2
+    assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -174,7 +165,7 @@ def test_unwritable_output_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_json_is_one_line_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = _file(tmp_path, ("1", "A", "1"))
-    assert convert.main([str(source), "-o", str(tmp_path / "out.jsonl"), "--json"]) == 0
+    assert main([str(source), "-o", str(tmp_path / "out.jsonl"), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["written"] == 1
     assert out.count("\n") == 1
@@ -183,7 +174,7 @@ def test_json_is_one_line_on_standard_output(tmp_path: Path, capsys: pytest.Capt
 
 def test_the_shop_may_be_another(tmp_path: Path) -> None:
     source, output = _file(tmp_path, ("1", "A", "1"), ("2", "B", "1")), tmp_path / "out.jsonl"
-    assert convert.main([str(source), "-o", str(output), "--seller", "Otter & Sons"]) == 0
+    assert main([str(source), "-o", str(output), "--seller", "Otter & Sons"]) == 0
     assert [json.loads(line)["seller"] for line in output.read_text().splitlines()] == ["Otter & Sons"] * 2
 
 
@@ -196,7 +187,7 @@ def test_interrupted_is_130_and_leaves_the_earlier_file(tmp_path: Path, monkeypa
 
     source = _file(tmp_path, ("1", "A", "1"))
     monkeypatch.setattr(convert, "product", interrupt)
-    assert convert.main([str(source), "-o", str(output)]) == 130
+    assert main([str(source), "-o", str(output)]) == 130
     assert output.read_text() == "earlier"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["invoices.csv.xz", "out.jsonl"]
 

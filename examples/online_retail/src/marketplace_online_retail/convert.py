@@ -5,14 +5,12 @@ One product with one variant per stock code. Each code is written, or rejected w
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import lzma
 import os
 import re
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -220,48 +218,3 @@ def _write(path: Path, rows: Iterator[Row]) -> None:
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _bar(source: Path) -> Iterator[Progress]:
-    """A progress bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty() or not source.is_file():
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415 -- only where there is someone to look at it
-    from rich.progress import Progress as Bar  # noqa: PLC0415
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(source.name, total=source.stat().st_size)
-        yield lambda read: bar.update(task, completed=read)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("source", type=Path, help="online_retail.csv.xz, or the same as plain .csv")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the product file (JSON Lines) to write")
-    parser.add_argument("--report", type=Path, help="write each rejected code with its cause (JSON Lines)")
-    parser.add_argument("--seller", default=SELLER, help=f"the shop that sells them: its name or id ({SELLER})")
-    parser.add_argument("--json", action="store_true", help="the counts as one line of JSON on standard output")
-    args = parser.parse_args(arguments)
-    try:
-        with _bar(args.source) as progress:
-            counts = convert(args.source, args.output, args.report, progress, seller=args.seller)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    if args.json:
-        print(json.dumps(counts))
-        return 0
-    print(f"{counts['codes']} codes: {counts['written']} written to {args.output}, the others rejected:")
-    for cause in CAUSES:
-        print(f"  {cause}: {counts['rejected'][cause]} (applies to {counts['causes'][cause]})")
-    print(f"{counts['shared_titles']} codes share their title with another, which is no error.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

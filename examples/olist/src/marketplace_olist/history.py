@@ -1,4 +1,4 @@
-"""``marketplace import olist``: a marketplace's history. A repeat, also after a crash, writes only what is not there yet."""
+"""An Olist folder becomes a marketplace's history. A repeat, also after a crash, writes only what is not there yet."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.orders import Orders
 from marketplace_core.capabilities.payments import ImportPayment, Payments
 from marketplace_core.capabilities.sellers import Sellers
-from marketplace_core.cli._imports import olist_files as files
-from marketplace_core.cli._imports import olist_items as made
-from marketplace_core.cli._imports.olist_facts import Facts, OlistCount, read_facts
-from marketplace_core.cli._imports.olist_files import BadOlistRow, OrderRow
 from marketplace_core.errors import MarketplaceError
 from marketplace_core.ports import IMPORT
 from marketplace_core.values import Imported, Money
+from marketplace_olist import files
+from marketplace_olist import items as made
+from marketplace_olist.facts import Facts, OlistCount, read_facts
+from marketplace_olist.files import BadOlistRow, OrderRow
 
 __all__ = ["OlistReport", "Ports", "Reconciliation", "Unequal", "import_olist"]
 

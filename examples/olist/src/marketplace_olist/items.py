@@ -9,9 +9,9 @@ from marketplace_core.capabilities.catalog import ImportProduct, ImportVariant, 
 from marketplace_core.capabilities.orders import ImportLine, ImportOrder
 from marketplace_core.capabilities.payments import ImportPart, ImportPayment
 from marketplace_core.capabilities.sellers import ImportSeller
-from marketplace_core.cli._imports.olist_facts import Facts, Person
-from marketplace_core.cli._imports.olist_files import ItemRow, OrderRow, ProductRow
 from marketplace_core.values import Address, Money, derived_id
+from marketplace_olist.facts import Facts, Person
+from marketplace_olist.files import ItemRow, OrderRow, ProductRow
 
 __all__ = ["CURRENCY", "UNSOLD", "account", "number", "order", "payment", "product", "seller"]
 

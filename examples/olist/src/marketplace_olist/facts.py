@@ -10,24 +10,19 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from marketplace_core.cli._imports import olist_files as files
-from marketplace_core.cli._imports.olist_files import (
-    BadOlistRow,
-    CustomerRow,
-    ItemRow,
-    OrderRow,
-    PaymentRow,
-    ProductRow,
-    SellerRow,
-)
-from marketplace_core.cli._imports.products import Count
+from marketplace_olist import files
+from marketplace_olist.files import BadOlistRow, CustomerRow, ItemRow, OrderRow, PaymentRow, ProductRow, SellerRow
 
 __all__ = ["Facts", "OlistCount", "Person", "read_facts"]
 
 
-class OlistCount(Count):
+class OlistCount(Struct):
     """``skipped``: what joins to no order of the folder, or has nowhere to go yet."""
 
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    rejected: int = 0
     skipped: int = 0
 
 

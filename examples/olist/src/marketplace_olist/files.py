@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
-from marketplace_core.cli._imports.rows import BadRow
 from marketplace_core.errors import Invalid, Problem
 from marketplace_core.validation import convert
 
@@ -60,9 +59,12 @@ class NotAnOlistFolder(Exception):
     """A file is not there, or is something else."""
 
 
-class BadOlistRow(BadRow, frozen=True):
-    """A row that is rejected; ``file`` is its file's name."""
+class BadOlistRow(Struct, frozen=True):
+    """A row that is rejected, and why. ``line`` counts from 1, which is the header; ``file`` is its file's name."""
 
+    line: int
+    code: str
+    detail: str
     file: str
 
 

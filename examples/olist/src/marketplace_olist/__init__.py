@@ -1,0 +1,1 @@
+"""The Olist data set as the history of a marketplace."""

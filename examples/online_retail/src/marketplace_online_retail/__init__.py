@@ -1,0 +1,1 @@
+"""The invoices of Online Retail as a product file."""

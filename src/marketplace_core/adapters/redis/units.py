@@ -1,0 +1,275 @@
+"""The unit of work on Redis: a claim, what it changes and what it tells others are one Lua script.
+
+Redis has no transaction that begins, looks and decides. There are two ways to one step: what a unit of work gathers is
+carried out together in the end (:class:`RedisUnits`), or a plugin writes the script by itself and calls ``emit`` in it
+(:meth:`RedisUnits.script`), so that what is told follows from what the script found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from marketplace_core import calls, tracing
+from marketplace_core.adapters.redis.server import redis_errors
+from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, error_from
+from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.ports import Claim, UnitOfWork, Units
+from marketplace_core.values import Clock, new_id, utc_text
+
+__all__ = ["Argument", "RedisScript", "RedisUnit", "RedisUnits"]
+
+T = TypeVar("T")
+Argument = str | bytes | int | float
+
+#: How long who holds a claim may work on it; who is killed meanwhile leaves it for so long.
+LOCK_SECONDS = 15
+ANSWER_SECONDS = 48 * 3600
+#: How long a client may take to find out that a connection broke, and to send the same again.
+REMEMBERED_SECONDS = 120
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Row(Struct, frozen=True, array_like=True):
+    kind: str
+    topic: str
+    type: str
+    key: str
+    event_id: str
+    payload: str
+    trace: str
+
+
+class _Answer(Struct, frozen=True):
+    digest: str
+    refused: bool
+    body: msgspec.Raw
+
+
+@functools.cache
+def _lua(name: str) -> str:
+    return files(__package__).joinpath("lua", f"{name}.lua").read_text()
+
+
+class RedisScript:
+    """A plugin's own script, in which ``emit(type, key, fields)`` tells of what it did."""
+
+    def __init__(self, units: RedisUnits, text: str, emits: Sequence[type[Event]]) -> None:
+        self._units = units
+        self._script = units.redis.register_script(_lua("outbox") + text)
+        self._types = {event.type: event.version for event in emits}
+
+    async def __call__(self, args: Sequence[Argument] = ()) -> Any:
+        """What the script returns. Once its connection broke it may run again: its effect is its own to keep single.
+
+        :raises Unavailable: the server is away, or cannot do it now.
+        """
+        with redis_errors():
+            return await self._script(args=[*args, self._units.header(self._types)])
+
+
+class RedisUnit(UnitOfWork):
+    """Gathers what is to be done. Nothing of it is done, or can be read, before the unit's end."""
+
+    def __init__(self, now: datetime, actor: str, check: Callable[[Event], None]) -> None:
+        """``check`` raises on an event that may not be emitted here."""
+        self._check = check
+        self._now = now
+        self._actor = actor
+        self.commands: list[tuple[Argument, ...]] = []
+        self.rows: list[_Row] = []
+        self._acts: list[Callable[[], Awaitable[None]]] = []
+        self._spans: list[tracing.Span] = []
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    def add(self, *command: Argument) -> None:
+        """A command of Redis that changes something, such as ``"HSET", name, field, value``.
+
+        What a script of Redis has done is not taken back: a command that does not fit its key is a mistake that leaves half.
+        """
+        self.commands.append(command)
+
+    def emit(self, event: Event, at: datetime | None = None) -> None:
+        self._check(event)
+        call = calls.current()
+        envelope = Envelope(
+            id=new_id(),
+            type=event.type,
+            version=event.version,
+            key=event.key,
+            occurred_at=utc_text(at or self._now),
+            trace=(trace := self._leaving(event.type, call.trace)),
+            actor=self._actor,
+            origin=call.origin,
+            data=msgspec.Raw(encode_data(event)),
+        )
+        text = msgspec.json.encode(envelope).decode()
+        self.rows.append(_Row("event", event.topic, event.type, event.key, envelope.id, text, trace))
+
+    def enqueue(self, job: str, args: Struct | None = None) -> None:
+        text = msgspec.json.encode(args).decode() if args is not None else "{}"
+        id_ = new_id()
+        self.rows.append(_Row("job", "", job, id_, id_, text, self._leaving(job, calls.current().trace)))
+
+    def _leaving(self, type_: str, trace: str) -> str:
+        """The ``traceparent`` of what leaves: of a span from here to the commit, where the trace is recorded."""
+        if not tracing.recorded(trace) or (span := tracing.begin(f"send {type_}", "producer", trace)) is None:
+            return trace
+        self._spans.append(span)
+        return span.trace
+
+    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._acts.append(act)
+
+    def clear(self) -> None:
+        """Forget everything: the work was refused."""
+        for gathered in (self.commands, self.rows, self._acts, self._spans):
+            gathered.clear()
+
+    async def committed(self) -> None:
+        for span in self._spans:
+            span.end()
+        for act in self._acts:
+            await act()
+
+
+class RedisUnits(Units):
+    """Units of work of one plugin on one Redis, which loses nothing that it has acknowledged."""
+
+    def __init__(self, redis: Redis, clock: Clock, plugin: str, topics: frozenset[str] | None = None) -> None:
+        """Whatever is kept for ``plugin`` has a name that begins with its own."""
+        super().__init__(plugin, topics)
+        self.redis = redis
+        self._clock = clock
+        self._commit = redis.register_script(_lua("outbox") + _lua("commit"))
+        self._begin = redis.register_script(_lua("begin"))
+        self._give_up = redis.register_script(_lua("give_up"))
+
+    @staticmethod
+    def on(uow: UnitOfWork) -> RedisUnit:
+        """A store's way to add what it does to the unit that it was given."""
+        return cast(RedisUnit, uow)
+
+    def script(self, text: str, emits: Sequence[type[Event]] = ()) -> RedisScript:
+        """A script of the plugin's own, which may ``emit`` events of these types."""
+        return RedisScript(self, text, emits)
+
+    def header(self, types: dict[str, int]) -> bytes:
+        """What core's part of a script has to know of the call that it runs in."""
+        call = calls.current()
+        return _encode(
+            {
+                "name": self.plugin,
+                "id": new_id(),
+                "types": types,
+                "at": utc_text(self._clock.now()),
+                "made": f"{time.time():.3f}",
+                "actor": call.caller.account_id or "system",
+                "origin": call.origin,
+                "trace": call.trace,
+            }
+        )
+
+    def _unit(self) -> RedisUnit:
+        return RedisUnit(self._clock.now(), calls.current().caller.account_id or "system", self.check_topic)
+
+    async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        unit = self._unit()
+        answer = await work(unit)
+        await self._end(unit)
+        await unit.committed()
+        return answer
+
+    async def once(self, claim: Claim, answer: type[T], work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        name, token = self._claim_name(claim), new_id()
+        with redis_errors():
+            state, stored = await self._begin(args=[name, f"{name}:lock", token, LOCK_SECONDS * 1000])
+        if state == b"answered":
+            return _replay(claim, stored, answer)
+        if state == b"busy":
+            raise _in_flight()
+        unit = self._unit()
+        refusal: MarketplaceError | None = None
+        try:
+            try:
+                result = await work(unit)
+                body = msgspec.json.encode(result)
+            except MarketplaceError as error:
+                if not error.is_refusal:
+                    raise
+                refusal, body = error, msgspec.json.encode(Failure.of(error))
+                unit.clear()
+            kept = msgspec.json.encode(_Answer(claim.digest.hex(), refusal is not None, msgspec.Raw(body))).decode()
+            held = {"name": name, "lock": f"{name}:lock", "token": token, "answer": kept, "kept": ANSWER_SECONDS}
+            if await self._end(unit, claim=held) == b"lost":
+                raise _in_flight()
+        except BaseException:
+            with contextlib.suppress(Exception):  # else it is free by itself
+                await asyncio.shield(self._give_up(args=[f"{name}:lock", token]))
+            raise
+        await unit.committed()
+        if refusal is not None:
+            raise refusal
+        return result
+
+    async def stored(self, claim: Claim, answer: type[T]) -> tuple[bool, T | None]:
+        with redis_errors():
+            found = await self.redis.get(self._claim_name(claim))
+        return (False, None) if found is None else (True, _replay(claim, found, answer))
+
+    async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
+        """No key of it is ever parked: :class:`RedisUnits` has an inbox, and no parking."""
+        inbox, key = f"{self.plugin}:inbox:{handler}", f"{envelope.topic}:{envelope.key}"
+        with calls.scope(calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)):
+            with redis_errors():
+                last = await cast(Awaitable[bytes | None], self.redis.hget(inbox, key))
+            if last is not None and int(last) >= envelope.sequence:
+                return False
+            unit = self._unit()
+            await work(unit)
+            seen = {"inbox": inbox, "key": key, "sequence": envelope.sequence}
+            if await self._end(unit, seen=seen) == b"seen":
+                return False
+            await unit.committed()
+            return True
+
+    async def _end(self, unit: RedisUnit, **guard: Any) -> bytes:
+        work = _encode({"rows": unit.rows, "remembered": REMEMBERED_SECONDS, **guard})
+        commands = [part for command in unit.commands for part in (len(command), *command)]
+        with redis_errors():
+            end: bytes = await self._commit(args=[work, *commands, self.header({})])
+        return end
+
+    def _claim_name(self, claim: Claim) -> str:
+        raw = _encode([claim.scope, claim.method, claim.key])
+        return f"{self.plugin}:answer:{hashlib.blake2b(raw, digest_size=20).hexdigest()}"
+
+
+def _in_flight() -> Conflict:
+    return Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
+
+
+def _replay(claim: Claim, raw: bytes, answer: type[T]) -> T:
+    """The answer that is kept. :raises MarketplaceError: it is a refusal, or one to other arguments."""
+    kept = msgspec.json.decode(raw, type=_Answer)
+    if kept.digest != claim.digest.hex():
+        raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another request.")
+    calls.mark_replayed()
+    if kept.refused:
+        raise error_from(msgspec.json.decode(kept.body, type=Failure))
+    return msgspec.json.decode(kept.body, type=answer)

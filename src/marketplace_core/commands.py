@@ -1,0 +1,93 @@
+"""What a command of a plugin is made of, as core's own are: options, answers, errors, and the marketplace that it acts on.
+
+A plugin's hook ``commands`` gives Typer apps; they stand among core's, groups of one name together. A command returns its
+exit code: 0 done, 1 failed, 2 the input was wrong. Import what it works with inside of it: the list of commands is shown
+without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress
+
+    from marketplace_core.context import PluginContext
+    from marketplace_core.ports import Blobs
+    from marketplace_core.values import Clock
+
+__all__ = ["DATA", "Data", "Failed", "File", "Json", "Marketplace", "OnFile", "on_marketplace", "print_json", "progress"]
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+#: Where the embedded data is, if not said.
+DATA = Path(".data")
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The deployment's file.", show_default=False)]
+OnFile = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The deployment; the embedded one, if not said.")]
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", envvar="MARKETPLACE_DATA", help="The folder with the embedded data.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
+
+
+class Failed(Exception):
+    """A command cannot do what it was asked to: why, what to do next, and the exit code (1, or 2 for wrong input)."""
+
+    def __init__(self, cause: str, remedy: str, code: int = 1) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause, self.remedy, self.code = cause, remedy, code
+
+
+class Marketplace(Protocol):
+    """A deployment as a command has it: every plugin's service is made in this process when it is first asked for."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def blobs(self) -> Blobs: ...
+
+    def port(self, capability: type[P]) -> P:
+        """The capability's port. :raises LookupError: no plugin of the deployment provides it."""
+
+    def context(self, plugin: str) -> PluginContext:
+        """What a plugin of the deployment is given. :raises KeyError: the deployment has no such plugin."""
+
+
+def on_marketplace(file: Path | None, data: Path, act: Callable[[Marketplace], Awaitable[T]]) -> T:
+    """Run ``act`` on the deployment of ``file`` (None: the embedded one), and give what it gives.
+
+    It acts on the servers that run on ``data``; where none do, embedded ones are started for as long, and stopped again.
+
+    :raises Failed: the marketplace refuses, or one of its servers is away.
+    """
+    from marketplace_core.cli._marketplace import run_on  # noqa: PLC0415
+
+    return run_on(file, data, act)
+
+
+def print_json(document: Any) -> None:
+    """The answer of a command, the last line of standard output."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars on a terminal, on standard error; elsewhere nothing."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bars:
+        yield bars
