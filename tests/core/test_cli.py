@@ -290,6 +290,7 @@ def test_up_says_one_line_keeps_what_it_started_and_ends_with_0(file: Path) -> N
         first = run.ps()
         assert {name: item["kind"] for name, item in first.items()} == {
             "supervisor": "supervisor",
+            "fork-server": "supervisor",
             "postgres": "server",
             "redis-lasting": "server",
             "redis-cache": "server",
@@ -440,9 +441,11 @@ def test_up_refuses_options_that_the_file_cannot_have(file: Path, monkeypatch: p
 
 
 def test_what_cannot_start_ends_up_with_its_last_lines(file: Path, tmp_path: Path) -> None:
-    # A worker that ends at once stands for any that does: its module cannot be imported in this environment.
+    # A worker that ends at once stands for any that does: in this environment it does not come to its work.
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\nif 'work' in sys.orig_argv: os.write(2, b'the worker found no licence\\n'); os._exit(1)\n"
+        "import os\nimport marketplace_core._runtime.serve as p\n"
+        "def work(*a): os.write(2, b'the worker found no licence\\n'); os._exit(1)\n"
+        "p.work = work\n"
     )
     done = marketplace("up", file, "--data", file.parent / "data", PYTHONPATH=str(tmp_path))
     assert (done.returncode, "licence" in done.stderr) == (1, True)

@@ -17,10 +17,11 @@ import os
 import pwd
 import signal
 import socket
-from asyncio.subprocess import DEVNULL, STDOUT, Process
+from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -48,10 +49,26 @@ class User:
         return cls(name, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(name, entry.pw_gid)))
 
 
-class Child:
-    """A process started by `spawn`. Any number of tasks may wait for it."""
+class Started(Protocol):
+    """What a child is of, whichever way it began; ``returncode`` is None while it runs."""
 
-    def __init__(self, name: str, process: Process, *, group: bool) -> None:
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, signal: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Child:
+    """A process started by `spawn`, or by a fork server. Any number of tasks may wait for it."""
+
+    def __init__(self, name: str, process: Started, *, group: bool) -> None:
         self.name = name
         self.pid = process.pid
         self._process = process
@@ -119,7 +136,7 @@ async def spawn(
     account = User.named(user) if user is not None else None
     if account is not None and account.uid == os.geteuid():
         account = None
-    output = None if log is None else _open_log(log)
+    output = None if log is None else open_log(log)
     try:
         process = await asyncio.create_subprocess_exec(
             *(os.fspath(part) for part in argv),
@@ -128,7 +145,7 @@ async def spawn(
             stderr=None if output is None else STDOUT,
             env=None if env is None else dict(env),
             cwd=cwd,
-            preexec_fn=_in_child(account, new_group, death_signal),
+            preexec_fn=in_child(account, new_group, death_signal),
         )
     finally:
         if output is not None:
@@ -136,12 +153,12 @@ async def spawn(
     return Child(name, process, group=new_group)
 
 
-def _open_log(path: Path) -> int:
+def open_log(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
 
-def _in_child(user: User | None, new_group: bool, death_signal: int) -> Callable[[], None]:
+def in_child(user: User | None, new_group: bool, death_signal: int) -> Callable[[], None]:
     """What runs between fork and exec, where one must not import or lock: all else is done before."""
     parent = os.getpid()
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -20,6 +20,8 @@ from marketplace_core.adapters.native.startup import last_lines, size
 
 __all__ = ["CannotStart", "Policy", "ProcessSpec", "Runnable", "Supervisor"]
 
+Spawn = Callable[..., Awaitable[Child]]
+
 _PAUSE = 0.05
 
 
@@ -90,9 +92,9 @@ class Runnable(ABC):
 class Program(Runnable):
     """A process made from its specification."""
 
-    def __init__(self, spec: ProcessSpec, log_file: Path | None) -> None:
+    def __init__(self, spec: ProcessSpec, log_file: Path | None, spawn: Spawn = spawn) -> None:
         self.name, self.kind, self.log = spec.name, spec.kind, log_file
-        self._spec = spec
+        self._spec, self._spawn = spec, spawn
         self._child: Child | None = None
         self._readiness = Readiness(spec.name) if spec.ready is None else None
 
@@ -101,7 +103,7 @@ class Program(Runnable):
         if self._readiness is not None:
             self.watched = self._readiness.watched = None
             env |= self._readiness.env
-        self._child = await spawn(self.name, self._spec.argv, env=env, log=self.log)
+        self._child = await self._spawn(self.name, self._spec.argv, env=env, log=self.log)
         return self._child
 
     async def ready(self) -> bool:
@@ -207,9 +209,13 @@ class Supervisor:
         policy: Policy | None = None,
         changed: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda _: None,
+        spawn: Spawn = spawn,
     ) -> None:
-        """``changed`` is called whenever a process came, was ready or went, ``say`` with what a person should know."""
-        self._logs = logs
+        """``changed`` is called whenever a process came, was ready or went, ``say`` with what a person should know.
+
+        ``spawn`` starts programs, as :func:`marketplace_core._supervisor.children.spawn` does.
+        """
+        self._logs, self._spawn = logs, spawn
         self._policy = policy or Policy()
         self._changed, self._say = changed, say
         self._batches: list[list[_Keeper]] = []
@@ -231,7 +237,7 @@ class Supervisor:
 
     def _keeper(self, what: Runnable | ProcessSpec) -> _Keeper:
         if isinstance(what, ProcessSpec):
-            what = Program(what, None if self._logs is None else self._logs / f"{what.name}.log")
+            what = Program(what, None if self._logs is None else self._logs / f"{what.name}.log", self._spawn)
         return _Keeper(what, self._policy, self._changed, self._say)
 
     async def stop(self) -> None:

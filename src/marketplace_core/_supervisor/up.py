@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from marketplace_core._supervisor import state as run_state
-from marketplace_core._supervisor.children import Child, spawn
+from marketplace_core._supervisor.children import Child
 from marketplace_core._supervisor.demo import Account, kept_accounts
+from marketplace_core._supervisor.forks import ForkServer
 from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_group
 from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
 from marketplace_core._supervisor.ports import hold, stays_in_use
@@ -80,13 +81,15 @@ async def up(
     demo: bool,
     say: Say,
     started: Callable[[Started], None],
+    forks: ForkServer,
 ) -> int:
-    """Run the deployment until a signal; ``started`` is called when every audience answers.
+    """Run the deployment until a signal; ``started`` is called when every audience answers. ``forks`` is where its processes
+    begin; it is ended with them.
 
     :returns: 0 once everything has ended. :raises CannotStart, EmbeddedError, PortInUse: nothing is left running.
     """
     with Signals() as signals:
-        async with _Run(deployment, data, say) as run:
+        async with _Run(deployment, data, say, forks) as run:
             return await _until_told(run, signals, demo=demo, started=started)
 
 
@@ -114,10 +117,10 @@ async def _until_told(run: _Run, signals: Signals, *, demo: bool, started: Calla
 class _Run:
     """One run on a data folder, from the lock to its release."""
 
-    def __init__(self, deployment: Deployment, data: Path, say: Say) -> None:
-        self._deployment, self._data, self._show = deployment, data.resolve(), say
+    def __init__(self, deployment: Deployment, data: Path, say: Say, forks: ForkServer) -> None:
+        self._deployment, self._data, self._show, self._forks = deployment, data.resolve(), say, forks
         self._folder = DataFolder(self._data, "supervisor")
-        self._supervisor = Supervisor(self._data / "logs", changed=self._write, say=self._say)
+        self._supervisor = Supervisor(self._data / "logs", changed=self._write, say=self._say, spawn=forks.spawn)
         self._helper: Child | None = None
         self._simulators: dict[str, str] = {}
         self._ready = False
@@ -175,7 +178,7 @@ class _Run:
         """Run a command of ours to its end. :returns: the last lines that it wrote."""
         log = self._data / "logs" / f"{verb}.log"
         offset = size(log)
-        child = self._helper = await spawn(verb, command(verb, self._deployment, data=self._data), log=log)
+        child = self._helper = await self._forks.spawn(verb, command(verb, self._deployment, data=self._data), log=log)
         try:
             code = await child.wait()
         finally:
@@ -191,12 +194,14 @@ class _Run:
         await asyncio.gather(starting, return_exceptions=True)
         self._say("stopping")
         await self._supervisor.stop()
+        self._forks.stop()
 
     def kill(self) -> None:
         self._say("ending at once")
         if self._helper is not None:
             self._helper.kill()
         self._supervisor.kill()
+        self._forks.stop()
 
     def _say(self, text: str) -> None:
         """To whoever watches, and to a file."""
@@ -209,6 +214,7 @@ class _Run:
     def _write(self) -> None:
         deployment = self._deployment
         me = ProcessState("supervisor", "supervisor", os.getpid(), 0)
+        forks = ProcessState("fork-server", "supervisor", self._forks.pid, 0)
         state = RunState(
             supervisor=os.getpid(),
             file=os.fspath(deployment.file),
@@ -216,7 +222,7 @@ class _Run:
             listen={gateway.name: gateway.listen for gateway in deployment.gateways.values()},
             audiences=audiences_of(deployment),
             simulators={name: f"http://{address}" for name, address in self._simulators.items()},
-            processes=[me, *self._supervisor.processes],
+            processes=[me, forks, *self._supervisor.processes],
             ready=self._ready,
         )
         run_state.write(self._data, state)

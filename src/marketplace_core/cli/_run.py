@@ -52,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _commands(arguments: Sequence[str]) -> Any:
     """Core's own, and those of plugins where core has none of that name, or where all are to be listed."""
-    core = typer.main.get_command(_app(arguments))
+    core = typer.main.get_command(command_of(arguments))
     if not _has(core, arguments):
         from marketplace_core._plugins.commands import add_plugin_commands  # noqa: PLC0415
 
@@ -71,7 +71,7 @@ def _has(command: Any, arguments: Sequence[str]) -> bool:
     return not hasattr(command, "commands")
 
 
-def _app(arguments: Sequence[str]) -> typer.Typer:
+def command_of(arguments: Sequence[str]) -> typer.Typer:
     app = typer.Typer(help="Assemble, check and run a marketplace.", no_args_is_help=True, add_completion=False)
     app.callback()(lambda: None)
     named = arguments[0] if arguments else ""

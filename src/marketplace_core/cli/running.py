@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +20,7 @@ from marketplace_core.deployment._problems import DeploymentErrors, DeploymentPr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from marketplace_core._supervisor.forks import ForkServer
     from marketplace_core._supervisor.up import Started
     from marketplace_core.deployment import Deployment
 
@@ -51,25 +51,41 @@ def up(
     from marketplace_core.deployment import DEFAULT_FILE, outline  # noqa: PLC0415
 
     path = DEFAULT_FILE if file is None else file
-    alone = _check(path)
-    deployment = _told_otherwise(outline(path), port, None if clock is None else clock.value)
-    services = {name: msgspec.structs.replace(one, alone=name in alone) for name, one in deployment.services.items()}
-    deployment = msgspec.structs.replace(deployment, services=services)
-    say = _sayer(json)
+    forks = _fork_server(path)
     try:
-        return asyncio.run(run(deployment, data, demo=demo, say=say, started=_shower(json, demo)))
+        alone = _check(path, forks)
+        deployment = _told_otherwise(outline(path), port, None if clock is None else clock.value)
+        services = {name: msgspec.structs.replace(one, alone=name in alone) for name, one in deployment.services.items()}
+        deployment = msgspec.structs.replace(deployment, services=services)
+        started = _shower(json, demo)
+        return asyncio.run(run(deployment, data, demo=demo, say=_sayer(json), started=started, forks=forks))
     except EmbeddedError as error:
         raise Failed(error.cause, error.remedy, 2 if _other_format(data) else 1) from error
+    finally:
+        forks.stop()
 
 
-def _check(path: Path) -> list[str]:
+def _fork_server(path: Path) -> ForkServer:
+    """It begins to import what the deployment's processes need, for which nobody has to wait yet."""
+    from marketplace_core._supervisor.forks import ForkServer  # noqa: PLC0415
+    from marketplace_core.deployment import outline  # noqa: PLC0415
+
+    try:
+        plugins = tuple(outline(path).plugins)
+    except DeploymentErrors:  # `check` has all of them
+        plugins = ()
+    forks = ForkServer("marketplace_core.cli._warm:warm", *plugins)
+    forks.start()
+    return forks
+
+
+def _check(path: Path, forks: ForkServer) -> list[str]:
     """In a process of its own: it imports every plugin, and the supervisor would keep their memory for ever.
 
     :returns: the services that are one process, which only their plugins can tell.
     """
-    argv = [sys.executable, "-m", "marketplace_core.cli", "check", os.fspath(path), "--json"]
-    # In a session of its own it does not hear the terminal's Ctrl-C; leaving this call ends it.
-    asked = subprocess.run(argv, stdout=subprocess.PIPE, check=False, start_new_session=True)
+    asked = forks.run(["marketplace_core.cli", "check", os.fspath(path), "--json"])
+    sys.stderr.write(asked.stderr)
     try:
         answer = msgspec.json.decode(asked.stdout.splitlines()[-1])
         if asked.returncode == 0:

@@ -10,6 +10,7 @@ from marketplace_core._supervisor.keeper import Supervisor
 from marketplace_core._supervisor.plan import plan
 from marketplace_core._supervisor.state import ProcessState, targets_of
 from marketplace_core.deployment._model import Deployment
+from marketplace_core.testing.forks import forks
 
 __all__ = ["Apart"]
 
@@ -21,7 +22,7 @@ class Apart:
         """``folder`` is for the logs."""
         self._plan = plan(deployment, folder, {})
         self._logs = folder / "logs"
-        self._apis = Supervisor(self._logs)
+        self._apis = Supervisor(self._logs, spawn=forks().spawn)
         self._workers: Supervisor | None = None
 
     async def start(self, *, worker: bool) -> None:
@@ -32,7 +33,7 @@ class Apart:
                 group.create_task(self.start_workers())
 
     async def start_workers(self) -> None:
-        self._workers = Supervisor(self._logs)
+        self._workers = Supervisor(self._logs, spawn=forks().spawn)
         await self._workers.start(self._plan.workers)
 
     async def stop_workers(self) -> None:
