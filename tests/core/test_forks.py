@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from marketplace_core._supervisor import ProcessSpec, Supervisor
 from marketplace_core._supervisor.children import Child
 from marketplace_core._supervisor.forks import ForkServer
+from marketplace_core._supervisor.keeper import ProcessSpec, Supervisor
 from marketplace_core.testing.forks import command
 
 PROGRAM = """

@@ -152,37 +152,25 @@ class ForkServer:
         self._works = False
         return None
 
-    def fork(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        streams: Sequence[int] = (0, 1, 2),
-    ) -> Forked | None:
-        """The same at once, for who has no event loop: ``argv`` begins with the module, ``streams`` become its own.
-
-        None: there is no fork server.
-        """
+    def fork(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, streams: Sequence[int] = (0, 1, 2)) -> Forked:
+        """The same at once, for who has no event loop: ``argv`` begins with the module; ``streams`` become its own."""
         with self._takes_in():
             for _ in range(2 * self._works):
-                if (answer := self._ask(list(argv), env, cwd, list(streams))) is None:
+                if (answer := self._ask(list(argv), env, None, list(streams))) is None:
                     continue
                 with answer:
                     told = answer.recv(32)
                 if told:
                     return Forked(int(told))
         self._works = False
-        return None
+        program = [sys.executable, "-m", *argv]
+        actions = [(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)]
+        return Forked(
+            os.posix_spawn(sys.executable, program, os.environ if env is None else env, file_actions=actions, setpgroup=0)
+        )
 
     def run(
-        self,
-        argv: Sequence[str],
-        *,
-        given: str = "",
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        timeout: float | None = None,
+        self, argv: Sequence[str], *, given: str = "", env: Mapping[str, str] | None = None, timeout: float | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a module to its end, as :func:`subprocess.run` does; ``given`` is typed in.
 
@@ -192,12 +180,7 @@ class ForkServer:
             files = [stack.enter_context(open(os.memfd_create(name), "w+b")) for name in ("given", "output", "errors")]
             files[0].write(given.encode())
             files[0].seek(0)
-            made = self.fork(argv, env=env, cwd=cwd, streams=[file.fileno() for file in files])
-            if made is None:
-                again = [sys.executable, "-m", *argv]
-                return subprocess.run(
-                    again, input=given, env=env, cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False
-                )
+            made = self.fork(argv, env=env, streams=[file.fileno() for file in files])
             try:
                 if not made.ended(timeout):
                     raise subprocess.TimeoutExpired(list(argv), timeout or 0)

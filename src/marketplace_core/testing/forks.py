@@ -7,7 +7,6 @@ import contextlib
 import functools
 import importlib
 from collections.abc import Mapping
-from pathlib import Path
 from subprocess import CompletedProcess
 
 from marketplace_core._plugins.registry import installed_plugins
@@ -43,8 +42,7 @@ def command(
     *arguments: object,
     given: str = "",
     env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
     timeout: float = 110,
 ) -> CompletedProcess[str]:
     """``marketplace`` with these arguments, run to its end in a process of its own; ``given`` is typed in."""
-    return forks().run(["marketplace_core.cli", *map(str, arguments)], given=given, env=env, cwd=cwd, timeout=timeout)
+    return forks().run(["marketplace_core.cli", *map(str, arguments)], given=given, env=env, timeout=timeout)

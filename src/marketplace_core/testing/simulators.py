@@ -20,8 +20,7 @@ import base64
 import contextlib
 import json
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +28,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 
+from marketplace_core._supervisor.forks import Forked
 from marketplace_core._supervisor.ports import free_port
+from marketplace_core.testing.forks import forks
 
 if TYPE_CHECKING:
     from marketplace_core.testing.marketplace import Marketplace
@@ -56,7 +57,7 @@ class Simulator:
         self._database = folder / f"{program}.db"
         self._delays = {**DELAYS, **delays}
         self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     @property
     def url(self) -> str:
@@ -70,7 +71,8 @@ class Simulator:
 
     async def start(self, webhook_url: str | None = None) -> None:
         """Run it until :meth:`stop`; without a URL it makes no webhooks."""
-        await asyncio.to_thread(self.launch, webhook_url)
+        process = self._begin(webhook_url)
+        await asyncio.to_thread(self._answers, process)
 
     async def start_for(self, market: Marketplace) -> None:
         """Run it beside a marketplace that answers HTTP: it gets the webhooks and waits for them when it settles."""
@@ -87,17 +89,30 @@ class Simulator:
 
     def launch(self, webhook_url: str | None = None) -> None:
         """:meth:`start`, for a fixture that outlives event loops."""
+        self._answers(self._begin(webhook_url))
+
+    def _begin(self, webhook_url: str | None) -> int:
+        """Gives where it will write its first line."""
         options = [text for name, value in self._delays.items() for text in (f"--{name}-delay", str(value))]
         if webhook_url is not None:
             options += ["--webhook-url", webhook_url]
-        program = [sys.executable, "-m", f"marketplace_simulators.{self.program}", "--database", str(self._database)]
-        self._process = subprocess.Popen(
-            [*program, "--port", str(self._port), *options],
-            env={**os.environ, "MARKETPLACE_SIMULATOR_SECRET": self.secret},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        line = self._process.stdout.readline() if self._process.stdout else b""
+        program = [f"marketplace_simulators.{self.program}", "--database", str(self._database), "--port", str(self._port)]
+        env = {**os.environ, "MARKETPLACE_SIMULATOR_SECRET": self.secret}
+        reading, writing = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        try:
+            self._process = forks().fork([*program, *options], env=env, streams=[nothing, writing, nothing])
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+            os.close(nothing)
+        return reading
+
+    def _answers(self, reading: int) -> None:
+        with open(reading, "rb") as output:
+            line = output.readline()
         if not line or json.loads(line)["url"] != self.url:
             self.end(kill=True)
             raise RuntimeError(f"the simulator of {self.program} did not begin to answer at {self.url}")
@@ -105,8 +120,10 @@ class Simulator:
     def end(self, *, kill: bool = False) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill() if kill else process.terminate()
-            process.communicate(timeout=PATIENCE)
+            process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            if not process.ended(PATIENCE):
+                process.kill()
+            process.reap()
 
     # ── what a test asks of it ───────────────────────────────────────────────────────────────────────────────
 
