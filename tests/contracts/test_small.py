@@ -24,6 +24,7 @@ from marketplace_core.testing.contracts import assert_contract_fails, eventually
 from marketplace_core.testing.contracts.blobs import BlobsContract
 from marketplace_core.testing.contracts.clock import ClockContract
 from marketplace_core.testing.contracts.schedules import LEASE, ZONE, SchedulesContract, StartProcess
+from marketplace_core.testing.servers import Servers
 from tests.contracts import bus_process
 from tests.contracts import wrong_small as wrong
 
@@ -51,6 +52,17 @@ class TestRedisClock(ClockContract):
     @pytest.fixture
     def late(self, redis_lasting: Redis) -> RedisClock:
         return RedisClock(redis_lasting)
+
+
+async def test_a_clock_on_another_database_of_the_server_is_another(
+    marketplace_servers: Servers, clock: RedisClock, other: RedisClock
+) -> None:
+    async with connect(marketplace_servers.redis_url(marketplace_servers.lasting)) as client:
+        await client.flushdb()
+        await RedisClock(client).advance(3600)
+    await clock.advance(60)
+    await eventually(lambda: other.offset >= timedelta(seconds=60))
+    assert clock.offset == other.offset == timedelta(seconds=60)
 
 
 async def test_the_clock_goes_on_while_redis_is_away() -> None:

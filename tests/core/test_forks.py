@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import ctypes
 import os
@@ -230,3 +231,18 @@ def test_commands_of_a_test_are_forked() -> None:
     done = command("check", "none.toml", env={**os.environ, "COLUMNS": "80"})
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout.startswith("none.toml: file: it cannot be read")
+
+
+def test_no_module_keeps_what_differs_from_process_to_process() -> None:
+    """It is imported once for all of them: a process id that was asked for then would be the fork server's."""
+    root = Path(__file__).parents[2]
+    found = []
+    for file in sorted([*root.glob("src/**/*.py"), *root.glob("plugins/*/src/**/*.py"), *root.glob("examples/*/src/**/*.py")]):
+        module = ast.parse(file.read_text())
+        at_import = [
+            each for each in module.body if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        ]
+        for node in (node for statement in at_import for node in ast.walk(statement)):
+            if isinstance(node, ast.Attribute) and node.attr in {"getpid", "getppid", "urandom", "new_id"}:
+                found.append(f"{file.relative_to(root)}:{node.lineno}")
+    assert found == []

@@ -1,9 +1,11 @@
-"""One whole marketplace per test, over HTTP and with both simulators: everything that a purchase needs."""
+"""A whole marketplace, over HTTP and with both simulators: everything that a purchase needs."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -11,9 +13,12 @@ import pytest_asyncio
 from marketplace_core.capabilities.auth import Auth, Registration
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.marketplace import Marketplace
+from marketplace_core.testing.servers import Servers
 from marketplace_core.testing.shop import PASSWORD, PLUGINS, Shop
 from marketplace_core.testing.simulators import Simulator
+from marketplace_core.testing.standing import standing
 from marketplace_core.testing.transcript import Transcript
+from marketplace_core.values import new_id
 
 RUNNERS = ["local", "wire", "processes"]
 
@@ -30,16 +35,26 @@ def runner(request: pytest.FixtureRequest) -> str:
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 
-@pytest_asyncio.fixture
-async def shop(
-    runner: str, request: pytest.FixtureRequest, marketplace: Callable[..., Awaitable[Marketplace]], tmp_path: Path
-) -> AsyncIterator[Shop]:
-    """What its clients are answered is the same by every runner: see ``transcripts/``.
+#: Of the deployment that stands for all tests in processes: a test of traces finds its own there.
+STANDING = 'trace_to = "folder:traces"\ntrace_sample = 0.000001'
 
-    Not of a module that says ``RECORDED = False``: its answers hold data that is no part of the project, or are not what it
-    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table.
-    """
-    payments, carriers = Simulator("payments", tmp_path), Simulator("carriers", tmp_path)
+
+class Open(NamedTuple):
+    """A marketplace with its simulators; ``mark`` is in the names of this test's people and shops, where others are."""
+
+    market: Marketplace
+    payments: Simulator
+    carriers: Simulator
+    mark: str = ""
+    numbered: int = 0
+
+
+@contextlib.asynccontextmanager
+async def own(
+    marketplace: Callable[..., Awaitable[Marketplace]], runner: str, deployment: str, folder: Path
+) -> AsyncIterator[Open]:
+    """One for this test alone."""
+    payments, carriers = Simulator("payments", folder), Simulator("carriers", folder)
     market = await marketplace(
         PLUGINS,
         runner=runner,
@@ -47,27 +62,67 @@ async def shop(
         settings={
             "payments_simulator": payments.settings(),
             "carriers_simulator": carriers.settings(),
-            "deployment": getattr(request.module, "DEPLOYMENT", ""),
+            "deployment": deployment,
         },
         simulators={"payments": payments.url, "carriers": carriers.url},
     )
-    auth = market.port(Auth)
-    for name, role in (("admin", "admin"), ("courier", "courier:simulator")):
-        await auth.ensure_account(Registration(f"{name}@example.org", PASSWORD, name.title()), (role,))
-    transcript = Transcript(market.settle)
     try:
         for simulator in (payments, carriers):
             await simulator.start_for(market)
-        async with clients(market.audiences, transcript) as make:
-            admin, courier = make("admin"), make("logistics")
-            await admin.log_in("admin@example.org")
-            await courier.log_in("courier@example.org")
-            yield Shop(market, make, payments, carriers, admin, courier)
-        if getattr(request.module, "RECORDED", True) and not getattr(request.node, "failed", False):
-            transcript.compare(TRANSCRIPTS / f"{_name(request)}.json")
+        yield Open(market, payments, carriers)
     finally:
         for simulator in (payments, carriers):
             await simulator.stop()
+
+
+@contextlib.asynccontextmanager
+async def shared(servers: Servers) -> AsyncIterator[Open]:
+    """The one in processes that stands for all tests."""
+    found = standing(servers, PLUGINS, STANDING)
+    async with found.opened() as market:
+        await market.settle()
+        numbered = await market.process.resources.database("orders_db").value(
+            "SELECT coalesce(max(last), 0)::int FROM orders.series"
+        )
+        yield Open(market, found.payments, found.carriers, f".{new_id()[-8:]}", numbered)
+
+
+@pytest_asyncio.fixture
+async def shop(
+    runner: str,
+    request: pytest.FixtureRequest,
+    marketplace: Callable[..., Awaitable[Marketplace]],
+    marketplace_servers: Servers,
+    tmp_path: Path,
+) -> AsyncIterator[Shop]:
+    """What its clients are answered is the same by every runner: see ``transcripts/``.
+
+    Not of a module that says ``RECORDED = False``: its answers hold data that is no part of the project, or are not what it
+    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table. In processes the marketplace is one that stands for all
+    tests, with people of the test's own, but for a module that says ``ALONE = True``.
+    """
+    deployment = getattr(request.module, "DEPLOYMENT", "")
+    if runner == "processes" and not getattr(request.module, "ALONE", False):
+        assert deployment in ("", STANDING)
+        opening = shared(marketplace_servers)
+    else:
+        opening = own(marketplace, runner, deployment, tmp_path)
+    async with opening as (market, payments, carriers, mark, numbered):
+
+        def marked(email: str) -> str:
+            return email.replace("@", f"{mark}@")
+
+        auth = market.port(Auth)
+        for name, role in (("admin", "admin"), ("courier", "courier:simulator")):
+            await auth.ensure_account(Registration(marked(f"{name}@example.org"), PASSWORD, name.title()), (role,))
+        transcript = Transcript(market.settle, mark, numbered)
+        async with clients(market.audiences, transcript, marked) as make:
+            admin, courier = make("admin"), make("logistics")
+            await admin.log_in("admin@example.org")
+            await courier.log_in("courier@example.org")
+            yield Shop(market, make, payments, carriers, admin, courier, mark)
+        if getattr(request.module, "RECORDED", True) and not getattr(request.node, "failed", False):
+            transcript.compare(TRANSCRIPTS / f"{_name(request)}.json")
 
 
 def _name(request: pytest.FixtureRequest) -> str:

@@ -29,6 +29,7 @@ from prometheus import PROGRAM, Prometheus, prometheus
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deploy" / "grafana" / "marketplace.json"
 RECORDED = False
+ALONE = True  # its services are killed, and what it sends them stays for ever
 
 needs_prometheus = pytest.mark.skipif(PROGRAM is None and not os.environ.get("CI"), reason="apt-get install prometheus")
 

@@ -37,8 +37,6 @@ _CALL, _DEADLINE, _REPLAYED = CALL.encode(), DEADLINE.encode(), REPLAYED.encode(
 _MSGPACK = (b"content-type", b"application/msgpack")
 _JSON = (b"content-type", b"application/json")
 _METRICS = (b"content-type", metrics.CONTENT_TYPE.encode())
-#: Replicas share an address: which of them it was is told.
-_HEALTHY = msgspec.json.encode({"status": "ok", "pid": os.getpid()})
 #: What a caller's caller is told of a mistake between two processes.
 _INTERNAL = encode_failure(MarketplaceError("http.internal", "Something went wrong on our side."))
 
@@ -64,6 +62,8 @@ class InternalApplication:
         }
         self._authorization = authorization(key).encode()
         self._ready = ready
+        # Replicas share an address: which of them it was is told. Not by the process that imported this: we are forked from it.
+        self._healthy = msgspec.json.encode({"status": "ok", "pid": os.getpid()})
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,7 +97,7 @@ class InternalApplication:
 
     async def _watched(self, path: str) -> tuple[int, bytes]:
         if path == "/healthz":
-            return 200, _HEALTHY
+            return 200, self._healthy
         if path == "/readyz":
             return await readiness(self._ready)
         if path == "/metrics":

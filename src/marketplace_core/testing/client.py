@@ -39,9 +39,15 @@ class Client:
     """``headers`` go with every request: ``Authorization`` after a login, ``X-Cart-Token`` of a guest."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, prefix: str, audience: str, transcript: Transcript | None = None
+        self,
+        session: aiohttp.ClientSession,
+        prefix: str,
+        audience: str,
+        transcript: Transcript | None = None,
+        own: Callable[[str], str] = str,
     ) -> None:
-        self._session = session
+        """``own`` gives the address that somebody of this test has, where others are on the marketplace too."""
+        self._session, self._own = session, own
         self._prefix = prefix
         self._transcript = transcript
         self.audience = audience
@@ -124,10 +130,12 @@ class Client:
 
     async def register(self, email: str, password: str = "correct horse battery", name: str = "Ada") -> Any:  # noqa: S107
         """Register, and be logged in from now on."""
-        return self._signed_in(await self.post("/auth/register", {"email": email, "password": password, "name": name}, 201))
+        return self._signed_in(
+            await self.post("/auth/register", {"email": self._own(email), "password": password, "name": name}, 201)
+        )
 
     async def log_in(self, email: str, password: str = "correct horse battery") -> Any:  # noqa: S107
-        return self._signed_in(await self.post("/auth/login", {"email": email, "password": password}))
+        return self._signed_in(await self.post("/auth/login", {"email": self._own(email), "password": password}))
 
     def _signed_in(self, body: Any) -> Any:
         self.headers["Authorization"] = f"Bearer {body['session']['access_token']}"
@@ -137,7 +145,7 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def clients(
-    where: str | Mapping[str, str], transcript: Transcript | None = None
+    where: str | Mapping[str, str], transcript: Transcript | None = None, own: Callable[[str], str] = str
 ) -> AsyncIterator[Callable[[str], Client]]:
     """``make(audience)`` gives a client with nobody logged in; they share their connections.
 
@@ -148,4 +156,4 @@ async def clients(
         return f"{where}/{audience}/v1" if isinstance(where, str) else where[audience]
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        yield lambda audience: Client(session, prefix(audience), audience, transcript)
+        yield lambda audience: Client(session, prefix(audience), audience, transcript, own)

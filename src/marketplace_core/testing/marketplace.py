@@ -179,7 +179,7 @@ async def open_marketplace(
     with tempfile.TemporaryDirectory(prefix="mp-") as name:
         folder = Path(name)
         (folder / "secret").write_bytes(SECRET)
-        assembly, urls = await _assembled(servers, folder, plugins, runner, settings or {}, databases, simulators or {})
+        assembly, urls = await assembled(servers, folder, plugins, runner, settings or {}, databases, simulators or {})
         file = folder / "test.toml"
         async with contextlib.AsyncExitStack() as stack:
             if runner != "processes":
@@ -200,7 +200,7 @@ async def open_marketplace(
             yield made
 
 
-async def _assembled(
+async def assembled(
     servers: Servers,
     folder: Path,
     plugins: Sequence[str],
@@ -208,13 +208,18 @@ async def _assembled(
     settings: Mapping[str, str],
     databases: Mapping[str, str] | None,
     simulators: Mapping[str, str],
+    *,
+    kept: bool = False,
 ) -> tuple[Assembly, dict[str, str]]:
-    """The deployment, written to ``test.toml``, with its databases made and migrated; and the address of each resource."""
+    """The deployment, written to ``test.toml``, with its databases made and migrated; and the address of each resource.
+
+    ``kept``: it outlives its test.
+    """
     tables = {name: settings.get(name, "") for name in plugins}
     topology = _split(plugins) if runner == "processes" else together(plugins)
     urls = dict(databases or {}) or {
-        "lasting": servers.redis_url(servers.lasting),
-        "cache": servers.redis_url(servers.cache),
+        "lasting": servers.redis_url(servers.lasting, kept=kept),
+        "cache": servers.redis_url(servers.cache, kept=kept),
         "files": str(folder / "files"),
         **dict.fromkeys(topology.databases, "postgres://localhost/to-be-made"),
     }

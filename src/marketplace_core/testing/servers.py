@@ -40,6 +40,7 @@ class Servers:
         self._loop = asyncio.new_event_loop()  # the servers' processes are watched from it
         self._templates: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self._kept: set[int] = set()
         self._done: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopped = False
         self._dropper = threading.Thread(target=self._drop_done, name="drop-databases")
@@ -84,9 +85,13 @@ class Servers:
         """Drop it in the background."""
         self._done.put(dsn.split("?", 1)[0].rsplit("/", 1)[1])
 
-    def redis_url(self, server: EmbeddedRedis) -> str:
-        """One of the server's logical databases, in turn. It holds what an earlier test left."""
-        return server.url.replace("db=0", f"db={next(self._numbers) % _REDIS_DATABASES}")
+    def redis_url(self, server: EmbeddedRedis, *, kept: bool = False) -> str:
+        """One of the server's logical databases, in turn. It holds what an earlier test left; one that is ``kept``, nobody
+        else is given."""
+        number = next(number for each in self._numbers if (number := each % _REDIS_DATABASES) not in self._kept)
+        if kept:
+            self._kept.add(number)
+        return server.url.replace("db=0", f"db={number}")
 
     async def _template(self, scripts: Sequence[str]) -> str:
         digest = hashlib.blake2b("\0".join(scripts).encode(), digest_size=8).hexdigest()

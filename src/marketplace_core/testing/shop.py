@@ -40,7 +40,10 @@ ADDRESS = {
 
 @dataclass
 class Shop:
-    """The marketplace as people meet it: a client for each audience, and the simulators."""
+    """The marketplace as people meet it: a client for each audience, and the simulators.
+
+    ``mark`` is in the names of its shops, where others are on the marketplace too.
+    """
 
     market: Marketplace
     make: Callable[[str], Client]
@@ -48,6 +51,7 @@ class Shop:
     carriers: Simulator
     admin: Client
     courier: Client
+    mark: str = ""
     sellers: dict[str, Client] = field(default_factory=dict)
 
     async def open_seller(self, name: str) -> Client:
@@ -56,7 +60,12 @@ class Shop:
         await seller.register(f"{name.lower()}@example.org", name=name)
         application = await seller.post(
             "/applications",
-            {"name": name, "legal_name": f"{name} Ltd", "country": "DE", "contact_email": f"{name.lower()}@example.org"},
+            {
+                "name": name + self.mark,
+                "legal_name": f"{name} Ltd",
+                "country": "DE",
+                "contact_email": f"{name.lower()}@example.org",
+            },
             202,
         )
         await seller.post("/applications/current/requirements/terms", {"value": "accepted"}, 202)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -89,15 +88,10 @@ class RedisClock(Clock):
         async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(self._key)
             while True:
-                # A message may be lost, so the key is read as well: after subscribing, and each second.
+                # A message may be lost, so the key is read as well: after subscribing, and each second. What it says is not
+                # taken at its word: a channel belongs to the whole server, and may be of another deployment's database.
                 self._take(int(await self._redis.get(self._key) or 0))
-                loop = asyncio.get_running_loop()
-                until = loop.time() + POLL_SECONDS
-                while (left := until - loop.time()) > 0:
-                    message = await channel.get_message(timeout=left)
-                    if message is not None:
-                        with contextlib.suppress(ValueError):
-                            self._take(int(message["data"]))
+                await channel.get_message(timeout=POLL_SECONDS)
 
     def _take(self, microseconds: int) -> None:
         """Messages may be late and a Redis may come back empty: the clock keeps the greatest offset that it knows."""
