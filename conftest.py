@@ -1,8 +1,60 @@
-"""For all tests: those that share a deployment come one after the other, and none costs more CPU than it says."""
+"""For all tests: those that share a deployment come one after the other, and none costs more CPU than a test may."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+from pathlib import Path
+
 import pytest
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_BEGAN = pytest.StashKey[float]()
+
+
+# ── what a test costs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("cpu_seconds", "what a test may cost, its fixtures and all processes that it started included", default="20")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    item.stash[_BEGAN] = cpu_seconds()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    most = float(item.config.getini("cpu_seconds"))
+    if report.when == "teardown" and report.passed and item.get_closest_marker("costly") is None:
+        spent = cpu_seconds() - item.stash[_BEGAN]
+        if spent > most:
+            report.outcome = "failed"
+            report.longrepr = (
+                f"{item.nodeid} took {spent:.1f} s of CPU, and a test may take {most:g}: let it share what it starts "
+                '(CONTRIBUTING.md), or say by @pytest.mark.costly("…") why it cannot'
+            )
+    return report
+
+
+def cpu_seconds() -> float:
+    """Of this process and all below it, those that have ended included. Time that others took from them does not count."""
+    ticks, below = 0, [os.getpid()]
+    while below:
+        process = Path(f"/proc/{below.pop()}")
+        try:
+            ticks += sum(map(int, (process / "stat").read_bytes().rpartition(b")")[2].split()[11:15]))
+            for thread in (process / "task").iterdir():
+                below += map(int, (thread / "children").read_bytes().split())
+        except OSError:  # it has just ended: its parent counts it from now on
+            continue
+    return ticks / _TICKS
+
+
+# ── what they share ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def group(item: pytest.Item | None) -> str:
@@ -18,8 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """What stands for a group would cost all others its rest."""
+    """What stands for a group is not left to run beside all others."""
     if group(item) and group(item) != group(nextitem):
-        from marketplace_core.testing.standing import stop_standing  # noqa: PLC0415
+        from marketplace_core.testing._standing import stop_standing  # noqa: PLC0415
 
         stop_standing()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 from marketplace_core._plugins.asyncapi import document
 from marketplace_core.deployment import DEFAULT_FILE, Loaded, load_all
 from marketplace_core.events import EVENTS
+from marketplace_core.testing._forks import command
 from marketplace_core.testing.compat.subjects import event_subject
 
 KEY = re.compile(r"^[\w.\-]+$")
@@ -102,10 +101,9 @@ def test_what_is_sent_is_what_it_says(described: dict[str, Any]) -> None:
 
 
 def test_the_command_writes_it(tmp_path: Path, described: dict[str, Any]) -> None:
-    command = [sys.executable, "-m", "marketplace_core.cli", "events", "catalogue"]
-    done = subprocess.run([*command, str(DEFAULT_FILE)], capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == described
+    done = command("events", "catalogue", DEFAULT_FILE)
+    assert (done.returncode, json.loads(done.stdout)) == (0, described)
     (tmp_path / "bad.toml").write_text("[deployment]\n")
-    bad = subprocess.run([*command, str(tmp_path / "bad.toml")], capture_output=True, text=True, check=False, timeout=60)
+    bad = command("events", "catalogue", tmp_path / "bad.toml")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "deployment" in bad.stderr and "Traceback" not in bad.stderr

@@ -20,6 +20,7 @@ import pytest
 
 from marketplace_core._supervisor.ports import free_port
 from marketplace_core.cli._run import COMMANDS
+from marketplace_core.testing._forks import command
 
 COMMAND = [sys.executable, "-m", "marketplace_core.cli"]
 
@@ -58,6 +59,9 @@ def file(short_folder: Path) -> Path:
 
 
 def marketplace(*arguments: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Forked, unless it is about the interpreter's own environment."""
+    if cwd is None and not env:
+        return command(*arguments, timeout=60)
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from marketplace_core.testing._forks import command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,11 +26,7 @@ def data() -> Iterator[Path]:
 
 @pytest.fixture
 def run(data: Path) -> Run:
-    def command(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "marketplace_core.cli", *arguments, "--data", str(data)]
-        return subprocess.run(argv, input=given, capture_output=True, text=True, check=False, timeout=110)
-
-    return command
+    return lambda *arguments, given="": command(*arguments, "--data", data, given=given)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:
@@ -90,8 +87,7 @@ def test_products_are_imported_where_nothing_runs(run: Run, tmp_path: Path) -> N
 def test_openapi_without_starting_anything() -> None:
     from marketplace_core.deployment import DEFAULT_FILE  # noqa: PLC0415
 
-    argv = [sys.executable, "-m", "marketplace_core.cli", "openapi", str(DEFAULT_FILE)]
     for audience, path in (("buyer", "/orders"), ("seller", "/products"), ("logistics", "/shipments"), ("admin", "/quiesce")):
-        done = subprocess.run([*argv, audience], capture_output=True, text=True, check=True)
-        assert path in json.loads(done.stdout)["paths"]
-    assert subprocess.run([*argv, "nobody"], capture_output=True, text=True, check=False).returncode == 2
+        done = command("openapi", DEFAULT_FILE, audience)
+        assert (done.returncode, path in json.loads(done.stdout)["paths"]) == (0, True)
+    assert command("openapi", DEFAULT_FILE, "nobody").returncode == 2

@@ -20,7 +20,7 @@ import pytest
 from marketplace_core._supervisor.children import Child
 from marketplace_core._supervisor.forks import ForkServer
 from marketplace_core._supervisor.keeper import ProcessSpec, Supervisor
-from marketplace_core.testing.forks import command
+from marketplace_core.testing._forks import command
 
 PROGRAM = """
 import os, signal, sys, threading, time

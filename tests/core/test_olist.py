@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from marketplace_core.capabilities.payments import Payments
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
 from marketplace_core.errors import Conflict, Unauthorized
+from marketplace_core.testing._forks import command
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money, derived_id
 from tests.scenarios import olist_process
@@ -308,8 +308,7 @@ def test_the_command_reports_on_standard_output(tmp_path: Path) -> None:
         Path(data).chmod(0o711)
 
         def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "marketplace_core.cli", "import", "olist", *arguments, "--data", f"{data}/data"]
-            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+            return command("import", "olist", *arguments, "--data", f"{data}/data")
 
         nothing = run(str(tmp_path))
         assert nothing.returncode == 2 and "olist_sellers_dataset.csv" in nothing.stderr

@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 
 from marketplace_core.capabilities.auth import Auth, Registration
+from marketplace_core.testing._standing import standing
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.testing.servers import Servers
 from marketplace_core.testing.shop import PASSWORD, PLUGINS, Shop
 from marketplace_core.testing.simulators import Simulator
-from marketplace_core.testing.standing import standing
 from marketplace_core.testing.transcript import Transcript
 from marketplace_core.values import new_id
 

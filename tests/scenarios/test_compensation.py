@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import pytest
 from marketplace_core._supervisor import state as run_state
 from marketplace_core._supervisor.state import RunState
 from marketplace_core.adapters.embedded import DataFolder
+from marketplace_core.testing._forks import command
 from marketplace_core.testing.shop import Shop
 
 
@@ -91,11 +91,8 @@ async def test_by_the_command(shop: Shop) -> None:
         run_state.write(Path(name), state)
 
         async def sagas(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "marketplace_core.cli", "sagas", *arguments]
             place = ["--file", str(shop.market.file), "--data", name]
-            return await asyncio.to_thread(
-                subprocess.run, [*command, *place], capture_output=True, text=True, check=False, timeout=110
-            )
+            return await asyncio.to_thread(command, "sagas", *arguments, *place)
 
         async with unconfirmable(shop, buyer, pot) as order:
             done = await sagas("compensate", order["id"])

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from marketplace_core._supervisor.ports import free_port
+from marketplace_core.testing._forks import command
 
 __all__ = ["Running", "elsewhere", "up"]
 
@@ -57,14 +58,7 @@ class Running:
 
     def run(self, *arguments: str, given: str = "") -> str:
         """What another command on its data prints; ``given`` is typed in. It is a failure if the command fails."""
-        done = subprocess.run(
-            [*OURS, *arguments, "--data", os.fspath(self._data)],
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._env,
-        )
+        done = command(*arguments, "--data", self._data, given=given, env=self._env)
         if done.returncode != 0:
             raise AssertionError(done.stderr)
         return done.stdout

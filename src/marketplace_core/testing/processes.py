@@ -11,7 +11,7 @@ from marketplace_core._supervisor.keeper import Supervisor
 from marketplace_core._supervisor.plan import plan
 from marketplace_core._supervisor.state import ProcessState, targets_of
 from marketplace_core.deployment._model import Deployment
-from marketplace_core.testing.forks import forks
+from marketplace_core.testing._forks import forks
 
 __all__ = ["Apart"]
 

@@ -30,7 +30,7 @@ import aiohttp
 
 from marketplace_core._supervisor.forks import Forked
 from marketplace_core._supervisor.ports import free_port
-from marketplace_core.testing.forks import forks
+from marketplace_core.testing._forks import forks
 
 if TYPE_CHECKING:
     from marketplace_core.testing.marketplace import Marketplace

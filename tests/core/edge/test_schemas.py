@@ -25,7 +25,7 @@ from marketplace_core.values import AUDIENCES, Audience
 from tests.core.edge.schemas.fuzz import Fuzz, Operation, generated, operations_of, wrong
 from tests.core.edge.schemas.world import World
 
-EXAMPLES = int(os.environ.get("MARKETPLACE_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("MARKETPLACE_EXAMPLES", "5"))
 SEED = int(os.environ.get("MARKETPLACE_SEED", "1"))
 ONLY = os.environ.get("MARKETPLACE_OPERATION")
 ANSWERED = 0.9
@@ -60,6 +60,7 @@ def cases(audience: Audience, document: Any) -> Cases:
     return [(operation, generated(operation, EXAMPLES, SEED)) for operation in wanted]
 
 
+@pytest.mark.costly("every operation of an audience on one marketplace; 200 cases each in tox -e edge")
 @pytest.mark.timeout(120 + 4 * EXAMPLES)
 @pytest.mark.parametrize("audience", AUDIENCES)
 async def test_no_answer_is_outside_of_its_document(

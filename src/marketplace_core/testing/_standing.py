@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketplace_core._runtime.serve import open_process
-from marketplace_core.testing.forks import forks
+from marketplace_core.testing._forks import forks
 from marketplace_core.testing.marketplace import SECRET, Marketplace, assembled
 from marketplace_core.testing.processes import Apart
 from marketplace_core.testing.simulators import Simulator
@@ -53,7 +53,7 @@ class Standing:
         (folder / "secret").write_bytes(SECRET)
         self.file = folder / "test.toml"
         self.payments, self.carriers = Simulator("payments", folder), Simulator("carriers", folder)
-        self._simulators = {each.program: each for each in (self.payments, self.carriers)}
+        self._simulators: dict[str, Simulator] = {each.program: each for each in (self.payments, self.carriers)}
         settings = {f"{name}_simulator": each.settings() for name, each in self._simulators.items()}
         addresses = {name: each.url for name, each in self._simulators.items()}
         self._loop = asyncio.new_event_loop()

@@ -22,7 +22,7 @@ _SIMULATORS = ("marketplace_simulators.payments", "marketplace_simulators.carrie
 @functools.cache
 def forks() -> ForkServer:
     """It knows every installed plugin. It is started by the first who asks, in the thread that lives as long as the run."""
-    made = ForkServer("marketplace_core.testing.forks:warm_all", *installed_plugins())
+    made = ForkServer("marketplace_core.testing._forks:warm_all", *installed_plugins())
     made.start()
     atexit.register(made.stop)
     return made
