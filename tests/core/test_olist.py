@@ -53,7 +53,7 @@ def test_an_id_follows_from_a_key() -> None:
 # ── what it becomes ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("runner", ["local", "wire"])
+@pytest.mark.parametrize("runner", ["wire"])
 async def test_a_history_is_shown_and_begins_nothing(tmp_path: Path, marketplace: Open, runner: str) -> None:
     market = await marketplace(PLUGINS, runner=runner)
     report = await imported(market, folder(tmp_path))

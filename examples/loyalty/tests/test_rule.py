@@ -26,7 +26,7 @@ def eur(amount: int) -> Money:
     return Money(amount, "EUR")
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 async def market(request: pytest.FixtureRequest, marketplace: Callable[..., Awaitable[Marketplace]]) -> Marketplace:
     plugins = ["catalog", "cart", "orders", "orchestrator", "loyalty"]
     return await marketplace(plugins, runner=request.param, settings={"loyalty": TIERS}, worker=False)

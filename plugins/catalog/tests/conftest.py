@@ -79,7 +79,7 @@ class Bench:
         return [msgspec.json.decode(row["payload"])["data"] for row in rows]
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 def runner(request: pytest.FixtureRequest) -> Runner:
     chosen: Runner = request.param
     return chosen

@@ -89,7 +89,7 @@ def begin(marketplace: Any, carriers_simulator: Simulator) -> Begin:
 
 
 @pytest.mark.behaviour("logistics-1", "logistics-2")
-@pytest.mark.parametrize("runner", ["local", "wire"])
+@pytest.mark.parametrize("runner", ["wire"])
 async def test_from_an_option_to_completion(begin: Begin, carriers_simulator: Simulator, runner: str) -> None:
     purchase = await begin(runner=runner)
     market, logistics = purchase.market, purchase.logistics
@@ -138,7 +138,7 @@ async def test_a_package_in_two_parcels_has_arrived_with_the_second(begin: Begin
     assert units == [1, 2]
 
 
-@pytest.mark.parametrize("runner", ["local", "wire"])
+@pytest.mark.parametrize("runner", ["wire"])
 async def test_a_label_is_pending_before_logistics_has_heard_of_it(begin: Begin, runner: str) -> None:
     purchase = await begin(runner=runner)
     order = await purchase.place(1, "economy")

@@ -29,7 +29,7 @@ class Desk(NamedTuple):
             return (await self.market.port(Orders).place(draft(variants))).id
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 async def desk(request: pytest.FixtureRequest, marketplace: Callable[..., Awaitable[Marketplace]]) -> AsyncIterator[Desk]:
     plugins = ["auth", "catalog", "orders", "orchestrator"]
     market = await marketplace(plugins, runner=request.param, http=True, worker=False)

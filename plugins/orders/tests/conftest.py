@@ -92,7 +92,7 @@ class Bench:
         return await self.hear(heard, sequence)
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 def runner(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

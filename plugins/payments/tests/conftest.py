@@ -189,13 +189,13 @@ def silent_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulat
         yield simulator
 
 
-@pytest_asyncio.fixture(params=["local", "wire"])
+@pytest_asyncio.fixture(params=["wire"])
 async def desk(
     request: pytest.FixtureRequest,
     marketplace: Callable[..., Awaitable[Marketplace]],
     silent_gateway: Simulator,
 ) -> Desk:
-    """Without webhooks and without a worker; by both runners."""
+    """Without webhooks and without a worker; as another process reaches it."""
     assert await silent_gateway.faults() == []
     await silent_gateway.set_clock(timedelta())
     return Desk(await _market(marketplace, silent_gateway, runner=request.param, worker=False), silent_gateway)

@@ -13,7 +13,7 @@ from marketplace_core.testing.client import clients
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 def runner(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

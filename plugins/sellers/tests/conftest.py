@@ -121,7 +121,7 @@ class Street:
         return browser
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 def runner(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

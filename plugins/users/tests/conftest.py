@@ -56,7 +56,7 @@ class Browser:
 Open = Callable[..., Awaitable[Marketplace]]
 
 
-@pytest.fixture(params=["local", "wire"])
+@pytest.fixture(params=["wire"])
 def runner(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
