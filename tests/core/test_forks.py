@@ -50,11 +50,12 @@ if __name__ == "__main__":
 """
 STARTER = """
 import asyncio, sys
+from pathlib import Path
 from marketplace_core._supervisor.forks import ForkServer
 
 async def main():
     forks = ForkServer("fork_preload:load")
-    child = await forks.spawn("sleeper", [sys.executable, "-m", "fork_program", "sleep"])
+    child = await forks.spawn("sleeper", [sys.executable, "-m", "fork_program", "sleep"], log=Path("/dev/null"))
     print(child.pid, forks.pid, flush=True)
     await child.wait()
 

@@ -20,6 +20,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -44,23 +45,29 @@ def main(arguments: Sequence[str]) -> None:
     _entitle(("marketplace fork server",))
     gc.disable()
     module, _, function = preload.partition(":")
-    getattr(importlib.import_module(module), function)(*names)
-    if len(os.listdir("/proc/self/task")) > 1:
-        return  # whoever asks starts programs as anybody does
+    for _ in getattr(importlib.import_module(module), function)(*names) or ():
+        while select.select([asked], [], [], 0)[0]:  # it needs no more than there is by now
+            if (program := _forked(asked, parent)) is not None:
+                return _become(*program)
     gc.collect()
     gc.freeze()  # a search for cycles would write to every page that is shared
-    while True:
-        request, descriptors, _, _ = socket.recv_fds(asked, ASK_BYTES, 4)
-        if not request:
-            os._exit(0)
-        program = json.loads(request)
-        answer, *streams = descriptors
-        if _is_child(parent, answer):
-            asked.close()
-            _become(program, streams)
-            return
-        for each in descriptors:
-            os.close(each)
+    while (program := _forked(asked, parent)) is None:
+        pass
+    return _become(*program)
+
+
+def _forked(asked: socket.socket, parent: int) -> tuple[dict[str, Any], list[int]] | None:
+    """Answer one request. In the child: what it is to become, with its streams."""
+    request, streams, _, _ = socket.recv_fds(asked, ASK_BYTES, 4)
+    if not request or len(os.listdir("/proc/self/task")) > 1:  # an import has started a thread
+        os._exit(0)  # whoever asks has gone, or starts programs as anybody does
+    answer = streams.pop(0)
+    if _is_child(parent, answer):
+        asked.close()
+        return json.loads(request), streams
+    for each in (answer, *streams):
+        os.close(each)
+    return None
 
 
 def _is_child(parent: int, answer: int) -> bool:

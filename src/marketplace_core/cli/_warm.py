@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 
 import typer
 
@@ -21,8 +23,8 @@ _PROGRAMS = (
 )
 
 
-def warm(*plugins: str) -> None:
-    """Import core, these plugins, and the saga engine if one of them needs it.
+def warm(*names: str) -> Iterator[None]:
+    """Import core, these plugins, these modules (with a dot in their names), and then the saga engine if a plugin needs it.
 
     What cannot be imported is told by the process that needs it.
     """
@@ -30,8 +32,13 @@ def warm(*plugins: str) -> None:
         importlib.import_module(name)
     serve = typer.main.get_command(command_of(("serve",))).commands["serve"]  # type: ignore[attr-defined]
     serve.make_context("serve", ["FILE", "SERVICE"])  # what reads options is imported by the first that are read
-    load_plugins(tuple(name for name in plugins if name in installed_plugins()))
-    if "orchestrator" in plugins:
+    load_plugins(tuple(name for name in names if name in installed_plugins()))
+    yield  # `check` needs no more
+    for name in names:
+        if "." in name:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    if "orchestrator" in names:
         from marketplace_core.adapters.dbos.connections import library  # noqa: PLC0415
 
         library()

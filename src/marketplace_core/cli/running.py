@@ -71,10 +71,11 @@ def _fork_server(path: Path) -> ForkServer:
     from marketplace_core.deployment import outline  # noqa: PLC0415
 
     try:
-        plugins = tuple(outline(path).plugins)
-    except DeploymentErrors:  # `check` has all of them
-        plugins = ()
-    forks = ForkServer("marketplace_core.cli._warm:warm", *plugins)
+        deployment = outline(path)
+        names = [*deployment.plugins, *(f"marketplace_simulators.{name}" for name in deployment.simulators)]
+    except DeploymentErrors:  # `check` tells of them
+        names = []
+    forks = ForkServer("marketplace_core.cli._warm:warm", *names)
     forks.start()
     return forks
 

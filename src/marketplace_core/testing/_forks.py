@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from subprocess import CompletedProcess
 
 from marketplace_core._plugins.registry import installed_plugins
@@ -28,14 +27,11 @@ def forks() -> ForkServer:
     return made
 
 
-def warm_all(*plugins: str) -> None:
+def warm_all(*plugins: str) -> Iterator[None]:
     """What a deployment's processes import, operators' commands, and the simulators where they are installed."""
-    warm(*plugins)
+    yield from warm(*plugins, *_SIMULATORS)
     for name in _COMMANDS:
         importlib.import_module(f"marketplace_core.cli.{name}")
-    for name in _SIMULATORS:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
 
 
 def command(
