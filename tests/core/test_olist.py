@@ -172,6 +172,7 @@ async def test_a_second_run_changes_nothing(tmp_path: Path, marketplace: Open) -
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.costly("an import that is killed at one point after the other")
 async def test_whenever_it_is_killed_the_next_run_ends_it(tmp_path: Path, marketplace: Open) -> None:
     market = await marketplace(PLUGINS, worker=False)
     folder(tmp_path)

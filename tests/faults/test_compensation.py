@@ -25,6 +25,7 @@ AT_ONCE = 6
 
 @pytest.mark.behaviour("orchestrator-1")
 @pytest.mark.timeout(3600)
+@pytest.mark.costly("as many kills of a worker as it is told to do")
 async def test_no_kill_of_the_worker_undoes_twice_or_never(marketplace: Callable[..., Awaitable[Marketplace]]) -> None:
     market = await marketplace(["catalog", "orders", "orchestrator"], worker=False)
     database = market.process.resources.database("main")

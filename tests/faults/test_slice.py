@@ -26,6 +26,7 @@ AT_ONCE = 4
 
 @pytest.mark.behaviour("orchestrator-1")
 @pytest.mark.timeout(3600)
+@pytest.mark.costly("as many kills of a worker as it is told to do")
 async def test_no_kill_of_the_worker_loses_or_repeats(
     marketplace: Callable[..., Awaitable[Marketplace]],
 ) -> None:

@@ -33,7 +33,12 @@ def _seeds(text: str) -> list[int]:
 
 SEEDS = _seeds(os.environ.get("MARKETPLACE_SEEDS") or os.environ.get("MARKETPLACE_SEED") or "1")
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.xdist_group("under fire"), pytest.mark.parametrize("seed", SEEDS)]
+pytestmark = [
+    pytest.mark.timeout(1800),
+    pytest.mark.xdist_group("under fire"),
+    pytest.mark.parametrize("seed", SEEDS),
+    pytest.mark.costly("whole deployments under load while their processes are killed"),
+]
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def test_the_file_is_what_the_script_writes() -> None:
 
 @needs_prometheus
 @pytest.mark.timeout(600)
+@pytest.mark.costly("a deployment of its own, of which services are killed, and a Prometheus")
 @pytest.mark.parametrize("runner", ["processes"])
 async def test_every_query_finds_something_after_load(shop: Shop, tmp_path: Path) -> None:
     apart = shop.market.apart

@@ -63,6 +63,7 @@ async def history_is_seen(running: Running) -> None:
         assert len((await admin.get("/sagas"))["items"]) == 1
 
 
+@pytest.mark.costly("a whole deployment with its demo, and every command of an operator")
 def test_split_runs_each_service_by_itself(short_folder: Path) -> None:
     file = elsewhere(ROOT / "examples" / "split.toml", short_folder)
     with up(file, short_folder / "data") as running:
@@ -71,6 +72,9 @@ def test_split_runs_each_service_by_itself(short_folder: Path) -> None:
         expected |= {"auth.worker", "catalog.worker", "orders.worker.1", "orders.worker.2", "payments.worker", "market.worker"}
         assert expected <= names.keys() and len({names[name] for name in expected}) == len(expected)
         assert len(set(running.said["audiences"].values())) == 4
+        memory = running.memory()
+        assert max(memory[gateway] for gateway in ("buyer", "seller", "logistics", "admin")) < 60e6, memory
+        assert max(memory[name] for name in expected if ".worker" in name and name != "market.worker") < 90e6, memory
         assert bought(running)["status"] == "confirmed"
         operated(running)
         assert "nothing to do" in running.run("migrate", os.fspath(file), "--dry-run")
@@ -81,6 +85,7 @@ def test_split_runs_each_service_by_itself(short_folder: Path) -> None:
         assert again == {name: (read, 0, written, 0, skipped) for name, (read, written, _, _, skipped) in WHOLE.items()}
 
 
+@pytest.mark.costly("a whole deployment with its demo, and every command of an operator")
 def test_small_runs_on_servers_of_ones_own(short_folder: Path, marketplace_servers: Servers) -> None:
     file = elsewhere(ROOT / "examples" / "small.toml", short_folder)
     database = marketplace_servers.postgres

@@ -56,6 +56,7 @@ BEGUN = {  # what would be there if an import began anything
 
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not here: the data is not part of the project")
+@pytest.mark.costly("a real data set of many thousand rows")
 @pytest.mark.parametrize("runner", ["local"])
 async def test_a_real_history_is_imported_killed_and_imported_again(shop: Shop) -> None:
     market = shop.market

@@ -18,6 +18,7 @@ AT_ONCE = 5
 
 @pytest.mark.behaviour("logistics-1")
 @pytest.mark.timeout(600)
+@pytest.mark.costly("as many kills of a worker as it is told to do")
 async def test_one_parcel_whenever_the_worker_is_killed(make_bench: Any) -> None:
     bench = await make_bench(worker=False)
     worker = Doomed(bench.market.file, bench.market.urls, SECRET, seed=SEED)

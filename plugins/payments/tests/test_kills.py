@@ -18,6 +18,7 @@ UNITS = 3
 
 @pytest.mark.behaviour("payments-1", "payments-3", "payments-5")
 @pytest.mark.timeout(3600)
+@pytest.mark.costly("as many kills of a worker as it is told to do")
 async def test_no_kill_of_the_worker_charges_twice_or_never(begin: Any) -> None:
     purchase = await begin(worker=False)
     worker = Doomed(purchase.market.file, purchase.market.urls, SECRET, seed=SEED)

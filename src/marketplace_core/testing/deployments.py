@@ -69,7 +69,15 @@ class Running:
 
     def names(self) -> dict[str, int]:
         """Its processes by name."""
-        return {item["name"]: item["pid"] for item in json.loads(self.run("ps", "--json"))["items"]}
+        return {item["name"]: item["pid"] for item in self._processes()}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of each by name, shared pages by its share of them."""
+        return {item["name"]: item["memory"] for item in self._processes()}
+
+    def _processes(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.run("ps", "--json"))["items"]
+        return found
 
 
 @contextlib.contextmanager
