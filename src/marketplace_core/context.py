@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from marketplace_core.adapters.postgres.server import Database
     from marketplace_core.extensions import Extensions
     from marketplace_core.metrics import PluginMetrics
-    from marketplace_core.sagas import Saga
+    from marketplace_core.ports.engine import Journal, SagaEngine
+    from marketplace_core.sagas import Performer, Saga
 
 __all__ = ["PluginContext"]
 
@@ -55,6 +56,10 @@ class PluginContext(ABC):
     @abstractmethod
     def ports(self) -> Mapping[str, Any]:
         """Every capability's port by name: what sagas call."""
+
+    @abstractmethod
+    def saga_engine(self, performer: Performer, journal: Journal) -> SagaEngine:
+        """The engine that the deployment's ``on.sagas`` says, with every saga of its plugins. It opens nothing by itself."""
 
     @abstractmethod
     def store(self, makers: Mapping[str, Callable[[PluginContext], S] | str], role: str | None = None) -> S:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import replay
+from cpu import spent
 from figures import Bench, Line, figure
 from floor import program
 from market import variants
@@ -57,19 +58,30 @@ async def checkout(bench: Bench) -> list[Line]:
         bottom: list[float] = []
         engine: list[float] = []
         middles: list[float] = []
+        used: list[Mapping[str, float]] = []
         for number in range(bench.runs):
             bench.say(f"{orders} orders, run {number + 1}")
+            before = spent(market)
             rate, waits = await confirmed(market.audiences, orders)
+            used.append({name: (after - before.get(name, 0.0)) / orders for name, after in spent(market).items()})
             ours.append(rate)
             middles.append(statistics.median(waits))
             async with program(bench.folder, "checkout", str(spec)) as line:
                 bottom.append(float(line))
             async with program(bench.folder, "engine", dsn, str(steps), str(orders), str(CLIENTS)) as line:
                 engine.append(float(line))
+    parts = ", ".join(f"{name} {statistics.median(each[name] for each in used) * 1000:.0f}" for name in used[0])
     note = f"{count(watched.ours)} statements of ours and {count(watched.engine)} of the engine"
     return [
         Line(name="confirmed orders", unit="/s", ours=ours, floor=bottom, at_least=0.3, note=note),
         Line(name="confirmed orders, p50", unit="s", ours=middles, at_most=0.4),
+        Line(
+            name="processor per confirmed order",
+            unit="ms",
+            ours=[sum(each.values()) * 1000 for each in used],
+            at_most=60,
+            note=f"{parts}; the cart that is ordered is filled within, by a client that is not counted",
+        ),
         Line(name="the engine alone", unit="/s", ours=engine, note=f"{steps} empty steps each"),
     ]
 

@@ -13,7 +13,7 @@ import uuid
 import uvloop
 from dbos import DBOS, SetWorkflowID
 
-from marketplace_core.adapters.dbos.engine import engine_url
+from marketplace_core.adapters.dbos.connections import engine_url
 
 
 async def main(dsn: str, steps: int, workflows: int, clients: int) -> float:

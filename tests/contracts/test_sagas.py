@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from marketplace_core.adapters.dbos import reader
+from marketplace_core.adapters.dbos import rows, threads
 from marketplace_core.adapters.dbos.connections import library
+from marketplace_core.adapters.dbos.engine import DbosSagas
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.testing.contracts import assert_contract_fails, eventually
@@ -26,9 +28,9 @@ from marketplace_core.testing.contracts.sagas import (
     straight,
     waiting,
 )
+from marketplace_core.testing.contracts.sagas_runner import TABLES, EngineContract, EngineRunner, MakeEngine, PostgresActs
 from tests.contracts import bus_process
 from tests.contracts import wrong_sagas as wrong
-from tests.contracts.dbos_runner import TABLES, DbosRunner, PostgresActs
 
 PROGRAM = str(Path(__file__).with_name("dbos_runner.py"))
 
@@ -48,12 +50,10 @@ def acts(database: Database, clock: RedisClock) -> PostgresActs:
     return PostgresActs(database, clock)
 
 
-class TestDbos(SagaContract):
+class TestDbos(EngineContract):
     @pytest.fixture
-    async def runner(self, database: Database, acts: PostgresActs, clock: RedisClock) -> AsyncIterator[DbosRunner]:
-        runner = DbosRunner(database, acts, clock)
-        async with runner.running():
-            yield runner
+    def make_engine(self) -> MakeEngine:
+        return DbosSagas
 
     @pytest.fixture
     def start_runner(self, database: Database, redis_lasting_url: str) -> StartRunner:
@@ -71,6 +71,10 @@ class TestDbos(SagaContract):
         (wrong.takes_unknown_for_refused, "test_what_is_unknown_is_asked_again_by_the_same_key"),
         (wrong.a_new_key_per_try, "test_what_is_unknown_is_asked_again_by_the_same_key"),
         (wrong.takes_unknown_undos_for_done, "test_an_undo_that_is_unknown_is_asked_again"),
+        (wrong.takes_its_time, "test_a_call_has_its_own_time_and_pauses"),
+        (wrong.pauses_as_ever, "test_a_call_has_its_own_time_and_pauses"),
+        (wrong.tells_of_the_end_only, "test_the_journal_is_told_of_every_step"),
+        (wrong.knows_of_no_steps, "test_an_engine_says_what_it_knows"),
         (wrong.has_no_pivot, "test_after_the_pivot_a_refusal_waits_for_a_person"),
         (wrong.gives_up_undoing, "test_an_undo_that_is_refused_waits_for_a_person"),
         (wrong.forgets_at_the_pivot, "test_a_person_may_compensate_after_the_pivot"),
@@ -105,12 +109,12 @@ async def test_the_suite_notices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mistake(monkeypatch)
-    runner = DbosRunner(database, acts, clock)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     given: dict[str, Any] = {"runner": runner, "acts": acts, "clock": clock}
-    names = getattr(SagaContract, test).__annotations__
+    names = getattr(EngineContract, test).__annotations__
     async with runner.running():
         fixtures = {name: given[name] for name in given if name in names}
-        await assert_contract_fails(SagaContract, test, patience=1.5, **fixtures)
+        await assert_contract_fails(EngineContract, test, patience=1.5, **fixtures)
 
 
 @pytest.mark.parametrize("mistake", [wrong.records_nothing, wrong.reads_the_clock_again])
@@ -135,7 +139,7 @@ async def test_a_saga_that_its_engine_leaves_running_has_not_failed(
         await answer.wait()
 
     monkeypatch.setattr(acts, "_act", slow)
-    runner = DbosRunner(database, acts, clock)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     before = asyncio.all_tasks()
     with capture_logs() as logs:
         async with runner.running():
@@ -150,7 +154,7 @@ async def test_a_saga_that_its_engine_leaves_running_has_not_failed(
 
 async def test_a_saga_outlives_any_number_of_workers(database: Database, acts: PostgresActs, clock: RedisClock) -> None:
     """The engine counts how often a saga was taken up again, and would give it up for its workers' deaths."""
-    runner = DbosRunner(database, acts, clock)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     async with runner.running():
         await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
         await runner.signal(Answered(id="s1", text="yes"), "1")
@@ -165,8 +169,8 @@ async def test_a_saga_that_an_ending_engine_began_is_taken_up(
     database: Database, acts: PostgresActs, clock: RedisClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the next one had looked for what was left: as a worker does that lost its lease and is slow to end."""
-    monkeypatch.setattr(reader, "STRAY_SECONDS", 0.5)
-    runner = DbosRunner(database, acts, clock)
+    monkeypatch.setattr(rows, "STRAY_SECONDS", 0.5)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     async with runner.running():
         for id_ in ("s1", "s2"):
             await runner.start(waiting, Began(id=id_, until=clock.after(3600)))
@@ -178,19 +182,20 @@ async def test_a_saga_that_an_ending_engine_began_is_taken_up(
             await runner.signal(Answered(id="s1", text=key), key)
         await eventually(partial(_is, runner, "done"))
         assert await acts.done("s1") == ["do 1", "do 2"]
-        assert set(runner._engine._running) == {"s2"}, "one that runs is left alone"
+        assert set(_engine(runner)._running) == {"s2"}, "one that runs is left alone"
 
 
 async def test_a_saga_that_is_taken_up_while_it_runs_goes_on_once(
     database: Database, acts: PostgresActs, clock: RedisClock
 ) -> None:
-    runner = DbosRunner(database, acts, clock)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     with capture_logs() as logs:
         async with runner.running():
             await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
             await eventually(partial(database.value, "SELECT count(*) FROM public.waits"))
             await asyncio.sleep(0.5)  # it waits by now
             await library().DBOS.resume_workflow_async("s1")
+            threads.look_for_work()
             await eventually(partial(_runs, runner, 2))
             await runner.signal(Answered(id="s1", text="1"), "1")
             await eventually(partial(_did, acts, ["do 1"]))
@@ -207,7 +212,7 @@ async def test_a_saga_that_is_undone_after_a_mistake_outlives_its_worker(
 ) -> None:
     """The replay fails again at the same place, and finds there that it was given up."""
     MENDED.discard("s1")
-    runner = DbosRunner(database, acts, clock)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     await acts.fail("s1", "undo a", "refuse")
     async with runner.running():
         await runner.start(mistaken, Began(id="s1", until=clock.after(3600)))
@@ -224,7 +229,7 @@ async def test_a_saga_outlives_a_database_that_takes_no_writes(
     database: Database, acts: PostgresActs, clock: RedisClock
 ) -> None:
     """As one does that became a standby, until somebody leads to the new first one."""
-    runner = DbosRunner(database, acts, clock)
+    runner = EngineRunner(DbosSagas, database, acts, clock)
     async with runner.running():
         await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
         await runner.signal(Answered(id="s1", text="yes"), "1")
@@ -239,11 +244,16 @@ async def test_a_saga_outlives_a_database_that_takes_no_writes(
         await eventually(partial(_is, runner, "done"), within=30)
 
 
-async def _runs(runner: DbosRunner, times: int) -> bool:
-    return runner._engine._running["s1"] == times
+def _engine(runner: EngineRunner) -> DbosSagas:
+    assert isinstance(runner.engine, DbosSagas)
+    return runner.engine
 
 
-async def _is(runner: DbosRunner, status: str) -> bool:
+async def _runs(runner: EngineRunner, times: int) -> bool:
+    return _engine(runner)._running["s1"] == times
+
+
+async def _is(runner: EngineRunner, status: str) -> bool:
     return await runner.status("s1") == status
 
 
@@ -260,3 +270,22 @@ async def _take_writes(database: Database, *, takes: bool) -> None:
 
 async def _did(acts: PostgresActs, done: list[str]) -> bool:
     return await acts.done("s1") == done
+
+
+async def test_an_engine_at_rest_asks_nothing(database: Database, acts: PostgresActs, clock: RedisClock) -> None:
+    """While a saga waits, too. Its library has threads that look each second, or a hundred times, for what we do not use."""
+    engine = EngineRunner(DbosSagas, database, acts, clock).engine
+    asked = (
+        "SELECT max(query_start) AS asked FROM pg_stat_activity"
+        " WHERE datname = current_database() AND query NOT LIKE '%pg_stat_activity%'"
+    )
+    await engine.launch()
+    try:
+        await engine.start(waiting, "s1", msgspec.json.encode(Began(id="s1", until=clock.after(3600))).decode())
+        await eventually(partial(database.value, "SELECT count(*) FROM public.waits"))
+        await asyncio.sleep(1.5)
+        before = await database.value(asked)
+        await asyncio.sleep(3)
+        assert await database.value(asked) == before
+    finally:
+        await engine.close()

@@ -8,14 +8,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from marketplace_core import calls, sagas
 from marketplace_core.adapters.dbos import engine as dbos
-from marketplace_core.adapters.dbos.engine import DbosReader, DbosSagas, Waits, _DbosEngine
+from marketplace_core.adapters.dbos import runs
+from marketplace_core.adapters.dbos.engine import DbosSagas
+from marketplace_core.adapters.dbos.rows import EngineRows
+from marketplace_core.adapters.dbos.runs import Run
+from marketplace_core.adapters.dbos.segments import SegmentedRun
 from marketplace_core.errors import Failure, MarketplaceError, Unavailable
 from marketplace_core.sagas import (
     Engine,
     Performer,
+    Retry,
     RunningSaga,
     Saga,
     SagaContext,
@@ -24,13 +30,14 @@ from marketplace_core.sagas import (
     StepCall,
     StepResult,
 )
+from marketplace_core.testing.contracts.sagas_runner import EngineRunner
 from marketplace_core.values import SystemClock, new_id
 
 Mistake = Callable[[pytest.MonkeyPatch], None]
 
 
 def each_backwards(patch: pytest.MonkeyPatch) -> None:
-    async def each(self: SagaContext, method: Any, items: Iterable[Any], undo: Any = None) -> list[Any]:
+    async def each(self: SagaContext, method: Any, items: Iterable[Any], undo: Any = None, **_: Any) -> list[Any]:
         return [await self.call(method, item, undo=undo) for item in reversed(list(items))]
 
     patch.setattr(SagaContext, "each", each)
@@ -49,9 +56,9 @@ def begins_again(patch: pytest.MonkeyPatch) -> None:
     start, run = DbosSagas.start, sagas.run_saga
     begun: dict[str, int] = {}
 
-    async def again(self: DbosSagas, declared: Saga, saga_id: str, payload: str) -> None:
+    async def again(self: DbosSagas, declared: Saga, saga_id: str, payload: str) -> bool:
         begun[saga_id] = begun.get(saga_id, 0) + 1
-        await start(self, declared, saga_id if begun[saga_id] == 1 else f"{saga_id}#{begun[saga_id]}", payload)
+        return await start(self, declared, saga_id if begun[saga_id] == 1 else f"{saga_id}#{begun[saga_id]}", payload)
 
     async def as_the_first(declared: Saga, saga_id: str, payload: str, engine: Engine) -> SagaEnd:
         return await run(declared, saga_id.split("#", maxsplit=1)[0], payload, engine)
@@ -82,7 +89,7 @@ def keeps_what_it_regrets(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_unknown_for_refused(patch: pytest.MonkeyPatch) -> None:
-    async def perform(self: Performer, call: StepCall) -> StepResult:
+    async def perform(self: Performer, call: StepCall, *_: Any) -> StepResult:
         method = getattr(self._ports()[call.capability], call.method)
         try:
             with calls.scope(calls.Call(key=call.key)):
@@ -94,12 +101,42 @@ def takes_unknown_for_refused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Performer, "perform", perform)
 
 
+def takes_its_time(patch: pytest.MonkeyPatch) -> None:
+    """Whatever the saga says about that."""
+    perform = RunningSaga._perform
+
+    async def patient(self: RunningSaga, step: str, method: Any, args: Any, seconds: Any, retry: Any) -> StepResult:
+        return await perform(self, step, method, args, None, retry)
+
+    patch.setattr(RunningSaga, "_perform", patient)
+
+
+def pauses_as_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Retry, "pause", lambda self, tries: 0.3 * 3**tries)
+
+
+def tells_of_the_end_only(patch: pytest.MonkeyPatch) -> None:
+    def note(self: Run, step: str, result: StepResult) -> None:
+        pass
+
+    patch.setattr(Run, "note", note)
+
+
+def knows_of_no_steps(patch: pytest.MonkeyPatch) -> None:
+    look = EngineRows.look
+
+    async def blind(self: EngineRows, saga_ids: Any) -> Any:
+        return {id_: replace(state, steps={}) for id_, state in (await look(self, saga_ids)).items()}
+
+    patch.setattr(EngineRows, "look", blind)
+
+
 def takes_unknown_undos_for_done(patch: pytest.MonkeyPatch) -> None:
     perform = Performer.perform
 
-    async def once(self: Performer, call: StepCall) -> StepResult:
+    async def once(self: Performer, call: StepCall, *args: Any) -> StepResult:
         if not call.method.startswith("undo"):
-            return await perform(self, call)
+            return await perform(self, call, *args)
         port = self._ports()[call.capability]
         try:
             with calls.scope(calls.Call(key=call.key)):
@@ -191,19 +228,19 @@ def takes_giving_up_for_a_deadline(patch: pytest.MonkeyPatch) -> None:
 def only_tries_again(patch: pytest.MonkeyPatch) -> None:
     """What failed fails again, whatever a person decided."""
 
-    async def fail(self: _DbosEngine, mistake: Exception) -> None:
+    async def fail(self: SegmentedRun, mistake: Exception) -> None:
+        await self._close()
         raise mistake
 
-    patch.setattr(_DbosEngine, "fail", fail)
+    patch.setattr(SegmentedRun, "fail", fail)
 
 
 def compensates_anybody(patch: pytest.MonkeyPatch) -> None:
-    from tests.contracts.dbos_runner import DbosRunner  # noqa: PLC0415 - which imports this module when it is a program
 
-    async def always(self: DbosRunner, saga_id: str) -> bool:
+    async def always(self: EngineRunner, saga_id: str) -> bool:
         return True
 
-    patch.setattr(DbosRunner, "compensate", always)
+    patch.setattr(EngineRunner, "compensate", always)
 
 
 def is_deaf(patch: pytest.MonkeyPatch) -> None:
@@ -235,8 +272,8 @@ def believes_in_every_saga(patch: pytest.MonkeyPatch) -> None:
 def has_a_clock_of_its_own(patch: pytest.MonkeyPatch) -> None:
     init = DbosSagas.__init__
 
-    def on_system_time(self: DbosSagas, url: str, all_sagas: Any, performer: Any, clock: Any, **named: Any) -> None:
-        init(self, url, all_sagas, performer, SystemClock(), **named)
+    def on_system_time(self: DbosSagas, database: Any, all_sagas: Any, performer: Any, clock: Any, journal: Any) -> None:
+        init(self, database, all_sagas, performer, SystemClock(), journal)
 
     patch.setattr(DbosSagas, "__init__", on_system_time)
 
@@ -248,12 +285,13 @@ def mixes_up_deadlines(patch: pytest.MonkeyPatch) -> None:
     async def forget(*_: Any) -> None:
         pass
 
-    def keeping(self: DbosSagas, *arguments: Any, waits: Waits, **named: Any) -> None:
-        patch.setattr(waits, "end", forget)
-        init(self, *arguments, waits=waits, **named)
+    def keeping(self: DbosSagas, *arguments: Any) -> None:
+        patch.setattr(arguments[-1], "end_wait", forget)
+        init(self, *arguments)
 
     patch.setattr(DbosSagas, "__init__", keeping)
-    patch.setattr(dbos, "_over", lambda number: "over:")
+    for module in (dbos, runs):
+        patch.setattr(module, "over", lambda number: "over:")
 
 
 def runs_the_newest(patch: pytest.MonkeyPatch) -> None:
@@ -270,37 +308,37 @@ def runs_the_newest(patch: pytest.MonkeyPatch) -> None:
 def records_nothing(patch: pytest.MonkeyPatch) -> None:
     """At the replay everything is asked again."""
 
-    async def perform(self: _DbosEngine, call: StepCall) -> StepResult:
-        return await self._sagas._performer.perform(call)
+    async def perform(self: SegmentedRun, call: StepCall) -> StepResult:
+        return await self._sagas.performer.perform(call)
 
-    patch.setattr(_DbosEngine, "perform", perform)
+    patch.setattr(SegmentedRun, "perform", perform)
 
 
 def reads_the_clock_again(patch: pytest.MonkeyPatch) -> None:
     """At the replay it is another time."""
 
-    async def now(self: _DbosEngine, step: str) -> Any:
-        return self._sagas._clock.now()
+    async def now(self: SegmentedRun, step: str) -> Any:
+        return self._sagas.clock.now()
 
-    patch.setattr(_DbosEngine, "now", now)
+    patch.setattr(SegmentedRun, "now", now)
 
 
 def leaves_alone_what_failed(patch: pytest.MonkeyPatch) -> None:
-    async def reopen(self: DbosSagas, saga_id: str, tables: DbosReader) -> bool:
-        return (await tables.look([saga_id]))[saga_id].status == "failed"
+    async def reopen(self: DbosSagas, saga_id: str) -> bool:
+        return saga_id in self._failing
 
     patch.setattr(DbosSagas, "reopen", reopen)
 
 
 def begins_what_failed_anew(patch: pytest.MonkeyPatch) -> None:
     """From its first step, as if nothing were done."""
-    take_back = DbosReader.take_failure_back
+    take_back = EngineRows.take_failure_back
 
-    async def forget(self: DbosReader, saga_id: str) -> bool:
+    async def forget(self: EngineRows, saga_id: str) -> bool:
         await self._database.execute("DELETE FROM dbos.operation_outputs WHERE workflow_uuid = $1", saga_id)
         return await take_back(self, saga_id)
 
-    patch.setattr(DbosReader, "take_failure_back", forget)
+    patch.setattr(EngineRows, "take_failure_back", forget)
 
 
 def named(name: str) -> Mistake:

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 from marketplace_orchestrator import plugin, worker
-from marketplace_orchestrator.service import OrchestratorService, StoredWaits, note_try, park
+from marketplace_orchestrator.journal import StoredJournal, note_try
+from marketplace_orchestrator.service import OrchestratorService
 from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
 
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
+from marketplace_core.adapters.dbos import DbosSagas
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.adapters.redis.clock import RedisClock
@@ -62,17 +63,17 @@ class Stage:
 
     def build(self, names: Sequence[str]) -> OrchestratorService:
         sagas = [self.sagas[name] for name in names]
+        journal = StoredJournal(self.store, self.clock)
         engine = DbosSagas(
-            engine_url(self.database.dsn),
+            self.database,
             sagas,
             Performer(lambda: {Rehearsal.__module__.rsplit(".", 1)[-1]: self.acts}, note_try(self.store, self.clock)),
             self.clock,
-            waits=StoredWaits(self.store),
-            park=park(self.store, self.clock),
+            journal,
         )
-        reader, units = DbosReader(self.database), PostgresUnits(self.database, self.clock, "orchestrator")
+        units = PostgresUnits(self.database, self.clock, "orchestrator")
         counted = PluginMetrics("rehearsal").gauge("sagas", "Of a test.", ("saga", "status"))
-        self.service = OrchestratorService(units, self.store, sagas, engine, reader, self.clock, 0.05, counted)
+        self.service = OrchestratorService(units, self.store, sagas, engine, journal, self.clock, 0.05, counted)
         [self._subscription] = worker.subscriptions(sagas)
         return self.service
 

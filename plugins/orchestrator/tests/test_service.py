@@ -9,7 +9,7 @@ import pytest
 import structlog
 from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
 
-from marketplace_core.adapters.dbos import DbosReader
+from marketplace_core.adapters.dbos.rows import EngineRows
 from marketplace_core.adapters.postgres import Connection
 from marketplace_core.capabilities.orchestrator import SagaQuery
 from marketplace_core.errors import Unavailable
@@ -71,7 +71,7 @@ async def test_the_engine_begins_beside_open_transactions(stage: Any, events: An
 # ── a person ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("method", ["note_try", "add_wait", "end_wait", "park"])
+@pytest.mark.parametrize("method", ["note_try", "record", "add_wait", "end_wait", "park"])
 async def test_a_database_that_is_away_for_a_moment_ends_no_saga(
     stage: Any, events: Any, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,10 +80,10 @@ async def test_a_database_that_is_away_for_a_moment_ends_no_saga(
     stage.acts.refuse["second"] = 1
     right, failures = getattr(PostgresOrchestratorStore, method), [Unavailable(), OSError()]
 
-    async def away(self: Any, *args: Any) -> Any:
+    async def away(self: Any, *args: Any, **named: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await right(self, *args)
+        return await right(self, *args, **named)
 
     monkeypatch.setattr(PostgresOrchestratorStore, method, away)
     async with stage.running("steps", "waits") as service:
@@ -172,10 +172,10 @@ def second_step_fails(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By an error that nobody takes for an answer."""
     perform, failures = Performer.perform, [RuntimeError("nobody knows this error")] * times
 
-    async def mistaken(self: Performer, call: StepCall) -> StepResult:
+    async def mistaken(self: Performer, call: StepCall, *args: Any) -> StepResult:
         if call.step == "2:act" and failures:
             raise failures.pop()
-        return await perform(self, call)
+        return await perform(self, call, *args)
 
     monkeypatch.setattr(Performer, "perform", mistaken)
 
@@ -214,7 +214,7 @@ async def test_what_is_decided_about_a_failed_saga_outlives_its_worker(
         await stage.hear(events["begun"](thing="a"))
         await stage.until("a", "failed")
     await getattr(service, decision)("a")
-    assert await DbosReader(stage.database).take_failure_back("a")
+    assert await EngineRows(stage.database).take_failure_back("a")
     async with stage.running("steps"):
         await stage.until("a", status)
     assert stage.acts.done == done

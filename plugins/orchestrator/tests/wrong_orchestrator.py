@@ -147,20 +147,22 @@ def is_deaf(right: Any) -> Mapping[str, Method]:
 def has_a_clock_of_its_own(right: Any) -> Mapping[str, Method]:
     """By which next to no time goes by."""
 
-    async def due_waits(_: Any) -> list[Any]:
-        return []
+    store = right._store
 
-    right._store = Wrong(right._store, {"due_waits": due_waits})
+    async def take_due(now: Any) -> Any:
+        return replace(await store.take_due(now), waits=[])
+
+    right._store = Wrong(store, {"take_due": take_due})
     return {}
 
 
 def cannot_wait(right: Any) -> Mapping[str, Method]:
     store = right._store
 
-    async def due_waits(now: Any) -> list[Any]:
-        return list(await store.due_waits(now + timedelta(minutes=2)))
+    async def take_due(now: Any) -> Any:
+        return await store.take_due(now + timedelta(minutes=2))
 
-    right._store = Wrong(store, {"due_waits": due_waits})
+    right._store = Wrong(store, {"take_due": take_due})
     return {}
 
 
@@ -254,10 +256,12 @@ def leaves_alone_what_failed(right: Any) -> Mapping[str, Method]:
 
 def tries_what_failed_again(right: Any) -> Mapping[str, Method]:
     """Instead of undoing it."""
+    failed: set[str] = set()
 
     async def compensate(saga_id: str) -> None:
-        failed = (await right.get_saga(saga_id)).status == "failed"
-        await (right.retry if failed else right.compensate)(saga_id)
+        if (await right.get_saga(saga_id)).status == "failed":
+            failed.add(saga_id)
+        await (right.retry if saga_id in failed else right.compensate)(saga_id)
 
     return {"compensate": compensate}
 

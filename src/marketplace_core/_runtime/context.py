@@ -16,8 +16,9 @@ from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
 from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units
+from marketplace_core.ports.engine import Journal, SagaEngine
 from marketplace_core.ports.servers import imported
-from marketplace_core.sagas import Saga
+from marketplace_core.sagas import Performer, Saga
 
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Process
@@ -67,6 +68,13 @@ class Context(PluginContext):
     @property
     def ports(self) -> Mapping[str, Any]:
         return self._process.ports
+
+    def saga_engine(self, performer: Performer, journal: Journal) -> SagaEngine:
+        from marketplace_core.adapters.dbos.engine import DbosSagas  # noqa: PLC0415 - only the orchestrator has it
+
+        where = self._process.deployment.on.get("sagas")
+        database = self.database if where is None else self._process.resources.database(where)
+        return DbosSagas(database, self.sagas, performer, self.clock, journal)
 
     def store(self, makers: Mapping[str, Callable[[PluginContext], S] | str], role: str | None = None) -> S:
         kind = self._process.deployment.resources[self._resource(role)].kind

@@ -18,7 +18,7 @@ other exception, ends it as it stands; it can be gone on with, or compensated, t
 The function holds no I/O, no clock but :meth:`SagaContext.now`, and nothing else that differs when it is replayed.
 """
 
-from marketplace_core.sagas.definition import Saga, SagaCompensated, SagaContext, SagaRefused, saga
+from marketplace_core.sagas.definition import Retry, Saga, SagaCompensated, SagaContext, SagaRefused, saga
 from marketplace_core.sagas.running import (
     COMPENSATE,
     OPERATOR,
@@ -31,7 +31,6 @@ from marketplace_core.sagas.running import (
     StepResult,
     decode_result,
     run_saga,
-    step_call,
 )
 from marketplace_core.sagas.steps import Performer
 
@@ -42,6 +41,7 @@ __all__ = [
     "Decision",
     "Engine",
     "Performer",
+    "Retry",
     "RunningSaga",
     "Saga",
     "SagaCompensated",
@@ -53,5 +53,4 @@ __all__ = [
     "decode_result",
     "run_saga",
     "saga",
-    "step_call",
 ]

@@ -12,13 +12,29 @@ from msgspec import Struct
 from marketplace_core.errors import Failure
 from marketplace_core.events import Event
 
-__all__ = ["PortCall", "Saga", "SagaCompensated", "SagaContext", "SagaRefused", "saga"]
+__all__ = ["DEFAULT_RETRY", "PortCall", "Retry", "Saga", "SagaCompensated", "SagaContext", "SagaRefused", "saga"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)
 
 PortCall = Callable[Concatenate[Any, P], Awaitable[R]]
+
+
+class Retry(Struct, frozen=True, omit_defaults=True):
+    """When a call whose outcome is unknown is asked again: after ``first`` seconds, then after ``factor`` times as many as the
+    last time, but at most ``most``. It is asked until it is known."""
+
+    first: float = 0.1
+    factor: float = 3.0
+    most: float = 10.0
+
+    def pause(self, tries: int) -> float:
+        """Seconds after so many tries."""
+        return min(self.first * self.factor ** min(tries - 1, 64), self.most)
+
+
+DEFAULT_RETRY = Retry()
 
 
 class SagaRefused(Exception):
@@ -46,19 +62,32 @@ class SagaContext(ABC):
         """The deployment's time, the same at each replay."""
 
     @abstractmethod
-    async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
+    async def call(
+        self,
+        method: PortCall[P, R],
+        *args: Any,
+        undo: Callable[..., Awaitable[Any]] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is recorded, and kept where the call is made
+        retry: Retry = DEFAULT_RETRY,
+    ) -> R:
         """Call a port method as a step; ``undo`` is called with the same arguments if a later step is refused.
 
-        Of a step after the pivot, that is if the saga is compensated.
+        Of a step after the pivot, that is if the saga is compensated. ``timeout``: the seconds that one try may take, after
+        which its outcome is unknown; None: as long as the port takes. ``retry``: when what is unknown is asked again.
 
         :raises SagaRefused: the port refused, and the saga ends.
         """
 
     async def each(
-        self, method: PortCall[P, R], items: Iterable[Any], undo: Callable[..., Awaitable[Any]] | None = None
+        self,
+        method: PortCall[P, R],
+        items: Iterable[Any],
+        undo: Callable[..., Awaitable[Any]] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is recorded, and kept where the call is made
+        retry: Retry = DEFAULT_RETRY,
     ) -> list[R]:
         """One call per item, in order."""
-        return [await self.call(method, item, undo=undo) for item in items]
+        return [await self.call(method, item, undo=undo, timeout=timeout, retry=retry) for item in items]
 
     @abstractmethod
     def undo(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:

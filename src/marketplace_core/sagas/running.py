@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -11,11 +12,18 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from marketplace_core import metrics
 from marketplace_core.capabilities import capability_of
 from marketplace_core.errors import Failure
 from marketplace_core.events import Event
-from marketplace_core.sagas.definition import PortCall, Saga, SagaCompensated, SagaContext, SagaRefused
+from marketplace_core.sagas.definition import (
+    DEFAULT_RETRY,
+    PortCall,
+    Retry,
+    Saga,
+    SagaCompensated,
+    SagaContext,
+    SagaRefused,
+)
 
 __all__ = [
     "COMPENSATE",
@@ -29,7 +37,6 @@ __all__ = [
     "StepResult",
     "decode_result",
     "run_saga",
-    "step_call",
 ]
 
 P = ParamSpec("P")
@@ -41,6 +48,7 @@ class StepCall(Struct, frozen=True):
     """A port call as data: an engine may perform it in another process. ``args`` is a JSON array.
 
     ``saga`` is the saga's id, ``name`` how it is declared, ``trace`` the ``traceparent`` of the event that began it.
+    ``repeatable``: again by the same key it changes nothing more, and gives an equal answer.
     """
 
     saga: str
@@ -50,6 +58,9 @@ class StepCall(Struct, frozen=True):
     args: str
     name: str = "-"
     trace: str = ""
+    repeatable: bool = False
+    timeout: float | None = None
+    retry: Retry = DEFAULT_RETRY
 
     @property
     def key(self) -> str:
@@ -72,7 +83,7 @@ class SagaEnd(Struct, frozen=True, omit_defaults=True):
 
 
 class Engine(ABC):
-    """What a workflow engine gives one running saga. Each call is recorded and not repeated at replay.
+    """What a workflow engine gives one running saga. What is recorded is not repeated at replay.
 
     ``trace`` is the ``traceparent`` of the event that began it, as it was recorded.
     """
@@ -81,7 +92,8 @@ class Engine(ABC):
 
     @abstractmethod
     async def perform(self, call: StepCall) -> StepResult:
-        """Perform a step and record its result."""
+        """Perform a step and record its result; that of a repeatable call at the latest before anything else is asked of the
+        engine, and a refusal at once."""
 
     @abstractmethod
     async def receive(self, signal: str, until: datetime | None) -> str | None:
@@ -144,10 +156,17 @@ class RunningSaga(SagaContext):
     def on_refusal(self, method: Callable[..., Awaitable[Any]], *args: Any) -> None:
         self._at_refusal.append((method, args))
 
-    async def call(self, method: PortCall[P, R], *args: Any, undo: Callable[..., Awaitable[Any]] | None = None) -> R:
-        name = _port_method(method)[1]
+    async def call(
+        self,
+        method: PortCall[P, R],
+        *args: Any,
+        undo: Callable[..., Awaitable[Any]] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is recorded, and kept where the call is made
+        retry: Retry = DEFAULT_RETRY,
+    ) -> R:
+        name = method.__name__
         step = self._step(name)
-        while (result := await self._perform(step, method, args)).refusal is not None:
+        while (result := await self._perform(step, method, args, timeout, retry)).refusal is not None:
             if not self._pivoted:
                 raise SagaRefused(result.refusal)
             await self._wait_for_a_person(step, result.refusal)
@@ -157,9 +176,23 @@ class RunningSaga(SagaContext):
         answer: R = decode_result(method, result)
         return answer
 
-    async def _perform(self, step: str, method: Callable[..., Any], args: Sequence[Any]) -> StepResult:
-        call = step_call(self._id, step, method, args)
-        return await self._engine.perform(msgspec.structs.replace(call, name=self._name, trace=self._engine.trace))
+    async def _perform(
+        self, step: str, method: Callable[..., Any], args: Sequence[Any], seconds: float | None, retry: Retry
+    ) -> StepResult:
+        port = getattr(method, "__port__", None)
+        call = StepCall(
+            self._id,
+            step,
+            capability_of(method),
+            method.__name__,
+            msgspec.json.encode(list(args)).decode(),
+            self._name,
+            self._engine.trace,
+            repeatable=port is not None and port.kind == "mutation" and port.retriable,
+            timeout=seconds,
+            retry=retry,
+        )
+        return await self._engine.perform(call)
 
     async def wait(self, signal: type[E], *, until: datetime) -> E | None:
         raw = await self._engine.receive(signal.type, until)
@@ -209,25 +242,15 @@ async def run_saga(declared: Saga, saga_id: str, payload: str, engine: Engine) -
         await engine.fail(mistake)
         failure = context.given_up
     else:
-        return _ended(declared, SagaEnd("done"))
+        return SagaEnd("done")
     await context.undo_all(failure)
-    return _ended(declared, SagaEnd("refused", failure))
+    return SagaEnd("refused", failure)
 
 
-def _ended(declared: Saga, end: SagaEnd) -> SagaEnd:
-    metrics.SAGAS_ENDED.labels(declared.name.split(".", 1)[0], declared.name, end.status).inc()
-    return end
-
-
-def _port_method(method: Callable[..., Any]) -> tuple[str, str]:
-    """``('payments', 'authorize')`` of ``Payments.authorize``."""
-    return capability_of(method), method.__name__
-
-
-def step_call(saga_id: str, step: str, method: Callable[..., Any], args: Sequence[Any]) -> StepCall:
-    capability, name = _port_method(method)
-    return StepCall(saga_id, step, capability, name, msgspec.json.encode(list(args)).decode())
+@functools.cache
+def _answer(method: Callable[..., Any]) -> Any:
+    return get_type_hints(method)["return"]
 
 
 def decode_result(method: Callable[..., Any], result: StepResult) -> Any:
-    return msgspec.json.decode(result.value, type=get_type_hints(method)["return"])
+    return msgspec.json.decode(result.value, type=_answer(method))

@@ -20,9 +20,6 @@ __all__ = ["Performer"]
 
 log = structlog.get_logger("marketplace.sagas")
 
-#: Pauses between two tries of a call whose outcome is unknown; the last one repeats.
-UNKNOWN_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
-
 
 def _declared(service: type, method: str) -> Callable[..., Any]:
     """The method as the capability's port declares it: a service's own may take more than crosses a port."""
@@ -43,7 +40,8 @@ class Performer:
         self._types: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._counted: dict[tuple[str, str, str], metrics.Outcomes] = {}
 
-    async def perform(self, call: StepCall) -> StepResult:
+    async def perform(self, call: StepCall, unknown_yet: Callable[[], Awaitable[None]] | None = None) -> StepResult:
+        """``unknown_yet`` is awaited once, before it is asked again: that may take for ever."""
         port = self._ports()[call.capability]
         method = getattr(port, call.method)
         args = self._decode(port, call)
@@ -61,10 +59,18 @@ class Performer:
                 unknown: Exception = error
             except Exception as error:
                 unknown = error
-            log.warning("saga.unknown", saga=call.saga, step=call.step, attempt=attempt, exc_info=unknown)
+            self._log(call, attempt, unknown)
             with contextlib.suppress(Unavailable, OSError):  # only for people; the step itself goes on
                 await self._note(call, attempt, f"{type(unknown).__name__}: {unknown}")
-            await asyncio.sleep(UNKNOWN_PAUSES[min(attempt, len(UNKNOWN_PAUSES)) - 1])
+            if attempt == 1 and unknown_yet is not None:
+                await unknown_yet()
+            await asyncio.sleep(call.retry.pause(attempt))
+
+    def _log(self, call: StepCall, attempt: int, unknown: Exception) -> None:
+        """Where somebody is away, or too slow, the place in our code says nothing."""
+        expected = isinstance(unknown, MarketplaceError | OSError)
+        trace = {"cause": f"{type(unknown).__name__}: {unknown}"} if expected else {"exc_info": unknown}
+        log.warning("saga.unknown", saga=call.saga, step=call.step, attempt=attempt, **trace)
 
     async def _try(self, call: StepCall, method: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
         """One call of the port, counted and traced. Raises what it does."""
@@ -75,7 +81,8 @@ class Performer:
                 tracing.span(f"step {call.capability}.{call.method}", parent=call.trace, attributes=about) as trace,
                 calls.scope(calls.Call(key=call.key, origin="saga", request_id=call.saga, trace=trace)),
             ):
-                value = await method(*args)
+                async with asyncio.timeout(call.timeout):
+                    value = await method(*args)
             outcome = "done"
             return value
         except MarketplaceError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, engine_url
 from marketplace_core.capabilities.orchestrator import Orchestrator
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Task, hookimpl, migrations_of
@@ -13,7 +12,8 @@ from marketplace_core.http.routing import Router
 from marketplace_core.sagas import Performer
 from marketplace_orchestrator import router, worker
 from marketplace_orchestrator.config import OrchestratorConfig
-from marketplace_orchestrator.service import OrchestratorService, StoredWaits, note_try, park
+from marketplace_orchestrator.journal import StoredJournal, note_try
+from marketplace_orchestrator.service import OrchestratorService
 from marketplace_orchestrator.stores.postgres import PostgresOrchestratorStore
 
 STORES = {"postgres": lambda context: PostgresOrchestratorStore(context.database)}
@@ -37,20 +37,14 @@ def migrations() -> Sequence[Migration]:
 @hookimpl
 def provide_orchestrator(context: PluginContext) -> Orchestrator:
     store = context.store(STORES)
-    engine = DbosSagas(
-        engine_url(context.database.dsn),
-        context.sagas,
-        Performer(lambda: context.ports, note_try(store, context.clock)),
-        context.clock,
-        waits=StoredWaits(store),
-        park=park(store, context.clock),
-    )
+    journal = StoredJournal(store, context.clock)
+    performer = Performer(lambda: context.ports, note_try(store, context.clock))
     return OrchestratorService(
         context.units,
         store,
         context.sagas,
-        engine,
-        DbosReader(context.database),
+        context.saga_engine(performer, journal),
+        journal,
         context.clock,
         context.config(OrchestratorConfig).tick_seconds,
         context.metrics.gauge("sagas", "Sagas that have not ended.", ("saga", "status")),

@@ -5,32 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
 
 from marketplace_core import calls
-from marketplace_core.adapters.dbos import DbosReader, DbosSagas, EngineSaga, Waits
 from marketplace_core.capabilities.orchestrator import Orchestrator, SagaQuery, SagaStep, SagaView
-from marketplace_core.errors import Conflict, Failure, NotFound, Unavailable
+from marketplace_core.errors import Conflict, NotFound, Unavailable
 from marketplace_core.events import Event
 from marketplace_core.metrics import Gauge
 from marketplace_core.ports import UnitOfWork, Units, command
-from marketplace_core.sagas import COMPENSATE, RETRY, Saga, StepCall
+from marketplace_core.ports.engine import SagaEngine, StepRecord
+from marketplace_core.sagas import COMPENSATE, RETRY, Saga
 from marketplace_core.values import Clock, Page
-from marketplace_orchestrator.store import OPEN_STATUSES, OrchestratorStore, ParkedSaga, StartedSaga, Try, Wait
+from marketplace_orchestrator.journal import StoredJournal
+from marketplace_orchestrator.store import OPEN_STATUSES, OrchestratorStore, SagaRow, StartedSaga, Try
 
-__all__ = ["OrchestratorService", "StoredWaits", "note_try", "park"]
+__all__ = ["OrchestratorService"]
 
 log = structlog.get_logger("marketplace.orchestrator")
 
 AWAY_PAUSE = 0.5
 WATCH_SECONDS = 5.0
-#: How often sagas are looked for that run nowhere.
+#: After so many ticks in which nothing is known to be due it is looked all the same: what a person decides is not told.
+IDLE_TICKS = 4
+#: How often sagas are looked for that run nowhere, and how often for such whose end the engine did not tell.
 LOOK_SECONDS = 5.0
+COMPARE_SECONDS = 60.0
 
 
 class OrchestratorService(Orchestrator):
@@ -39,23 +43,24 @@ class OrchestratorService(Orchestrator):
         units: Units,
         store: OrchestratorStore,
         sagas: Sequence[Saga],
-        engine: DbosSagas,
-        reader: DbosReader,
+        engine: SagaEngine,
+        journal: StoredJournal,
         clock: Clock,
         tick_seconds: float,
         open_sagas: Gauge,
     ) -> None:
-        """``open_sagas`` has the labels ``saga`` and ``status``."""
+        """``journal`` is the engine's. ``open_sagas`` has the labels ``saga`` and ``status``."""
         self.units = units
         self._store = store
         self._engine = engine
-        self._reader = reader
+        self._journal = journal
         self._clock = clock
         self._tick_seconds = tick_seconds
         self._open_sagas = open_sagas
         self._names = {saga.name for saga in sagas}
         self._launched = asyncio.Event()
-        self._looked = 0.0
+        self._looked = self._compared = 0.0
+        self._idle = 0
         newest: dict[type[Event], dict[str, Saga]] = {}
         for saga in sorted(sagas, key=lambda saga: saga.name):
             known = newest.setdefault(saga.start, {})
@@ -72,36 +77,66 @@ class OrchestratorService(Orchestrator):
         self._looked = time.monotonic()  # it has just looked by itself
         self._launched.set()
         try:
+            await self._surely(self._compare_all)
             while True:
                 await asyncio.sleep(self._tick_seconds)
-                try:
-                    await self._tick()
-                except (Unavailable, OSError) as error:
-                    log.warning("orchestrator.waiting", cause=type(error).__name__)
-                    await asyncio.sleep(AWAY_PAUSE)
+                await self._surely(self._tick)
         finally:
             self._launched.clear()
             await self._engine.close()
 
+    async def _surely(self, act: Callable[[], Awaitable[None]]) -> None:
+        """The next round does what cannot be done now."""
+        try:
+            await act()
+        except (Unavailable, OSError) as error:
+            log.warning("orchestrator.waiting", cause=type(error).__name__)
+            await asyncio.sleep(AWAY_PAUSE)
+
     async def _tick(self) -> None:
+        self._idle += 1
+        if self._idle >= IDLE_TICKS or self._journal.is_due(self._clock.now()):
+            self._idle = 0
+            await self._tell()
+        now = time.monotonic()
+        if now - self._looked > LOOK_SECONDS:
+            for saga_id in await self._engine.take_up():
+                log.warning("saga.taken_up", saga=saga_id)
+            self._looked = now
+        if now - self._compared > COMPARE_SECONDS:
+            await self._compare_all(self._clock.now() - timedelta(seconds=COMPARE_SECONDS))
+
+    async def _tell(self) -> None:
         """Deadlines that are over by the deployment's clock, and what a person decided."""
-        for wait in await self._store.due_waits(self._clock.now()):
+        due = await self._store.take_due(self._clock.now())
+        for wait in due.waits:
             await self._engine.time_out(wait.saga_id, wait.signal, wait.number)
-            await self._store.end_wait(wait.saga_id, wait.signal, wait.number)
-        for wait in await self._store.take_given_up():
+            await self._store.end_wait(wait.saga_id, wait.signal, wait.number, heard=False)
+        for wait in due.given_up:
             await self._engine.give_up(wait.saga_id, wait.signal, wait.number)
             await self._store.end_given_up(wait)
-        for parked in await self._store.take_decided():
-            await self._engine.decide(parked.saga_id, parked.step, parked.decision or RETRY)
-            await self._store.unpark(parked.saga_id, parked.step)
-        for saga_id in await self._store.take_reopenings():
-            if await self._engine.reopen(saga_id, self._reader):
+        for decided in due.decided:
+            await self._engine.decide(decided.saga_id, decided.step, decided.decision)
+            await self._store.unpark(decided.saga_id, decided.step)
+        for saga_id in due.reopenings:
+            if await self._engine.reopen(saga_id):
                 log.info("saga.reopened", saga=saga_id)
             await self._store.end_reopening(saga_id)
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            for saga_id in await self._engine.take_up(self._reader):
-                log.warning("saga.taken_up", saga=saga_id)
-            self._looked = time.monotonic()
+        self._journal.know(due.next)
+
+    async def _compare_all(self, before: datetime | None = None) -> None:
+        """Sagas that run by our rows, with what their engine says of them: one may have ended under an earlier release, or by
+        a mistake that nothing of ours saw. ``before``: only those that have been at it since then."""
+        last = ""
+        while ids := await self._store.list_unended(last, before):
+            await self._compare(ids)
+            last = ids[-1]
+        self._compared = time.monotonic()
+
+    async def _compare(self, ids: Sequence[str]) -> None:
+        for id_, state in (await self._engine.look(ids)).items():
+            if state.status != "running" or state.steps:
+                await self._store.correct(id_, state.status, state.steps)
 
     async def watch(self) -> None:
         """A task: how many sagas have not ended, what they wait for, and how many failed."""
@@ -126,32 +161,27 @@ class OrchestratorService(Orchestrator):
         payload = msgspec.json.encode(event).decode()
         for saga in self._started_by.get(type(event), {}).values():
             id_ = await self._store.add_saga(uow, StartedSaga(event.key, saga.name, saga.version, event.key, uow.now))
-            await self._engine.start(saga, id_, payload)
+            if not await self._engine.start(saga, id_, payload):
+                uow.after_commit(partial(self._compare, [id_]))  # it may have ended before this row was there
         if type(event) in self._signals:
             for id_ in await self._store.get_ids(uow, event.key):
                 key = f"{id_}/{event.type}/{calls.current().request_id}"
                 if await self._engine.signal(id_, event.type, payload, key):
-                    await self._store.mark_signalled(uow, id_, event.type)
+                    await self._store.mark_signalled(uow, id_, event.type, key)
 
     # ── reading and mending ──────────────────────────────────────────────────────────────────────────────────
 
     async def list_sagas(self, query: SagaQuery) -> Page[SagaView]:
         after = query.position(datetime, str)
-        rows = await self._store.list_sagas(query, after) if await self._reader.ever_ran() else []
-        page = query.page(rows, lambda saga: (saga.started_at, saga.id))
-        ids = [saga.id for saga in page.items]
-        looked, parked = await self._reader.look(ids), await self._store.get_parked(ids)
-        views = [SagaView(x.id, x.name, x.key, _status(looked.get(x.id), parked.get(x.id)), []) for x in page.items]
-        return Page(views, page.next)
+        page = query.page(await self._store.list_sagas(query, after), lambda saga: (saga.started_at, saga.id))
+        return Page([_view(saga, []) for saga in page.items], page.next)
 
     async def get_saga(self, saga_id: str) -> SagaView:
         saga = await self._store.get_saga(saga_id)
         if saga is None:
             raise NotFound("There is no such saga.")
-        looked = (await self._reader.look([saga_id], steps=True)).get(saga_id)
-        parked = (await self._store.get_parked([saga_id])).get(saga_id)
-        tries = await self._store.get_tries(saga_id)
-        return SagaView(saga.id, saga.name, saga.key, _status(looked, parked), list(_steps(looked, tries)))
+        steps, tries = await self._store.get_steps(saga_id), await self._store.get_tries(saga_id)
+        return _view(saga, list(_steps(steps, tries)))
 
     @command
     async def retry(self, uow: UnitOfWork, saga_id: str) -> None:
@@ -179,52 +209,19 @@ class OrchestratorService(Orchestrator):
             raise NotFound("There is no such saga.")
 
     async def runnable(self) -> int:
-        return await self._store.count_runnable(self._clock.now()) if await self._reader.ever_ran() else 0
+        return await self._store.count_runnable(self._clock.now())
 
 
-def _status(looked: EngineSaga | None, parked: ParkedSaga | None) -> str:
-    status = looked.status if looked else "running"
-    return "waiting" if status == "running" and parked is not None else status
+def _view(saga: SagaRow, steps: list[SagaStep]) -> SagaView:
+    return SagaView(saga.id, saga.name, saga.key, saga.status, steps)
 
 
-def _steps(looked: EngineSaga | None, tries: dict[str, Try]) -> Iterator[SagaStep]:
-    """What the engine recorded, with the tries that it does not know of, then what is being tried."""
-    recorded = looked.steps if looked else []
-    for step in recorded:
-        tried = tries.get(step.name)
+def _steps(ended: Mapping[str, StepRecord], tries: Mapping[str, Try]) -> Iterator[SagaStep]:
+    """What has ended, with the tries that only we noted, then what is being tried."""
+    for name, step in ended.items():
+        tried = tries.get(name)
         attempts = max(step.attempts, tried.attempts if tried else 1)
-        yield SagaStep(step.name, step.status, attempts, step.error, tried.at if tried else None)
+        yield SagaStep(name, step.status, attempts, step.error, tried.at if tried else None)
     for tried in tries.values():
-        if tried.step not in {step.name for step in recorded}:
+        if tried.step not in ended:
             yield SagaStep(tried.step, "running", tried.attempts, tried.error, tried.at)
-
-
-class StoredWaits(Waits):
-    """The engine's waits as rows."""
-
-    def __init__(self, store: OrchestratorStore) -> None:
-        self._store = store
-
-    async def begin(self, saga_id: str, signal: str, number: int, due_at: datetime) -> None:
-        await self._store.add_wait(Wait(saga_id, signal, number, due_at))
-
-    async def end(self, saga_id: str, signal: str, number: int) -> None:
-        await self._store.end_wait(saga_id, signal, number)
-
-    async def is_given_up(self, saga_id: str) -> bool:
-        return await self._store.is_given_up(saga_id)
-
-
-def park(store: OrchestratorStore, clock: Clock) -> Callable[[str, str, Failure], Any]:
-    async def write(saga_id: str, step: str, failure: Failure) -> None:
-        log.error("saga.parked", saga=saga_id, step=step, code=failure.code)
-        await store.park(ParkedSaga(saga_id, step, failure, clock.now()))
-
-    return write
-
-
-def note_try(store: OrchestratorStore, clock: Clock) -> Callable[[StepCall, int, str], Any]:
-    async def write(call: StepCall, attempts: int, error: str) -> None:
-        await store.note_try(Try(call.saga, call.step, attempts, error, clock.now()))
-
-    return write
