@@ -120,7 +120,6 @@ async def checkouts(market: Market) -> Checkout:
 
 
 def _checkout(basket: Basket, since: str, found: Sequence[Statement], noise: set[str]) -> Checkout:
-    engines = {statement.pid for statement in found if _ENGINE(statement.sql)}
     kept = [each for each in transactions(_without_polls(found)) if _genuine(each, noise)]
     texts = " ".join(param or "" for each in kept for statement in each.statements for param in statement.params)
     ids = {id_ for id_ in _UUID.findall(texts) if id_ > since} | set(_GATEWAY_ID.findall(texts))
@@ -128,9 +127,13 @@ def _checkout(basket: Basket, since: str, found: Sequence[Statement], noise: set
     return Checkout(
         basket.variant,
         sorted(ids),
-        [each for each in kept if each.pid not in engines],
-        [each for each in kept if each.pid in engines],
+        [each for each in kept if not _engines(each)],
+        [each for each in kept if _engines(each)],
     )
+
+
+def _engines(transaction: Transaction) -> bool:
+    return any(_ENGINE(statement.sql) for statement in transaction.statements)
 
 
 def _genuine(transaction: Transaction, noise: set[str]) -> bool:
