@@ -13,6 +13,7 @@ In life-cycle order:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from importlib.resources import files
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "Task", "Weekday", "hookimpl", "hookspec", "migrations_of"]
 
 PROJECT = "marketplace"
+_SCRIPT = re.compile(r"(?P<number>\d+)_(?P<name>\w+)\.sql")
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -82,14 +84,31 @@ class Migration(Struct, frozen=True):
     role: str = ""
 
 
+class MisnamedScript(ValueError):
+    """A file among a plugin's migrations that is none, or that nobody could put in order."""
+
+    remedy = "call it <number>_<name>.sql, such as 0001_tables.sql, in migrations/<store>, or take it out"
+
+
 def migrations_of(package: str) -> list[Migration]:
-    """What a package keeps in ``migrations/<store>/<number>_<name>.sql``; further roles' in ``migrations/<role>.<store>``."""
+    """What a package keeps in ``migrations/<store>/<number>_<name>.sql``; further roles' in ``migrations/<role>.<store>``.
+
+    :raises MisnamedScript: one is called otherwise.
+    """
     found = []
-    for folder in files(package).joinpath("migrations").iterdir():
-        for script in folder.iterdir() if folder.is_dir() else ():
-            number, _, name = script.name.removesuffix(".sql").partition("_")
-            role, _, store = folder.name.rpartition(".")
-            found.append(Migration(store, int(number), name, script.read_text(), role))
+    for folder in sorted(files(package).joinpath("migrations").iterdir(), key=lambda entry: entry.name):
+        if folder.name.startswith(("_", ".")):
+            continue
+        if not folder.is_dir():
+            raise MisnamedScript(f"the script migrations/{folder.name} is in the folder of no store")
+        role, _, store = folder.name.rpartition(".")
+        for script in folder.iterdir():
+            if script.name.startswith(("_", ".")):
+                continue
+            named = _SCRIPT.fullmatch(script.name)
+            if named is None:
+                raise MisnamedScript(f"the script migrations/{folder.name}/{script.name} has no number and name")
+            found.append(Migration(store, int(named["number"]), named["name"], script.read_text(), role))
     return sorted(found, key=lambda migration: (migration.role, migration.store, migration.number))
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
-from typing import Any, TypeVar
-from weakref import WeakSet
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import prometheus_client
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -193,15 +194,21 @@ POOLS = Pools()
 REGISTRY.register(POOLS)
 
 M = TypeVar("M", bound=MetricWrapperBase)
+_NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
+Declaration = tuple[str, tuple[str, ...]]
+"""Kind and labels."""
 
 
 class PluginMetrics:
     """What one plugin counts. A metric that was declared before is the same one; its name begins ``marketplace_<plugin>_``."""
 
-    _made: dict[str, MetricWrapperBase] = {}  # noqa: RUF012 - of the process, as the registry is
+    _made: ClassVar[WeakKeyDictionary[CollectorRegistry, dict[str, tuple[MetricWrapperBase, Declaration]]]] = (
+        WeakKeyDictionary()
+    )
 
-    def __init__(self, plugin: str) -> None:
+    def __init__(self, plugin: str, registry: CollectorRegistry = REGISTRY) -> None:
         self._prefix = f"marketplace_{plugin}_"
+        self._registry = registry
 
     def counter(self, name: str, help_: str, labels: Iterable[str] = ()) -> Counter:
         """``_total`` is added to its name."""
@@ -215,12 +222,24 @@ class PluginMetrics:
         return self._get(Histogram, name, help_, labels, buckets=buckets)
 
     def _get(self, kind: Callable[..., M], name: str, help_: str, labels: Iterable[str], **options: Any) -> M:
+        """:raises ValueError: its labels are none that can be, or it was declared before and is another one."""
         full = self._prefix + name
-        made: Any = self._made.get(full)
-        if made is None:
-            made = self._made[full] = kind(full, help_, tuple(labels), **options)
-        result: M = made
-        return result
+        if isinstance(labels, str):
+            raise ValueError(f"the labels of {full} are the text {labels!r}, write ({labels!r},)")
+        declared: Declaration = (kind.__name__, tuple(labels))
+        if wrong := [name for name in (full, *declared[1]) if not _NAME.fullmatch(name)]:
+            raise ValueError(f"{full} has {wrong[0]!r}, and names are of letters, digits and underscores")
+        if ids := [label for label in declared[1] if label == "id" or label.endswith("_id")]:
+            raise ValueError(f"{full} has the label {ids[0]!r}, of which each value would be a series of its own")
+        all_made = self._made.setdefault(self._registry, {})
+        if full not in all_made:
+            all_made[full] = kind(full, help_, declared[1], registry=self._registry, **options), declared
+        made, before = all_made[full]
+        if before != declared:
+            raise ValueError(f"{full} is a {before[0]} with the labels {before[1]}, and declared again as {declared}")
+        result: Any = made
+        found: M = result
+        return found
 
 
 async def exposition() -> bytes:

@@ -185,10 +185,16 @@ def _unstorable(value: Any, pointer: str) -> list[Problem]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = closest(name, known)
+    return f"There is no such field; did you mean {close!r}?" if close is not None else "There is no such field."
+
+
+def closest(name: object, known: Iterable[str]) -> str | None:
+    """The likeliest right name, or None."""
     import difflib  # noqa: PLC0415
 
-    close = difflib.get_close_matches(str(name), list(known), 1)
-    return f"There is no such field; did you mean {close[0]!r}?" if close else "There is no such field."
+    found = difflib.get_close_matches(str(name), list(known), 1)
+    return found[0] if found else None
 
 
 def _unwrap(kind: Any) -> Any:

@@ -150,8 +150,8 @@ def test_a_broken_third_party_plugin_is_named_without_a_traceback(tmp_path: Path
     remedy = "install it anew, or take it out of the file"
     assert told(registry) == [
         "one: the plugin 'one' cannot be imported "
-        f"(ModuleNotFoundError: No module named 'vendorlib_that_is_not_there'); {remedy}",
-        f"two: the plugin 'two' cannot be imported (SystemExit: no licence, call us); {remedy}",
+        f"(ModuleNotFoundError: No module named 'vendorlib_that_is_not_there', at {tmp_path}/vendor_one.py:1); {remedy}",
+        f"two: the plugin 'two' cannot be imported (SystemExit: no licence, call us, at {tmp_path}/vendor_two.py:1); {remedy}",
         "three: no plugin 'three' is installed; install its package",
     ]
     assert "vendor_one" not in sys.modules
@@ -232,6 +232,17 @@ def routers_of(*paths: str, call: bool = False) -> Callable[..., Any]:
     return routers
 
 
+class Chores:
+    """What its jobs and schedules are methods of."""
+
+    async def _work(self) -> None: ...
+
+
+@hookimpl
+def extensions(context: PluginContext) -> Chores:
+    return Chores()
+
+
 @hookimpl
 def settings() -> type[Struct]:
     return Settings
@@ -257,7 +268,7 @@ def problems(tmp_path: Path, **found: Found) -> list[str]:
 def test_what_a_plugin_declares_is_known_without_a_process(tmp_path: Path) -> None:
     @hookimpl
     def schedules() -> Sequence[Schedule]:
-        return [Schedule("shop.expire", print, timedelta(seconds=1))]
+        return [Schedule("shop.expire", Chores._work, timedelta(seconds=1))]
 
     found = {"shop": plugin("shop", settings, service, schedules, routers_of("/things/{id}"))}
     declared = loaded(tmp_path, found).declared["shop"]
@@ -283,17 +294,19 @@ def test_one_route_may_be_declared_once_whatever_its_parameters_are_called(tmp_p
     ]
 
 
-def test_a_hook_that_does_more_than_declare_is_told(tmp_path: Path) -> None:
+def test_a_hook_that_does_more_than_declare_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # below which the file is not, so that the whole of its path is shown
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "catalog.get_product(" in text)
     assert problems(tmp_path, shop=plugin("shop", settings, routers_of("/{id}", call=True))) == [
-        "plugins.shop: its hook 'routers' failed (RuntimeError: it calls Catalog.get_product while it declares); "
-        "tell the plugin's author"
+        "plugins.shop: its hook 'routers' failed (RuntimeError: it calls Catalog.get_product while it declares, at "
+        f"{__file__}:{line}); mend it there, or tell the plugin's author"
     ]
 
 
 def test_names_bear_the_plugins_and_occur_once(tmp_path: Path) -> None:
     @hookimpl
     def jobs() -> Sequence[Job]:
-        return [Job("shop.mail", print), Job("mail", print), Job("shop.mail", print)]
+        return [Job("shop.mail", Chores._work), Job("mail", Chores._work), Job("shop.mail", Chores._work)]
 
     assert problems(tmp_path, shop=plugin("shop", service, jobs)) == [
         "plugins.shop: the job 'mail' does not bear its name; call it 'shop.mail'",
@@ -340,7 +353,7 @@ def test_migrations_count_from_one_per_store(tmp_path: Path) -> None:
     def migrations() -> Sequence[Migration]:
         return [Migration("postgres", 1, "a", ""), Migration("postgres", 3, "b", ""), Migration("mongo", 1, "c", "")]
 
-    assert problems(tmp_path, shop=plugin("shop", migrations)) == [
+    assert problems(tmp_path, shop=plugin("shop", migrations, stores=("postgres", "mongo"))) == [
         "plugins.shop: its postgres migrations are numbered 1, 3; number them from 1 without a gap"
     ]
 

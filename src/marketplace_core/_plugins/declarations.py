@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from msgspec import Struct
 
+from marketplace_core._plugins.fitting import Work
+from marketplace_core._plugins.porting import port_faults
 from marketplace_core._plugins.specs import PluginProblem
+from marketplace_core._plugins.standins import StandIn, metrics_of
 from marketplace_core.context import PluginContext
+from marketplace_core.deployment._problems import did_you_mean, listed
 from marketplace_core.events import EVENTS
 from marketplace_core.hookspecs import Migration, PluginInfo
 from marketplace_core.http.routing import Route
@@ -26,6 +31,8 @@ __all__ = ["Declared", "declaring_context", "duplicates", "own_problems", "servi
 class Declared(Struct, frozen=True, kw_only=True):
     """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks.
     ``commands`` are as one writes them, ``import olist``.
+
+    ``work`` is what jobs, schedules, tasks and handlers were returned as.
     """
 
     info: PluginInfo
@@ -38,48 +45,47 @@ class Declared(Struct, frozen=True, kw_only=True):
     migrations: tuple[Migration, ...] = ()
     extensions: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
-
-
-class _Later:
-    """Stands for a port, a store or a server while a plugin declares: it may be kept, not called."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Later(f"{self._what}.{name}")
-
-    def __call__(self, *_: object, **__: object) -> Any:
-        raise RuntimeError(f"it calls {self._what} while it declares")
+    work: Work = Work()
 
 
 def declaring_context(
-    name: str, settings: Struct, store: str | None, *, currency: str, tax_included: bool, sagas: Sequence[Saga]
+    name: str,
+    settings: Struct,
+    store: str | None,
+    *,
+    currency: str,
+    tax_included: bool,
+    sagas: Sequence[Saga],
+    lenient: bool = False,
 ) -> PluginContext:
-    """A plugin's context in no process."""
+    """A plugin's context in no process. ``lenient``: what it gives may be called, as where a service is made."""
+    stand_in = partial(StandIn, lenient=lenient)
+    metrics = metrics_of(name)
 
     def later(member: str) -> Any:
         if isinstance(vars(PluginContext)[member], property):
-            return property(lambda _: _Later(member))
-        return lambda *_: _Later(member)
+            return property(lambda _: stand_in(member))
+        return lambda *_: stand_in(member)
 
     members: dict[str, Any] = {member: later(member) for member in PluginContext.__abstractmethods__}
     members["config"] = lambda _, kind: settings
-    members["port"] = lambda _, capability: _Later(capability.__name__)
-    members["store"] = lambda self, makers, role=None: _made(self, makers.get(store))
+    members["port"] = lambda _, capability: stand_in(capability.__name__)
+    members["store"] = lambda self, makers, role=None: _made(self, store, makers, role) or stand_in("store")
     members["key"] = lambda _, purpose: bytes(32)
+    members["metrics"] = property(lambda _: metrics)
     members["sagas"] = property(lambda _: sagas)
-    members["ports"] = property(lambda _: defaultdict(lambda: _Later("ports")))
+    members["ports"] = property(lambda _: defaultdict(lambda: stand_in("ports")))
     context = cast(PluginContext, type("DeclaringContext", (PluginContext,), members)())
     context.name, context.clock, context.currency, context.tax_included = name, SystemClock(), currency, tax_included
     return context
 
 
-def _made(context: PluginContext, maker: Callable[[PluginContext], Any] | str | None) -> Any:
+def _made(context: PluginContext, store: str | None, makers: Mapping[str, Any], role: str | None) -> Any:
     """A store, unless it is only named: to make it its driver would be imported."""
-    return maker(context) if callable(maker) else _Later("store")
+    if role is None and store is not None and store not in makers:
+        raise LookupError(f"it makes {listed(makers)}, and info() offers the store {store!r}")
+    maker = makers.get(store)
+    return maker(context) if callable(maker) else None
 
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,6 +107,9 @@ def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
             yield PluginProblem(
                 name, f"its {role or store} migrations are numbered {shown}", "number them from 1 without a gap"
             )
+    yield from _stores(name, declared.info, by_store)
+    for cause, remedy in port_faults(declared.info.provides) if declared.info.provides is not None else ():
+        yield PluginProblem(name, cause, remedy)
     for handler, types in declared.subscriptions.items():
         for type_ in types:
             if type_ not in EVENTS:
@@ -117,6 +126,19 @@ def service_problems(name: str, declared: Declared, implemented: Sequence[str]) 
             yield PluginProblem(name, cause, "leave 'service' out")
     elif runs and not {"service", "extensions"} & set(implemented):
         yield PluginProblem(name, f"it has {runs[0]!r} and no service that this is a method of", "implement the hook 'service'")
+
+
+def _stores(name: str, info: PluginInfo, found: Iterable[tuple[str, str]]) -> Iterator[PluginProblem]:
+    """Migrations by role and kind of a store that the plugin does not have: nothing would ever run them."""
+    for role, store in found:
+        if role and role not in info.roles:
+            remedy = did_you_mean(role, info.roles, f"name {role!r} in roles of info(), or remove migrations/{role}.{store}")
+            yield PluginProblem(name, f"it has migrations for the role {role!r}, which is no role of it", remedy)
+            continue
+        kinds = info.roles[role] if role else info.stores
+        if store not in kinds:
+            remedy = did_you_mean(store, kinds, f"name {store!r} in stores of info(), or remove migrations/{store}")
+            yield PluginProblem(name, f"it has migrations for {store!r}, which is no store of it", remedy)
 
 
 _Found = tuple[str, str]

@@ -16,6 +16,8 @@ import pluggy
 from msgspec import Struct
 
 from marketplace_core._plugins.declarations import Declared, declaring_context, duplicates, own_problems, service_problems
+from marketplace_core._plugins.fitting import Work, is_handler, item_problems, work_problems
+from marketplace_core._plugins.places import failed, raised, returns_nothing, said
 from marketplace_core._plugins.specs import (
     HookSpec,
     PluginProblem,
@@ -28,7 +30,7 @@ from marketplace_core._plugins.specs import (
 from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._settings import decode_settings
 from marketplace_core.hookspecs import PROJECT, PluginInfo
-from marketplace_core.ports import qualified
+from marketplace_core.ports import event_types, qualified
 from marketplace_core.sagas import Saga
 
 __all__ = [
@@ -144,20 +146,29 @@ class Registry:
             implemented, wrong = extension_problems(name, made[0], self.specs)
             extensions = tuple(implemented)
             self.problems += wrong
+        work = Work(
+            jobs=self._ask(name, "jobs", context=context),
+            schedules=self._ask(name, "schedules", context=context),
+            tasks=self._ask(name, "tasks", context=context),
+            handlers=self._ask(name, "subscriptions", context=context),
+        )
+        self._tell_all(name, work_problems(work))
         return Declared(
             info=self.infos[name],
             routes=tuple(route for router in self._ask(name, "routers", context=context) for route in router.routes),
-            jobs=tuple(job.name for job in self._ask(name, "jobs", context=context)),
-            schedules=tuple(schedule.name for schedule in self._ask(name, "schedules", context=context)),
-            tasks=tuple(task.name for task in self._ask(name, "tasks", context=context)),
+            jobs=tuple(job.name for job in work.jobs),
+            schedules=tuple(schedule.name for schedule in work.schedules),
+            tasks=tuple(task.name for task in work.tasks),
             sagas=tuple(saga for saga in sagas if saga in self._ask(name, "sagas")),
             subscriptions={
-                qualified(name, method.__name__): tuple(type_.type for type_ in method.event_types)
-                for method in self._ask(name, "subscriptions", context=context)
+                qualified(name, method.__name__): tuple(type_.type for type_ in event_types(method))
+                for method in work.handlers
+                if is_handler(method)
             },
             migrations=tuple(self._ask(name, "migrations")),
             extensions=extensions,
             commands=self._commands(name),
+            work=work,
         )
 
     def _commands(self, name: str) -> tuple[str, ...]:
@@ -169,7 +180,7 @@ class Registry:
         try:
             names = tuple(command_names(apps))
         except Exception as error:
-            self.problems.append(PluginProblem(name, f"its commands cannot be made ({_said(error)})", "return Typer apps"))
+            self.problems.append(PluginProblem(name, f"its commands cannot be made ({said(error)})", "return Typer apps"))
             return ()
         self.problems += command_problems(name, names)
         return names
@@ -178,12 +189,22 @@ class Registry:
         """Call a hook whatever it does: what it raises becomes a problem."""
         try:
             answer = self.call(plugin, hook, **arguments)
-            return () if answer is None else (answer,) if one else tuple(answer)
+            items = () if answer is None else (answer,) if one else tuple(answer)
         except Exception as error:
-            problem = PluginProblem(plugin, f"its hook {hook!r} failed ({_said(error)})", "tell the plugin's author")
+            self._tell_all(plugin, [failed(hook, error, self.manager.get_plugin(plugin))])
+            return ()
+        implemented = implementations(self.manager.get_plugin(plugin)).get(hook)
+        if answer is None and implemented is not None:
+            self._tell_all(plugin, [returns_nothing(hook, implemented[0])])
+        wrong = list(item_problems(hook, items))
+        self._tell_all(plugin, wrong)
+        return () if wrong else items
+
+    def _tell_all(self, plugin: str, faults: Iterable[tuple[str, str]]) -> None:
+        """Each once: some hooks are asked twice."""
+        for problem in (PluginProblem(plugin, cause, remedy) for cause, remedy in faults):
             if problem not in self.problems:
                 self.problems.append(problem)
-            return ()
 
     @cached_property
     def providers(self) -> dict[str, list[str]]:
@@ -224,30 +245,34 @@ def load_plugins(names: Sequence[str], *, found: Installed | None = None) -> Reg
 
 
 def _import(name: str, installed: Installed, problems: list[PluginProblem]) -> object | None:
-    try:
-        loaded: object = installed[name].load()
-        return loaded
-    except KeyError:
+    entry = installed.get(name)
+    if entry is None:
         problems.append(PluginProblem(name, f"no plugin {name!r} is installed", "install its package"))
+        return None
+    try:
+        loaded: object = entry.load()
+        return loaded
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        remedy = "install it anew, or take it out of the file"
-        problems.append(PluginProblem(name, f"the plugin {name!r} cannot be imported ({_said(error)})", remedy))
+        where = raised(error, getattr(entry, "module", ""))
+        remedy = getattr(error, "remedy", "install it anew, or take it out of the file")
+        problems.append(PluginProblem(name, f"the plugin {name!r} cannot be imported ({where})", remedy))
     return None
 
 
 def _info(name: str, plugin: object, problems: list[PluginProblem]) -> PluginInfo | None:
     own = implementations(plugin)
     if "info" not in own:
-        problems.append(PluginProblem(name, "it does not implement the hook 'info'", "say there what it is"))
+        if not any("'info'" in problem.cause for problem in problems):
+            problems.append(PluginProblem(name, "it does not implement the hook 'info'", "say there what it is"))
         return None
     if any(True for problem in problems if "'info'" in problem.cause):
         return None
     try:
         info = own["info"][0]()
     except Exception as error:
-        problems.append(PluginProblem(name, f"its hook 'info' failed ({_said(error)})", "tell the plugin's author"))
+        problems.append(PluginProblem(name, *failed("info", error, plugin)))
         return None
     if not isinstance(info, PluginInfo):
         problems.append(PluginProblem(name, f"its hook 'info' gives a {type(info).__name__}", "return a PluginInfo"))
@@ -281,8 +306,3 @@ def check_extensions(
     if problems:
         raise PluginError(problems)
     return found
-
-
-def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split()).replace(";", ",")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

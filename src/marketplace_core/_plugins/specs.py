@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from msgspec import Struct
 
 from marketplace_core import capabilities
+from marketplace_core._plugins.places import place
 from marketplace_core.deployment._problems import did_you_mean, listed
 from marketplace_core.hookspecs import PROJECT, Hooks
 
@@ -75,6 +77,7 @@ def implementations(plugin: object) -> dict[str, tuple[Callable[..., Any], Mappi
 
 def composing_problems(name: str, plugin: object, specs: Mapping[str, HookSpec]) -> Iterator[PluginProblem]:
     """What would make pluggy refuse, or silently misuse, an implementation of ``plugin``."""
+    yield from _unmarked(name, plugin, specs)
     for hook, (function, marks) in implementations(plugin).items():
         spec = specs.get(hook)
         if spec is None:
@@ -91,6 +94,18 @@ def composing_problems(name: str, plugin: object, specs: Mapping[str, HookSpec])
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             yield PluginProblem(name, f"the hook {hook!r} is async, and it runs at assembly", "write it as a plain def")
         yield from _argument_problems(name, hook, function, spec)
+
+
+def _unmarked(name: str, plugin: object, specs: Mapping[str, HookSpec]) -> Iterator[PluginProblem]:
+    """Functions of the plugin's own module that have a hook's name: pluggy would pass them over."""
+    if not isinstance(plugin, ModuleType):
+        return
+    own = implementations(plugin)
+    for attribute, function in vars(plugin).items():
+        known = attribute in specs and not specs[attribute].extension and attribute not in own
+        if known and inspect.isfunction(function) and function.__module__ == plugin.__name__:
+            cause = f"the function {place(function)} has the name of the hook {attribute!r} and is not marked as one"
+            yield PluginProblem(name, cause, "write @hookimpl above it, or call it otherwise")
 
 
 def extension_problems(

@@ -44,8 +44,7 @@ RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "ser
 
 def capability_ports() -> dict[str, type]:
     """The port of each capability, by the capability's name: the ABC that is named after its module."""
-    modules = capabilities.load_all()
-    return {name: getattr(module, name.capitalize()) for name, module in modules.items()}
+    return {name: port for name in capabilities.load_all() if (port := capabilities.port_of(name)) is not None}
 
 
 class Assembly:

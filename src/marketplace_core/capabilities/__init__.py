@@ -15,7 +15,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-__all__ = ["capability_of", "declare", "load_all"]
+__all__ = ["capability_of", "declare", "load_all", "port_name", "port_of"]
 
 _declared: dict[str, ModuleType] = {}
 
@@ -43,6 +43,17 @@ def capability_of(member: Any) -> str:
             return name
         module = parent
     return str(member.__module__).rpartition(".")[2]
+
+
+def port_name(capability: str) -> str:
+    """How a capability's port is called: ``PriceAlerts`` for ``price_alerts``."""
+    return "".join(part.capitalize() for part in capability.split("_"))
+
+
+def port_of(capability: str) -> type | None:
+    """The capability's port, an ABC; None where there is no such capability, or its module has none."""
+    found = getattr(load_all().get(capability), port_name(capability), None)
+    return found if isinstance(found, type) else None
 
 
 @cache

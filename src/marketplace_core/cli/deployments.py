@@ -36,10 +36,10 @@ def check(
 
 def _problems(file: Path, *, secrets: bool) -> tuple[tuple[DeploymentProblem, ...], list[str]]:
     """What is wrong with a file; and, if nothing is, its services whose workers and HTTP side must be one process."""
-    from marketplace_core.deployment import load  # noqa: PLC0415
+    from marketplace_core.deployment import load_all  # noqa: PLC0415
 
     try:
-        deployment = load(file, secrets=secrets)
+        deployment = load_all(file, secrets=secrets, rehearsed=True).deployment
     except DeploymentErrors as errors:
         return errors.problems, []
     return (), [service.name for service in deployment.services.values() if service.alone]

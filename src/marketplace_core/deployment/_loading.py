@@ -16,7 +16,7 @@ from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._problems import Problems
 from marketplace_core.deployment._settings import decode
 from marketplace_core.deployment._shape import parse, read
-from marketplace_core.deployment._wiring import deployed_plugins, wire
+from marketplace_core.deployment._wiring import deployed_plugins, gateways_without_auth, wire
 from marketplace_core.deployment._workers import check_inboxes, check_workers
 from marketplace_core.deployment._writers import check_writers
 
@@ -41,8 +41,13 @@ def load(path: str | os.PathLike[str], *, secrets: bool = True, found: Installed
     return load_all(path, secrets=secrets, found=found).deployment
 
 
-def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Installed | None = None) -> Loaded:
-    """As :func:`load`, with the plugins."""
+def load_all(
+    path: str | os.PathLike[str], *, secrets: bool = True, found: Installed | None = None, rehearsed: bool = False
+) -> Loaded:
+    """As :func:`load`, with the plugins.
+
+    :param rehearsed: whether their services are made, too, and their files read, as a check wants it and no process needs it.
+    """
     problems = Problems(path)
     deployment = _outline(Path(path), problems, secrets=secrets)
     installed = installed_plugins() if found is None else found
@@ -58,6 +63,11 @@ def load_all(path: str | os.PathLike[str], *, secrets: bool = True, found: Insta
     declared = registry.declare(deployment, settings)
     if not registry.problems:
         unknown_rates(deployment.limits, (route for own in declared.values() for route in own.routes), problems)
+    if rehearsed:
+        from marketplace_core._plugins.rehearsal import rehearse  # noqa: PLC0415
+
+        registry.problems += rehearse(registry, deployment, settings, declared)
+    gateways_without_auth(deployment, registry.infos, declared, problems)
     for problem in registry.problems:
         problems.add(f"plugins.{problem.plugin}", problem.cause, problem.remedy)
     check_workers(deployment, declared, problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,7 +15,13 @@ from marketplace_core.deployment._model import ROLES, Deployment, PluginEntry, S
 from marketplace_core.deployment._problems import Problems, did_you_mean, listed, suggest
 from marketplace_core.hookspecs import PluginInfo
 
-__all__ = ["deployed_plugins", "remembering", "wire"]
+if TYPE_CHECKING:
+    from marketplace_core._plugins.declarations import Declared
+
+__all__ = ["deployed_plugins", "gateways_without_auth", "remembering", "wire"]
+
+#: What a route asks of its caller that only auth knows.
+_NEED_AUTH = frozenset({"account", "shop", "staff"})
 
 
 def deployed_plugins(deployment: Deployment, installed: Iterable[str], problems: Problems) -> dict[str, PluginEntry]:
@@ -215,6 +222,23 @@ def _reachable(wiring: _Wiring) -> None:
         if deployment.services[name].internal is None and wiring.problems.none_at(key, "internal"):
             cause = f"it is missing, and {', '.join(sorted(who))} must reach this service"
             wiring.problems.add(f"{key}.internal", cause, 'write internal = "127.0.0.1:8101"')
+
+
+def gateways_without_auth(
+    deployment: Deployment, infos: Mapping[str, PluginInfo], declared: Mapping[str, Declared], problems: Problems
+) -> None:
+    """A gateway that asks who somebody is, where nobody can say it, answers nothing but errors."""
+    if any(info.provides == "auth" for info in infos.values()) or not problems.none_at("plugins.auth"):
+        return
+    for gateway in deployment.gateways.values():
+        asking = sorted(
+            name
+            for name, own in declared.items()
+            if any(route.audience in gateway.audiences and route.access in _NEED_AUTH for route in own.routes)
+        )
+        if asking:
+            cause = f"the routes of {listed(asking)} need an account, and no plugin provides 'auth'"
+            problems.add(f"gateways.{gateway.name}", cause, "add [plugins.auth], and name it in a service")
 
 
 def _workers(wiring: _Wiring) -> None:

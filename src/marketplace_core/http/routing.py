@@ -20,12 +20,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, BinaryIO, Generic, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeVar, get_args, get_type_hints
 
 from msgspec import Struct
 
 from marketplace_core.calls import Call
-from marketplace_core.values import Audience, Caller
+from marketplace_core.validation import closest
+from marketplace_core.values import AUDIENCES, Audience, Caller
 
 __all__ = ["Answer", "Content", "Redirect", "Request", "Route", "Router", "ServerSentEvents", "Upload"]
 
@@ -50,6 +51,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 T = TypeVar("T")
 
 PARAMETERS = frozenset({"request", "query", "body", "files", "raw"})
+METHODS = ("get", "post", "put", "patch", "delete")
 OCTETS = "application/octet-stream"
 #: The tag of reads that have none of their own.
 TIMED = "timed"
@@ -176,6 +178,14 @@ class Route(Struct, frozen=True, kw_only=True):
         return self.limit * self.count + JSON_LIMIT if self.files else self.limit
 
 
+class RouteError(ValueError):
+    """A route, or a router, that cannot be: why, and what to do about it."""
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(cause)
+        self.remedy = remedy
+
+
 class Router:
     """The routes of one plugin on one audience, in the order in which they are declared.
 
@@ -188,10 +198,18 @@ class Router:
 
         Only routes that need an account are closed to keys. See :func:`marketplace_core.scopes.declare_scopes`.
         """
+        _known("audience", audience, AUDIENCES, f"Router {tag!r}")
         self.audience: Audience = audience
         self.tag = tag
         self.scope = scope
         self.routes: list[Route] = []
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise RouteError(f"a Router has no method {name!r}", _use(name, METHODS))
 
     def get(
         self,
@@ -284,15 +302,15 @@ class Router:
         cached_for: CachedFor = "everybody",
     ) -> Callable[[Handler], Handler]:
         named = scope or self.scope
+        where = f"{method} {path}"
+        _known("access", access, get_args(Access), where)
+        _known("key", key, get_args(Key), where)
 
         def declare(handler: Handler) -> Handler:
             params = tuple(_FIELD.findall(path))
             hints = get_type_hints(handler, include_extras=True)
             names = tuple(inspect.signature(handler).parameters)
-            if unknown := [name for name in names if name not in PARAMETERS and name not in params]:
-                raise TypeError(f"{method} {path}: the handler takes {unknown}, which no request has")
-            if missing := [name for name in params if name not in names]:
-                raise TypeError(f"{method} {path}: the handler does not take {missing}")
+            _check_handler(where, handler, params, hints)
             if cached is not None and (stray := set(_FIELD.findall(cached)) - set(params)):
                 raise ValueError(f"{method} {path}: the tag {cached!r} names {sorted(stray)}, which are not in the path")
             files = "files" in names
@@ -333,3 +351,31 @@ class Router:
             return handler
 
         return declare
+
+
+def _known(what: str, given: str, known: Sequence[str], where: str) -> None:
+    """:raises RouteError: there is no such audience, access or meaning of a key."""
+    if given not in known:
+        raise RouteError(f"{where}: there is no {what} {given!r}", _use(given, known))
+
+
+def _use(given: object, known: Sequence[str]) -> str:
+    likely = closest(given, known)
+    return f"did you mean {likely!r}?" if likely is not None else f"use {', '.join(known)}"
+
+
+def _check_handler(where: str, handler: Callable[..., Any], params: Sequence[str], hints: Mapping[str, Any]) -> None:
+    """:raises RouteError: it takes what no request has, or does not say what it takes and answers."""
+    where = f"{where}: the handler {handler.__name__}"
+    names = tuple(inspect.signature(handler).parameters)
+    if not inspect.iscoroutinefunction(handler):
+        raise RouteError(f"{where} is not async", "write it as async def")
+    if unknown := [name for name in names if name not in PARAMETERS and name not in params]:
+        remedy = f"take {', '.join(sorted(PARAMETERS))}, or name it in braces in the path"
+        raise RouteError(f"{where} takes {unknown}, which no request has", remedy)
+    if missing := [name for name in params if name not in names]:
+        raise RouteError(f"{where} does not take {missing}", "take what the path names in braces")
+    if untyped := [name for name in names if name in ("query", "body") and name not in hints]:
+        raise RouteError(f"{where} takes {untyped[0]!r} and does not say of which type", "annotate it with a msgspec.Struct")
+    if "return" not in hints:
+        raise RouteError(f"{where} does not say what it answers", "annotate its return, with None for no content")

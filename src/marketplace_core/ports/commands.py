@@ -36,6 +36,7 @@ def command(
         with calls.keyless():
             return await self.units.once(claim, spec.type, lambda uow: method(self, uow, *args, **kwargs))
 
+    _called_without(run, 1)
     return run
 
 
@@ -48,6 +49,7 @@ def natural(
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self.units.run(lambda uow: method(self, uow, *args, **kwargs))
 
+    _called_without(run, 1)
     return run
 
 
@@ -92,9 +94,17 @@ def command_after(
             with calls.keyless():
                 return await self.units.once(claim, spec.type, work)
 
+        _called_without(run, 2)
         return run
 
     return decorate
+
+
+def _called_without(run: Callable[..., Any], given: int) -> None:
+    """The signature by which it is called: without the ``given`` arguments that come after ``self``, such as the unit."""
+    signature = inspect.signature(run)
+    own, *rest = signature.parameters.values()
+    run.__signature__ = signature.replace(parameters=[own, *rest[given:]])  # type: ignore[attr-defined]
 
 
 class _Answer:

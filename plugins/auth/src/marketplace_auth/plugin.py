@@ -21,7 +21,9 @@ STORES = {"postgres": "marketplace_auth.stores.postgres:make"}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="auth", version="0.1.0", provides="auth", stores=("postgres",), needs={"sessions": "redis"})
+    return PluginInfo(
+        name="auth", version="0.1.0", provides="auth", uses=("cart",), stores=("postgres",), needs={"sessions": "redis"}
+    )
 
 
 @hookimpl

@@ -21,7 +21,7 @@ STORES = {"postgres": "marketplace_logistics.stores.postgres:make"}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="logistics", version="0.1.0", provides="logistics", stores=("postgres",))
+    return PluginInfo(name="logistics", version="0.1.0", provides="logistics", uses=("orders",), stores=("postgres",))
 
 
 @hookimpl
