@@ -1,14 +1,21 @@
-"""Migrations: numbered per plugin and store, forward only, one at a time whoever else migrates."""
+"""Migrations: numbered per plugin and store, forward only, one at a time whoever else migrates.
+
+What a step's script was is kept as a checksum: one that was changed after it ran is refused, since nobody could say what its
+tables are now.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 
 from marketplace_core.adapters._waits import patient
+from marketplace_core.adapters.postgres._scripts import split_statements
 from marketplace_core.adapters.postgres.schema import CORE_MIGRATIONS
 from marketplace_core.adapters.postgres.server import Connection, Database
+from marketplace_core.errors import MarketplaceError
 from marketplace_core.hookspecs import Migration
 from marketplace_core.ports.servers import MigrationError, Step
 
@@ -26,7 +33,17 @@ CREATE SCHEMA IF NOT EXISTS marketplace;
 CREATE TABLE IF NOT EXISTS marketplace.migrations (
   plugin text NOT NULL, number int NOT NULL, name text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (plugin, number));
+ALTER TABLE marketplace.migrations ADD COLUMN IF NOT EXISTS checksum text;
 """
+#: Also of a database whose last release kept no checksums.
+_DONE = "SELECT plugin, number, to_jsonb(m) ->> 'checksum' AS checksum FROM marketplace.migrations AS m"
+_KEEP = "UPDATE marketplace.migrations SET checksum = $3 WHERE plugin = $1 AND number = $2::int"
+_COLUMNS = "plugin, number, name, checksum"
+#: As much of a statement as a message shows.
+_SHOWN = 120
+
+Wanted = list[tuple["Step", str]]
+Done = Mapping[tuple[str, int], str | None]
 
 
 async def check_server(connection: Connection, name: str) -> None:
@@ -49,7 +66,7 @@ def schema_of(kept: str) -> str:
     return kept.replace(".", "_")
 
 
-def _wanted(plugins: Mapping[str, Sequence[Migration]]) -> list[tuple[Step, str]]:
+def _wanted(plugins: Mapping[str, Sequence[Migration]]) -> Wanted:
     core = [(Step(CORE, n, f"core_{n}"), script) for n, script in enumerate(CORE_MIGRATIONS, start=1)]
     own = [
         (Step(plugin, migration.number, migration.name), migration.script)
@@ -59,9 +76,32 @@ def _wanted(plugins: Mapping[str, Sequence[Migration]]) -> list[tuple[Step, str]
     return core + own
 
 
-async def _done(connection: Connection) -> set[tuple[str, int]]:
-    rows = await connection.fetch("SELECT plugin, number FROM marketplace.migrations")
-    return {(row["plugin"], row["number"]) for row in rows}
+async def _done(connection: Connection) -> Done:
+    """The steps that have run, each with its script's checksum, or None where a release that kept none ran it."""
+    return {(row["plugin"], row["number"]): row["checksum"] for row in await connection.fetch(_DONE)}
+
+
+def _checksum(script: str) -> str:
+    """The same however a checkout ends its lines."""
+    return hashlib.blake2b("\n".join(script.splitlines()).strip().encode(), digest_size=16).hexdigest()
+
+
+def _check(name: str, done: Done, wanted: Wanted, known: Set[str]) -> None:
+    """:raises MigrationError: the database ``name`` is ahead of this release, or a script is not the one that ran."""
+    here = {(step.plugin, step.number) for step, _ in wanted}
+    if ahead := sorted((plugin, number) for plugin, number in done.keys() - here if plugin in known):
+        plugin, number = ahead[0]
+        raise MigrationError(
+            f"{name} has migration {number} of {plugin!r}, which this release does not know",
+            "install the release that made it, or a later one",
+        )
+    for step, script in wanted:
+        ran = done.get((step.plugin, step.number))
+        if ran is not None and ran != _checksum(script):
+            raise MigrationError(
+                f"migration {step.number} of {step.plugin!r}, {step.name!r}, was changed after {name} ran it",
+                "put back what it was, and write the change as a migration of the next number",
+            )
 
 
 async def missing_steps(database: Database, plugins: Mapping[str, Sequence[Migration]]) -> list[Step]:
@@ -69,8 +109,10 @@ async def missing_steps(database: Database, plugins: Mapping[str, Sequence[Migra
     async with database.connection() as connection:
         await check_server(connection, database.name)
         prepared = await connection.value("SELECT to_regclass('marketplace.migrations')::text")
-        done = await _done(connection) if prepared else set()
-    return [step for step, _ in _wanted(plugins) if (step.plugin, step.number) not in done]
+        done = await _done(connection) if prepared else {}
+    wanted = _wanted(plugins)
+    _check(database.name, done, wanted, {CORE, *plugins})
+    return [step for step, _ in wanted if (step.plugin, step.number) not in done]
 
 
 async def migrate_database(
@@ -94,20 +136,15 @@ async def _migrate(
         await lock.execute("SELECT pg_advisory_lock($1::bigint)", _LOCK)
         try:
             await lock.script(_PREPARE)
-            done = await _done(lock)
-            ahead = done - {(step.plugin, step.number) for step, _ in _wanted(plugins)}
-            known = {CORE, *plugins}
-            if ahead := {step for step in ahead if step[0] in known}:
-                plugin, number = sorted(ahead)[0]
-                raise MigrationError(
-                    f"{database.name} has migration {number} of {plugin!r}, which this release does not know",
-                    "install the release that made it, or a later one",
-                )
-            for step, script in _wanted(plugins):
+            done, wanted = await _done(lock), _wanted(plugins)
+            _check(database.name, done, wanted, {CORE, *plugins})
+            for step, script in wanted:
                 if (step.plugin, step.number) not in done:
-                    await database.transact(partial(_run, step, script))
+                    await database.transact(partial(_run, database.name, step, script))
                     progress(step)
                     ran.append(step)
+                elif done[step.plugin, step.number] is None:
+                    await lock.execute(_KEEP, step.plugin, step.number, _checksum(script))
         finally:
             await lock.execute("SELECT pg_advisory_unlock($1::bigint)", _LOCK)
     return ran
@@ -117,15 +154,32 @@ def as_scripts(plugins: Mapping[str, Sequence[Migration]]) -> list[str]:
     """What :func:`migrate_database` does to an empty database, for who makes many."""
     scripts = [_PREPARE, *(f'CREATE SCHEMA "{schema_of(plugin)}"' for plugin in plugins)]
     for step, script in _wanted(plugins):
-        values = ", ".join(f"'{part}'" for part in (step.plugin, step.number, step.name))
-        scripts += [script, f"INSERT INTO marketplace.migrations (plugin, number, name) VALUES ({values})"]  # noqa: S608
+        values = ", ".join(f"'{part}'" for part in (step.plugin, step.number, step.name, _checksum(script)))
+        scripts += [script, f"INSERT INTO marketplace.migrations ({_COLUMNS}) VALUES ({values})"]  # noqa: S608
     return scripts
 
 
-async def _run(step: Step, script: str, connection: Connection) -> None:
+async def _run(name: str, step: Step, script: str, connection: Connection) -> None:
+    """One transaction, statement by statement: so it is known which one fails."""
     if step.plugin != CORE:
         await connection.script(f'CREATE SCHEMA IF NOT EXISTS "{schema_of(step.plugin)}"')
-    await connection.script(script)
+    for number, statement in enumerate(split_statements(script), start=1):
+        try:
+            await connection.script(statement)
+        except MarketplaceError:
+            raise  # the server is away or busy: the script is not at fault
+        except Exception as error:
+            said, shown = (" ".join(str(text).split()) for text in (error, statement))
+            shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+            raise MigrationError(
+                f"migration {step.number} of {step.plugin!r}, {step.name!r}, failed on {name} at its statement {number}, "
+                f"{shown} ({said})",
+                "mend it and migrate again, nothing of it was kept",
+            ) from error
     await connection.execute(
-        "INSERT INTO marketplace.migrations (plugin, number, name) VALUES ($1, $2, $3)", step.plugin, step.number, step.name
+        f"INSERT INTO marketplace.migrations ({_COLUMNS}) VALUES ($1, $2, $3, $4)",  # noqa: S608
+        step.plugin,
+        step.number,
+        step.name,
+        _checksum(script),
     )
