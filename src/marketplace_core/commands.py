@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from marketplace_core.ports import Blobs
     from marketplace_core.values import Clock
 
-__all__ = ["DATA", "Data", "Failed", "File", "Json", "Marketplace", "OnFile", "on_marketplace", "print_json", "progress"]
+__all__ = ["DATA", "Data", "Failed", "File", "Json", "Marketplace", "OnFile", "on_marketplace", "print_json",
+    "print_table", "progress"]
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -74,6 +75,14 @@ def on_marketplace(file: Path | None, data: Path, act: Callable[[Marketplace], A
     from marketplace_core.cli._marketplace import run_on  # noqa: PLC0415
 
     return run_on(file, data, act)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Columns as wide as what is in them: an id that was cut, or folded, could not be copied."""
+    texts = [[*columns], *(["" if cell is None else " ".join(str(cell).split()) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for line in texts:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def print_json(document: Any) -> None:

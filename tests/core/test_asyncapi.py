@@ -101,9 +101,9 @@ def test_what_is_sent_is_what_it_says(described: dict[str, Any]) -> None:
 
 
 def test_the_command_writes_it(tmp_path: Path, described: dict[str, Any]) -> None:
-    done = command("events", "catalogue", DEFAULT_FILE)
+    done = command("events", "catalogue", "--file", DEFAULT_FILE)
     assert (done.returncode, json.loads(done.stdout)) == (0, described)
     (tmp_path / "bad.toml").write_text("[deployment]\n")
-    bad = command("events", "catalogue", tmp_path / "bad.toml")
+    bad = command("events", "catalogue", "--file", tmp_path / "bad.toml")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "deployment" in bad.stderr and "Traceback" not in bad.stderr

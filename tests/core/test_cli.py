@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -17,10 +18,13 @@ from typing import Any
 
 import psutil
 import pytest
+import typer
 
 from marketplace_core._supervisor.ports import free_port
+from marketplace_core.cli._common import print_table
 from marketplace_core.cli._run import COMMANDS
 from marketplace_core.testing._forks import command
+from tests.core.wrong_plugin import write
 
 COMMAND = [sys.executable, "-m", "marketplace_core.cli"]
 
@@ -120,6 +124,20 @@ def test_a_broken_third_party_plugin_is_found_by_its_entry_point(file: Path, tmp
     assert not (tmp_path / "data").exists()
 
 
+def test_check_of_a_plugin_alone(tmp_path: Path) -> None:
+    assert marketplace("check", "--plugin", "catalog").stderr == "catalog: no problem\n"
+    write(tmp_path, ("plugin.py", "timedelta(hours=1)", "7"))
+    meta = tmp_path / "gifts-1.0.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: gifts\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text("[marketplace.plugins]\ngifts = acme_gifts.plugin\n")
+    done = marketplace("check", "--plugin", "gifts", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    said = "the schedule 'gifts.tidy' has every=7, which is no time; write timedelta(seconds=7)"
+    assert (done.returncode, done.stdout, done.stderr) == (2, f"acme_gifts/plugin.py: plugins.gifts: {said}\n", "")
+    for arguments in ((), ("shop.toml", "--plugin", "gifts")):
+        assert marketplace("check", *arguments).returncode == 2
+
+
 def test_check_loads_no_server_and_no_client() -> None:
     code = "import sys; from marketplace_core.cli._run import run; run(['check', 'none.toml']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -163,7 +181,7 @@ def test_graph_is_the_same_each_time(file: Path) -> None:
     ("arguments", "said"),
     [
         (["chek"], "No such command 'chek'"),
-        (["check"], "Missing argument 'FILE'"),
+        (["check"], "check takes either FILE or --plugin NAME"),
         (["check", "x", "--colour"], "No such option: --colour"),
         (["up", "--port", "70000"], "Invalid value for '--port'"),
         (["serve", "none.toml", "market"], "none.toml: file: it cannot be read"),
@@ -189,7 +207,8 @@ def test_every_command_has_its_help() -> None:
 
 def test_an_unforeseen_error_is_one_line_that_says_what_next(file: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import marketplace_core.deployment as d\ndef load(*a, **k): raise ValueError('two\\nlines')\nd.load = load\n"
+        "import marketplace_core.deployment as d\n"
+        "def load_all(*a, **k): raise ValueError('two\\nlines')\nd.load_all = load_all\n"
     )
     done = marketplace("check", file, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
@@ -459,3 +478,41 @@ def test_what_cannot_start_ends_up_with_its_last_lines(file: Path, tmp_path: Pat
         f"see {file.parent}/data/logs/market.worker.log"
     )
     assert_nothing_left(file.parent / "data")
+
+
+# ── what operators are shown, and say ────────────────────────────────────────────────────────────────────────
+
+
+def test_no_id_is_cut_however_narrow_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    rows = [("018f" * 9, "catalog.on_seller_changed", None), ("b", "c", "an error of\ntwo lines " * 9)]
+    print_table(("id", "handler", "error"), rows)
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{'018f' * 9}  catalog.on_seller_changed"
+    assert header.split() == ["id", "handler", "error"]
+    assert second.split()[:2] == ["b", "c"] and second.count("two lines") == 9
+
+
+def test_every_command_on_a_marketplace_takes_its_file_the_same_way() -> None:
+    """By ``--file``, and none by its place; what FILE is to those of a deployment, ``import`` has for what it reads."""
+    seen = 0
+    for path, command in _commands(("clock", "events", "sagas", "accounts", "import")):
+        options = {option: one for one in command.params for option in one.opts}
+        assert "--file" in options and not options["--file"].required, path
+        assert [one.name for one in command.params if one.param_type_name == "argument" and one.name == "file"] == [], path
+        seen += 1
+    assert seen >= 14
+
+
+def _commands(names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for name in names:
+        module = importlib.import_module(f"marketplace_core.cli.{COMMANDS[name]}")
+        yield from _leaves(name, getattr(typer.main.get_command(module.app), "commands")[name])  # noqa: B009
+
+
+def _leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, below in command.commands.items():
+        yield from _leaves(f"{path} {name}", below)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from marketplace_core import capabilities, scopes
+from marketplace_core._plugins.alone import check_plugin
 from marketplace_core._plugins.registry import installed_plugins
 from marketplace_core.deployment import DeploymentErrors, load_all
 from marketplace_core.errors import CODES
 from marketplace_core.events import EVENTS
-
-from .wrong_plugin import write
+from tests.core.wrong_plugin import write
 
 FILE = """
 [deployment]
@@ -80,6 +80,41 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean: None) -> Check
 
 def test_a_plugin_without_a_mistake_is_told_nothing(check: Check) -> None:
     assert check() == []
+
+
+def alone() -> list[str]:
+    found = {"gifts": EntryPoint("gifts", "acme_gifts.plugin", "marketplace.plugins")}
+    return [str(problem) for problem in check_plugin("gifts", found)]
+
+
+def test_a_plugin_is_checked_alone(check: Check) -> None:
+    check()
+    assert alone() == []
+
+
+def test_what_a_plugin_alone_is_told(check: Check) -> None:
+    """By its file; also where it has settings that only a deployment can give."""
+    check(
+        (PLUGIN, 'ribbon: str = "red"', "ribbon: str"),
+        (PLUGIN, 'requires=("catalog",)', 'requires=("catlog",), core=">=7"'),
+        (PLUGIN, "timedelta(hours=1)", "7"),
+    )
+    core = version("marketplace-core")
+    assert alone() == [
+        f"acme_gifts/plugin.py: plugins.gifts: {said}"
+        for said in (
+            f"it works with core >=7, and this is {core}; install a version of one that fits the other",
+            "it needs 'catlog', which is no capability; did you mean 'catalog'?",
+            "the schedule 'gifts.tidy' has every=7, which is no time; write timedelta(seconds=7)",
+            "provide_gifts (acme_gifts/plugin.py:31) asks for the port of 'catalog', which info() does not name; "
+            "add 'catalog' to requires there",
+        )
+    ]
+
+
+def test_a_plugin_that_is_not_installed() -> None:
+    [problem] = check_plugin("catlog")
+    assert str(problem) == "catlog: plugins.catlog: no plugin 'catlog' is installed; did you mean 'catalog'?"
 
 
 class Mistake(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, cast
 
 from msgspec import Struct
@@ -16,7 +15,7 @@ from msgspec import Struct
 from marketplace_core._plugins.fitting import Work
 from marketplace_core._plugins.porting import port_faults
 from marketplace_core._plugins.specs import PluginProblem
-from marketplace_core._plugins.standins import StandIn, metrics_of
+from marketplace_core._plugins.standins import LooseStandIn, StandIn, metrics_of
 from marketplace_core.context import PluginContext
 from marketplace_core.deployment._problems import did_you_mean, listed
 from marketplace_core.events import EVENTS
@@ -56,10 +55,10 @@ def declaring_context(
     currency: str,
     tax_included: bool,
     sagas: Sequence[Saga],
-    lenient: bool = False,
+    loose: bool = False,
 ) -> PluginContext:
-    """A plugin's context in no process. ``lenient``: what it gives may be called, as where a service is made."""
-    stand_in = partial(StandIn, lenient=lenient)
+    """A plugin's context in no process. ``loose``: what it gives may be called, as where a service is made."""
+    stand_in: type[StandIn] = LooseStandIn if loose else StandIn
     metrics = metrics_of(name)
 
     def later(member: str) -> Any:

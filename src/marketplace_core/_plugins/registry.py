@@ -27,6 +27,7 @@ from marketplace_core._plugins.specs import (
     implementations,
     spec_classes,
 )
+from marketplace_core._plugins.standins import involves_stand_in
 from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._settings import decode_settings
 from marketplace_core.hookspecs import PROJECT, PluginInfo
@@ -191,7 +192,8 @@ class Registry:
             answer = self.call(plugin, hook, **arguments)
             items = () if answer is None else (answer,) if one else tuple(answer)
         except Exception as error:
-            self._tell_all(plugin, [failed(hook, error, self.manager.get_plugin(plugin))])
+            if not involves_stand_in(error):
+                self._tell_all(plugin, [failed(hook, error, self.manager.get_plugin(plugin))])
             return ()
         implemented = implementations(self.manager.get_plugin(plugin)).get(hook)
         if answer is None and implemented is not None:

@@ -63,7 +63,7 @@ def _service(registry: Registry, deployment: Deployment, own: Declared, settings
         currency=deployment.currency,
         tax_included=deployment.tax_included,
         sagas=(),
-        lenient=True,
+        loose=True,
     )
     try:
         service = registry.call(name, hook, context=context)

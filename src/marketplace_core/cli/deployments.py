@@ -14,15 +14,28 @@ from marketplace_core.deployment._problems import DeploymentErrors, DeploymentPr
 
 app = typer.Typer()
 
+MaybeFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A deployment's file.", show_default=False)]
+
 
 @app.command()
 def check(
-    file: File,
+    file: MaybeFile = None,
+    plugin: Annotated[
+        str | None, typer.Option("--plugin", metavar="NAME", help="This one alone, without a deployment.")
+    ] = None,
     no_secrets: Annotated[bool, typer.Option("--no-secrets", help="Do not look up what env: and file: name.")] = False,
     json: Json = False,
 ) -> int:
-    """Print every problem of a deployment's file, one a line. No server is touched."""
-    found, alone = _problems(file, secrets=not no_secrets)
+    """Print every problem of a deployment's file, or of one plugin, one a line. No server is touched."""
+    alone: list[str] = []
+    if plugin is not None and file is None:
+        from marketplace_core._plugins.alone import check_plugin  # noqa: PLC0415
+
+        found = check_plugin(plugin)
+    elif file is not None and plugin is None:
+        found, alone = _problems(file, secrets=not no_secrets)
+    else:
+        raise Failed("check takes either FILE or --plugin NAME", "say which of them it is to check", 2)
     if json:
         problems = [{"key": p.key, "cause": p.cause, "remedy": p.remedy} for p in found]
         print_json({"problems": problems, "alone": alone})
@@ -30,7 +43,7 @@ def check(
         for problem in found:
             print(problem)
         if not found:
-            print(f"{file}: no problem", file=sys.stderr)
+            print(f"{plugin or file}: no problem", file=sys.stderr)
     return 2 if found else 0
 
 
@@ -47,7 +60,7 @@ def _problems(file: Path, *, secrets: bool) -> tuple[tuple[DeploymentProblem, ..
 
 @app.command()
 def plugins(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A deployment's file.", show_default=False)] = None,
+    file: MaybeFile = None,
     json: Json = False,
 ) -> int:
     """Show the plugins that are installed, or those of a deployment, and what each declares."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from marketplace_core.commands import DATA, Data, Failed, File, Json, OnFile, print_json
+from marketplace_core.commands import DATA, Data, Failed, Json, OnFile, print_json, print_table
 from marketplace_core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -40,16 +40,6 @@ def _on(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -
     from marketplace_core.cli._marketplace import run_on  # noqa: PLC0415
 
     return run_on(file, data, act)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
 
 
 # ── clock ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,11 +129,12 @@ async def _move_simulators(process: Process) -> None:
 
 
 @events.command()
-def catalogue(file: File) -> int:
+def catalogue(file: OnFile = None) -> int:
     """The events of a deployment as an AsyncAPI document, without starting anything."""
     from marketplace_core._plugins.asyncapi import describe  # noqa: PLC0415
+    from marketplace_core.deployment import DEFAULT_FILE  # noqa: PLC0415
 
-    print_json(describe(file))
+    print_json(describe(file or DEFAULT_FILE))
     return 0
 
 
@@ -157,7 +148,7 @@ def list_dead(file: OnFile = None, data: Data = DATA, json: Json = False) -> int
         print_json({"items": found})
     else:
         columns = ("id", "handler", "key", "type", "waiting", "attempts", "again at", "error")
-        _table(columns, ((p.id, p.handler, p.key, p.type, p.waiting, p.attempts, p.retry_at, p.error) for p in found))
+        print_table(columns, ((p.id, p.handler, p.key, p.type, p.waiting, p.attempts, p.retry_at, p.error) for p in found))
     return 0
 
 
@@ -238,7 +229,7 @@ def list_sagas(
     if json:
         print_json({"items": found.items})
     else:
-        _table(("id", "name", "status"), ((saga.id, saga.name, saga.status) for saga in found.items))
+        print_table(("id", "name", "status"), ((saga.id, saga.name, saga.status) for saga in found.items))
     return 0
 
 
@@ -254,7 +245,7 @@ def show_saga(
         print_json(saga)
     else:
         print(f"{saga.name} {saga.id}: {saga.status}")
-        _table(("step", "status", "attempts", "error"), ((s.name, s.status, s.attempts, s.error) for s in saga.steps))
+        print_table(("step", "status", "attempts", "error"), ((s.name, s.status, s.attempts, s.error) for s in saga.steps))
     return 0
 
 

@@ -18,7 +18,7 @@ from marketplace_core.hookspecs import PluginInfo
 if TYPE_CHECKING:
     from marketplace_core._plugins.declarations import Declared
 
-__all__ = ["deployed_plugins", "gateways_without_auth", "remembering", "wire"]
+__all__ = ["check_core_version", "deployed_plugins", "gateways_without_auth", "remembering", "wire"]
 
 #: What a route asks of its caller that only auth knows.
 _NEED_AUTH = frozenset({"account", "shop", "staff"})
@@ -76,7 +76,7 @@ def wire(
     deployment = msgspec.structs.replace(deployment, plugins=dict(plugins))
     wiring = _Wiring(deployment, infos, named - infos.keys(), problems)
     for name, info in infos.items():
-        _core_version(name, info, version, problems)
+        check_core_version(name, info, version, problems)
         if info.development and deployment.profile == "production":
             remedy = "take it out, or set deployment.profile to test"
             problems.add(f"plugins.{name}", "it is for development and tests, and this is a production deployment", remedy)
@@ -103,7 +103,7 @@ def wire(
 # ── versions and order ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _core_version(name: str, info: PluginInfo, version: str, problems: Problems) -> None:
+def check_core_version(name: str, info: PluginInfo, version: str, problems: Problems) -> None:
     try:
         fitting = SpecifierSet(info.core).contains(version, prereleases=True)
     except InvalidSpecifier:
