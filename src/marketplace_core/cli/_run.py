@@ -31,6 +31,7 @@ COMMANDS = {
     "sagas": "operations",
     "accounts": "operations",
     "openapi": "deployments",
+    "new": "scaffolding",
 }
 
 
