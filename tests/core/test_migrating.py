@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec import structs
 
+from marketplace_core.adapters._scripts import outside, split_statements
 from marketplace_core.adapters.postgres import Database, migrate
-from marketplace_core.adapters.postgres._scripts import outside, split_statements
 from marketplace_core.adapters.postgres.migrate import MigrationError, check_server, migrate_database, missing_steps
 from marketplace_core.hookspecs import Migration
 from marketplace_core.testing.servers import Servers

@@ -83,7 +83,7 @@ def _made(context: PluginContext, store: str | None, makers: Mapping[str, Any], 
     """A store, unless it is only named: to make it its driver would be imported."""
     if role is None and store is not None and store not in makers:
         raise LookupError(f"it makes {listed(makers)}, and info() offers the store {store!r}")
-    maker = makers.get(store)
+    maker = makers.get(store or "")
     return maker(context) if callable(maker) else None
 
 

@@ -15,7 +15,7 @@ from marketplace_core._plugins.registry import Registry
 from marketplace_core._plugins.sources import source_faults
 from marketplace_core._plugins.specs import PluginProblem, implementations
 from marketplace_core._plugins.standins import involves_stand_in
-from marketplace_core.adapters.postgres._scripts import outside
+from marketplace_core.adapters._scripts import outside, schema_of
 from marketplace_core.deployment._model import Deployment
 
 __all__ = ["rehearse"]
@@ -43,9 +43,10 @@ def _package(plugin: object) -> str:
 
 def _tables(name: str, own: Declared) -> Iterator[Fault]:
     for migration in own.migrations:
-        for touched in outside(migration.script, name) if migration.store in _SQL else ():
+        schema = schema_of(f"{name}.{migration.role}" if migration.role else name)
+        for touched in outside(migration.script, schema) if migration.store in _SQL else ():
             cause = f"its migration {migration.number}, {migration.name!r}, touches {touched}, outside of its schema"
-            yield cause, f"write {name}.{touched.rpartition('.')[2]}"
+            yield cause, f"write {schema}.{touched.rpartition('.')[2]}"
 
 
 def _service(registry: Registry, deployment: Deployment, own: Declared, settings: Struct) -> Iterator[Fault]:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 
+from marketplace_core.adapters._scripts import schema_of, split_statements
 from marketplace_core.adapters._waits import patient
-from marketplace_core.adapters.postgres._scripts import split_statements
 from marketplace_core.adapters.postgres.schema import CORE_MIGRATIONS
 from marketplace_core.adapters.postgres.server import Connection, Database
 from marketplace_core.errors import MarketplaceError
@@ -59,11 +59,6 @@ async def check_server(connection: Connection, name: str) -> None:
             f"{name} tells its errors in {row['language']}, and they are told apart in English",
             f"""have a superuser run ALTER DATABASE "{row["database"]}" SET lc_messages = 'C'""",
         )
-
-
-def schema_of(kept: str) -> str:
-    """The schema of ``<plugin>`` or ``<plugin>.<role>``."""
-    return kept.replace(".", "_")
 
 
 def _wanted(plugins: Mapping[str, Sequence[Migration]]) -> Wanted:

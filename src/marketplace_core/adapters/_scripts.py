@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["outside", "split_statements"]
+__all__ = ["outside", "schema_of", "split_statements"]
 
 #: What may hold a semicolon, or a word, that does not count; then words, and what ends a statement.
 _TOKEN = re.compile(
@@ -14,6 +14,11 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|(?P<dollar>\$(?:[A-Za-z_]\w*)?\$).*?(?P=dollar)", re.DOTALL)
+
+
+def schema_of(kept: str) -> str:
+    """The schema of ``<plugin>`` or ``<plugin>.<role>``."""
+    return kept.replace(".", "_")
 
 
 def split_statements(script: str) -> list[str]:
