@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from marketplace_core.adapters.postgres import Database
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.users import Users
+from marketplace_core.ports import UnitOfWork
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.users import UsersContract
 from marketplace_core.testing.marketplace import Marketplace
@@ -38,3 +40,31 @@ async def test_the_suite_notices(mistake: Mistake, test: str, marketplace: Open)
 
 def test_every_rule_is_broken_once() -> None:
     assert {test for _, test in MISTAKES} == rules(UsersContract)
+
+
+class Outside:
+    """A database on which a store's writes go their own way: the unit of work is none of theirs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def on(self, uow: UnitOfWork) -> Database:
+        return self._database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+async def test_the_suite_notices_what_is_written_outside_of_the_unit_of_work(marketplace: Open) -> None:
+    """Nothing else of it is wrong, so it takes a rollback to see it: by ``wire``, which makes one before each command."""
+    for runner in ("local", "wire"):
+        market = await marketplace(["auth", "users"], runner=runner, settings=QUICK, worker=False)
+        store = market.process.service("users")._store
+        store._database = Outside(store._database)
+        users, auth = market.port(Users), market.port(Auth)
+        rule = "test_addresses_are_added_and_forgotten"
+        given = fixtures_of(UsersContract, rule, {"users": users, "auth": auth})
+        if runner == "local":
+            await getattr(UsersContract(), rule)(**given)
+        else:
+            await assert_contract_fails(UsersContract, rule, **given)

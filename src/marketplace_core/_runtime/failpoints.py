@@ -2,17 +2,63 @@
 
 ``MARKETPLACE_FAILPOINTS=seed:mean`` ends the process by SIGKILL at a point chosen by the seeded generator, on average at
 every ``mean``-th hit.
+
+Inside :func:`undoing` no unit of work is committed: it fails where a server that goes away between work and commit would let
+it fail.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+from marketplace_core.errors import Unavailable
 
 _armed = False
 _random = random.Random(0)  # noqa: S311 - chooses where to crash
 _chance = 0.0
+
+
+class RolledBack(Unavailable):
+    """A unit of work whose commit was forbidden."""
+
+
+class _Undoing:
+    """Mutable, so that a task which outlives the block commits again."""
+
+    def __init__(self) -> None:
+        self.on = True
+
+
+_undoing: ContextVar[_Undoing | None] = ContextVar("marketplace_undoing", default=None)
+
+
+def inside_undoing() -> bool:
+    found = _undoing.get()
+    return found is not None and found.on
+
+
+@contextlib.contextmanager
+def undoing(on: bool = True) -> Iterator[None]:
+    """Let the units of work of this block fail before they commit; ``on=False``: not those of a block in such a block."""
+    state = _Undoing() if on else None
+    token = _undoing.set(state)
+    try:
+        yield
+    finally:
+        if state is not None:
+            state.on = False
+        _undoing.reset(token)
+
+
+def before_commit() -> None:
+    """:raises RolledBack: inside of :func:`undoing`."""
+    if inside_undoing():
+        raise RolledBack()
 
 
 def arm(seed: int, mean: int) -> None:

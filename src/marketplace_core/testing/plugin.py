@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Bring in the fixtures, where the ``testing`` extra (pytest-asyncio) is installed."""
+    """Declare our mark, and bring in the fixtures where the ``testing`` extra (pytest-asyncio) is installed."""
+    config.addinivalue_line("markers", "behaviour(*ids): the lines of BEHAVIOURS.md that this test shows")
     if config.pluginmanager.hasplugin("asyncio"):
         from marketplace_core.testing import fixtures  # noqa: PLC0415
 

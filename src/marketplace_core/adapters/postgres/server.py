@@ -207,6 +207,7 @@ class Database:
                 if seconds != STATEMENT_SECONDS:
                     await connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
                 answer = await work(connection)
+                failpoints.before_commit()
             except BaseException:
                 with contextlib.suppress(DriverError, Unavailable):
                     await connection._ask(transaction.rollback)

@@ -58,7 +58,7 @@ def write_plugin(name: str, capability: str | None, folder: Path) -> list[str]:
         _check(provided, "capability")
         if taken := _taken(provided):
             raise BadName(f"the capability cannot be called {provided!r}, as {taken} is", "choose another name")
-    texts = _own() if port is None else provider_of(provided, port, _own())
+    texts = _template("own") if port is None else provider_of(provided, port, _template("own"), _template("provider"))
     made = {
         _named(path, name, provided): tidy(_named(text, name, provided), f"marketplace_{name}") for path, text in texts.items()
     }
@@ -86,7 +86,7 @@ def _port(capability: str) -> type | None:
 def _taken(capability: str) -> str | None:
     """What of the templates has the name, or the class's name, that the capability would have."""
     words = rf"\b({capability}|{port_name(capability)})\b"
-    for path, text in _own().items():
+    for path, text in _template("own").items():
         code = "\n".join(line.partition("#")[0] for line in text.splitlines() if path.endswith(".py"))
         if re.search(words, code):
             return path.rpartition("/")[2]
@@ -100,9 +100,9 @@ def _named(text: str, name: str, capability: str) -> str:
 
 
 @cache
-def _own() -> dict[str, str]:
-    """The files of a plugin with a capability of its own, by path."""
-    return dict(_read(files(__name__).joinpath("templates", "own"), ()))
+def _template(name: str) -> dict[str, str]:
+    """Files by path: ``own`` is a plugin with a capability of its own, ``provider`` what is else with another's."""
+    return dict(_read(files(__name__).joinpath("templates", name), ()))
 
 
 def _read(folder: Traversable, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:

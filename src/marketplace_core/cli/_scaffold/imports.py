@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["tidy"]
+__all__ = ["kind_of", "tidy"]
 
 _IMPORT = re.compile(r"from (?P<module>[\w.]+) import (?P<names>[\w, ]+|\((?:\s*\w+,\n)+\))\n")
 
@@ -24,11 +24,11 @@ def _sorted(block: str) -> str:
 
 
 def _names(text: str) -> str:
-    names = sorted(re.findall(r"\"?\w+\"?", text), key=lambda name: (_kind(name), name.lower(), name))
+    names = sorted(re.findall(r"\"?\w+\"?", text), key=lambda name: (kind_of(name), name.lower(), name))
     return f"(\n{''.join(f'    {name},{chr(10)}' for name in names)})" if "(" in text else ", ".join(names)
 
 
-def _kind(quoted: str) -> int:
+def kind_of(quoted: str) -> int:
     """Constants, then classes, then the rest."""
     name = quoted.strip('"')
     return 0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2
