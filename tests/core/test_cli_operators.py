@@ -26,7 +26,7 @@ def test_no_id_is_cut_however_narrow_the_terminal(capsys: pytest.CaptureFixture[
 def test_every_command_on_a_marketplace_takes_its_file_the_same_way() -> None:
     """By ``--file``, and none by its place; what FILE is to those of a deployment, ``import`` has for what it reads."""
     seen = 0
-    for path, command in _commands(("clock", "events", "sagas", "accounts", "import")):
+    for path, command in _commands(("clock", "events", "jobs", "sagas", "accounts", "import")):
         options = {option: one for one in command.params for option in one.opts}
         assert "--file" in options and not options["--file"].required, path
         assert [one.name for one in command.params if one.param_type_name == "argument" and one.name == "file"] == [], path

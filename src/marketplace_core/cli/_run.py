@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "imports",
     "clock": "operations",
     "events": "operations",
+    "jobs": "operations",
     "sagas": "operations",
     "accounts": "operations",
     "openapi": "deployments",

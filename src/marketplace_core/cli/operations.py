@@ -182,7 +182,8 @@ def list_jobs(file: OnFile = None, data: Data = DATA, json: Json = False) -> int
     if json:
         print_json({"items": found})
     else:
-        _table(("id", "job", "args", "tries", "at", "error"), ((j.id, j.job, j.args, j.tries, j.at, j.error) for j in found))
+        columns = ("id", "job", "args", "tries", "at", "error")
+        print_table(columns, ((j.id, j.job, j.args, j.tries, j.at, j.error) for j in found))
     return 0
 
 
