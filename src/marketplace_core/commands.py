@@ -25,8 +25,19 @@ if TYPE_CHECKING:
     from marketplace_core.ports import Blobs
     from marketplace_core.values import Clock
 
-__all__ = ["DATA", "Data", "Failed", "File", "Json", "Marketplace", "OnFile", "on_marketplace", "print_json",
-    "print_table", "progress"]
+__all__ = [
+    "DATA",
+    "Data",
+    "Failed",
+    "File",
+    "Json",
+    "Marketplace",
+    "OnFile",
+    "on_marketplace",
+    "print_json",
+    "print_table",
+    "progress",
+]
 
 P = TypeVar("P")
 T = TypeVar("T")

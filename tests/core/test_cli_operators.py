@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer
 
-from marketplace_core.cli._common import print_table
 from marketplace_core.cli._run import COMMANDS
+from marketplace_core.commands import print_table
 
 
 def test_no_id_is_cut_however_narrow_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,8 +153,7 @@ def test_a_listener_that_nothing_listens_with(check: Check) -> None:
         (PLUGIN, "router.routers(context.port(Gifts))", "[]"),
     )
     assert said == [
-        "plugins.gifts: the job 'gifts.wrap' is a method of its service, and it has none; "
-        "provide a capability, and name it in info()"
+        "plugins.gifts: it has 'gifts.on_product_changed' and no service that this is a method of; implement the hook 'service'"
     ]
 
 

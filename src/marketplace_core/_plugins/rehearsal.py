@@ -53,7 +53,9 @@ def _service(registry: Registry, deployment: Deployment, own: Declared, settings
     name = own.info.name
     plugin = registry.manager.get_plugin(name)
     hooks = implementations(plugin)
-    hook = f"provide_{own.info.provides}" if own.info.provides is not None else "service" if "service" in hooks else "extensions"
+    hook = (
+        f"provide_{own.info.provides}" if own.info.provides is not None else "service" if "service" in hooks else "extensions"
+    )
     implemented = hooks.get(hook)
     if implemented is None:
         return

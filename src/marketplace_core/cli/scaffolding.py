@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from marketplace_core.cli._common import Failed, Json, print_json
+from marketplace_core.commands import Failed, Json, print_json
 
 app = typer.Typer()
 new = typer.Typer(help="Code to begin with.", no_args_is_help=True)
