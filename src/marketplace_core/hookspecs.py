@@ -141,6 +141,9 @@ class Schedule(Struct, frozen=True):
     def __post_init__(self) -> None:
         if (self.every is None) == (self.at is None):
             raise ValueError(f"the schedule {self.name!r} needs one of every and at")
+        given: object = self.every
+        if given is not None and not isinstance(given, timedelta):
+            raise TypeError(f"the schedule {self.name!r} has every={given!r}, write timedelta(seconds={given})")
         if self.every is not None and self.every <= timedelta():
             raise ValueError(f"the schedule {self.name!r} needs every above 0")
         if self.at is not None and self.at.tzinfo is not None:

@@ -176,13 +176,15 @@ MISTAKES = {
         PLUGIN,
         "timedelta(hours=1)",
         "7",
-        "the schedule 'gifts.tidy' has every=7, which is no time; write timedelta(seconds=7)",
+        "its hook 'schedules' failed (TypeError: the schedule 'gifts.tidy' has every=7, write timedelta(seconds=7), at acme_gifts/plugin.p"
+        "y:47); mend it there, or tell the plugin's author",
     ),
     "a schedule every nothing": Mistake(
         PLUGIN,
         "timedelta(hours=1)",
         "timedelta()",
-        "the schedule 'gifts.tidy' has every=0:00:00; let it be more than nothing",
+        "its hook 'schedules' failed (ValueError: the schedule 'gifts.tidy' needs every above 0, at acme_gifts/plugin.p"
+        "y:47); mend it there, or tell the plugin's author",
     ),
     "jobs among schedules": Mistake(
         PLUGIN,

@@ -129,7 +129,10 @@ def test_check_of_a_plugin_alone(tmp_path: Path) -> None:
     (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: gifts\nVersion: 1.0\n")
     (meta / "entry_points.txt").write_text("[marketplace.plugins]\ngifts = acme_gifts.plugin\n")
     done = marketplace("check", "--plugin", "gifts", cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    said = "the schedule 'gifts.tidy' has every=7, which is no time; write timedelta(seconds=7)"
+    said = (
+        "its hook 'schedules' failed (TypeError: the schedule 'gifts.tidy' has every=7, write timedelta(seconds=7), at "
+        "acme_gifts/plugin.py:47); mend it there, or tell the plugin's author"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (2, f"acme_gifts/plugin.py: plugins.gifts: {said}\n", "")
     for arguments in ((), ("shop.toml", "--plugin", "gifts")):
         assert marketplace("check", *arguments).returncode == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any, get_type_hints
 
 from msgspec import Struct
@@ -60,9 +59,8 @@ def item_problems(hook: str, items: Iterable[Any]) -> Iterator[Fault]:
 
 
 def work_problems(work: Work) -> Iterator[Fault]:
-    """Methods that a worker cannot call, and times that are none."""
+    """Methods that a worker cannot call."""
     for schedule in work.schedules:
-        yield from _time(schedule)
         yield from _callable(f"the schedule {schedule.name!r}", schedule.method, 1)
     for task in work.tasks:
         yield from _callable(f"the task {task.name!r}", task.method, 1)
@@ -74,14 +72,6 @@ def work_problems(work: Work) -> Iterator[Fault]:
             yield from _callable(f"the job {job.name!r}", job.method, 1 if job.args is None else 2)
     for method in work.handlers:
         yield from _handler(method)
-
-
-def _time(schedule: Schedule) -> Iterator[Fault]:
-    every: Any = schedule.every
-    if every is None or isinstance(every, int | float | str):
-        yield f"the schedule {schedule.name!r} has every={every!r}, which is no time", f"write timedelta(seconds={every})"
-    elif isinstance(every, timedelta) and every <= timedelta(0):
-        yield f"the schedule {schedule.name!r} has every={every}", "let it be more than nothing"
 
 
 def _callable(what: str, method: Any, count: int) -> Iterator[Fault]:
