@@ -176,8 +176,8 @@ MISTAKES = {
         PLUGIN,
         "timedelta(hours=1)",
         "7",
-        "its hook 'schedules' failed (TypeError: the schedule 'gifts.tidy' has every=7, write timedelta(seconds=7), at acme_gifts/plugin.p"
-        "y:47); mend it there, or tell the plugin's author",
+        "its hook 'schedules' failed (TypeError: the schedule 'gifts.tidy' has every=7, write "
+        "timedelta(seconds=7), at acme_gifts/plugin.py:47); mend it there, or tell the plugin's author",
     ),
     "a schedule every nothing": Mistake(
         PLUGIN,

@@ -105,8 +105,8 @@ def test_what_a_plugin_alone_is_told(check: Check) -> None:
         for said in (
             f"it works with core >=7, and this is {core}; install a version of one that fits the other",
             "it needs 'catlog', which is no capability; did you mean 'catalog'?",
-            "its hook 'schedules' failed (TypeError: the schedule 'gifts.tidy' has every=7, write timedelta(seconds=7), at acme_gifts/plugin.p"
-            "y:47); mend it there, or tell the plugin's author",
+            "its hook 'schedules' failed (TypeError: the schedule 'gifts.tidy' has every=7, write "
+            "timedelta(seconds=7), at acme_gifts/plugin.py:47); mend it there, or tell the plugin's author",
             "provide_gifts (acme_gifts/plugin.py:31) asks for the port of 'catalog', which info() does not name; "
             "add 'catalog' to requires there",
         )
