@@ -31,7 +31,8 @@ __all__ = ["Deliverer", "JobQueue", "Lanes", "Outbox", "Parked", "Parking", "Rel
 log = structlog.get_logger("marketplace.outbox")
 
 BATCH = 500
-POLL_SECONDS = 0.5
+#: What is committed is told of; this is for what was not heard.
+POLL_SECONDS = 5.0
 #: Pauses before each further try of a handler; after the last the key is parked.
 RETRY_PAUSES = (0.05, 0.2, 0.5, 1.0)
 #: Pause while a server is away: the event is not at fault and waits as long as it takes.
@@ -39,6 +40,8 @@ AWAY_PAUSE = 0.5
 #: So often a handler finds somebody away before its key is put aside.
 AWAY_TRIES = 2
 MOST_REMEMBERED = 10_000
+#: So long nobody looks whether something that waits may go on, unless it is told or due.
+RELEASE_SECONDS = 30.0
 
 
 class Relay:
@@ -265,9 +268,11 @@ class Deliverer:
     async def release_parked(self) -> None:
         """A loop beside the consumer: carries out replays and drops that a person asked for, and what is due."""
         while True:
-            with contextlib.suppress(Unavailable):
+            try:
                 await self._parking.release(self._by_name, {self.group: self._reread})
-            await asyncio.sleep(1.0)
+                await self._parking.wait([*self._by_name, self.group], RELEASE_SECONDS)
+            except Unavailable:
+                await asyncio.sleep(AWAY_PAUSE)
 
 
 def _opened(message: Message) -> Envelope | Unreadable:

@@ -100,6 +100,13 @@ class Parking(ABC):
         """Ask the worker to replay the event, or to drop it, and then all behind it. False: no such event."""
 
     @abstractmethod
+    async def wait(self, names: Sequence[str], seconds: float) -> None:
+        """Until something that waits for these may go on, by itself or because a person asked; at most so long.
+
+        It may end early. :raises Unavailable:
+        """
+
+    @abstractmethod
     async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = _NONE) -> int:
         """Carry out what was requested and try what is due, in order per key; gives how many events went on.
 

@@ -10,6 +10,7 @@ from typing import Any
 from psqlpy.exceptions import Error as DriverError
 
 from marketplace_core.adapters._waits import ANSWER_SECONDS
+from marketplace_core.adapters.postgres.notices import PARKED_CHANNEL
 from marketplace_core.adapters.postgres.server import Connection, Database, translated
 from marketplace_core.adapters.postgres.units import LANES, NOTIFY_CHANNEL
 from marketplace_core.outbox import Lanes, Outbox
@@ -22,8 +23,9 @@ _LOCK_CLASS = 0x6D6B7470  # "mktp"
 #: sending some again after a crash.
 _LINGER_SECONDS = 0.05
 _MOST_UNMARKED = 200
-#: How long the session that holds the lanes may say nothing; it polls twice a second.
+#: How long the session that holds the lanes may say nothing; it looks every few seconds.
 _IDLE_SECONDS = 30
+_TAKE_SECONDS = 1.0
 
 
 #: How many rows a statement of a purge looks at: it holds its locks no longer than those take.
@@ -68,10 +70,15 @@ class PostgresOutbox(Outbox):
             async def wake(*_: Any) -> None:
                 woken.set()
 
+            async def tell(*_: Any) -> None:
+                self._database.notices.tell(PARKED_CHANNEL)
+
             await listener.add_callback(channel=NOTIFY_CHANNEL, callback=wake)
+            await listener.add_callback(channel=PARKED_CHANNEL, callback=tell)
             async with asyncio.timeout(ANSWER_SECONDS):
                 await listener.startup()
             listener.listen()
+            self._database.notices.heard = True
             try:
                 async with self._database.connection() as connection:
                     lanes = _PostgresLanes(connection, woken)
@@ -88,6 +95,7 @@ class PostgresOutbox(Outbox):
                             await connection.execute("SELECT pg_advisory_unlock_all()::text")
                             await connection.execute("RESET idle_session_timeout")
             finally:
+                self._database.notices.heard = False
                 with contextlib.suppress(Exception):
                     listener.abort_listen()
                     async with asyncio.timeout(ANSWER_SECONDS):
@@ -164,12 +172,14 @@ class _PostgresLanes(Lanes):
             self._sent = []
 
     async def wait(self, seconds: float) -> None:
+        if len(self._owned) < LANES:  # those that somebody leaves are not told of
+            seconds = min(seconds, _TAKE_SECONDS)
         if self._sent and not await self._is_woken(min(_LINGER_SECONDS, seconds)):
             await self.flush()
         if not self._woken.is_set():
             await self._is_woken(seconds)
         self._woken.clear()
-        if len(self._owned) < LANES and asyncio.get_running_loop().time() - self._tried > 1.0:
+        if len(self._owned) < LANES and asyncio.get_running_loop().time() - self._tried >= _TAKE_SECONDS:
             await self.take()
 
     async def _is_woken(self, seconds: float) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from marketplace_core.adapters.postgres.notices import PARKED_CHANNEL
 from marketplace_core.adapters.postgres.server import Connection, Database, Row
 from marketplace_core.adapters.postgres.units import place_of, replaying
 from marketplace_core.errors import Unavailable
@@ -17,6 +19,8 @@ __all__ = ["PostgresParking"]
 
 #: Seconds before each further try of a key for which somebody is away; the last one repeats.
 _DEFER_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+#: How often it is looked whether something may go on where nobody of this process hears of it.
+UNHEARD_SECONDS = 1.0
 #: Keys that are released at a time: each may wait for the time-out of who is away.
 _RELEASE_AT_ONCE = 8
 
@@ -32,6 +36,16 @@ FROM marketplace.parked WHERE handler = ANY($1::text[]) ORDER BY handler, key, s
 """  # noqa: S608 - constants only
 
 
+#: After how many seconds one of them may go on. What a person asked for and could not be done is tried again soon. $1: handlers
+#: and groups; $2: how soon.
+_DUE_IN = f"""
+SELECT least(
+  CASE WHEN (SELECT bool_or(asked) FROM ({_HEADS}) AS heads)
+    OR EXISTS (SELECT FROM marketplace.unreadable WHERE reader = ANY($1::text[]) AND requested IS NOT NULL)
+    THEN $2::float8 END,
+  (SELECT extract(epoch FROM min(retry_at) - clock_timestamp())::float8 FROM ({_HEADS}) AS heads))
+"""  # noqa: S608 - constants only
+
 #: What a person has asked to be tried again or dropped of what nobody could read. $1: groups.
 _REQUESTED = """
 SELECT id, reader, topic, partition, raw, error, requested FROM marketplace.unreadable
@@ -43,6 +57,15 @@ _NONE: Mapping[str, Reader] = {}
 class PostgresParking(Parking):
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._told = database.notices.event(PARKED_CHANNEL)
+
+    async def wait(self, names: Sequence[str], seconds: float) -> None:
+        due = await self._database.value(_DUE_IN, list(names), UNHEARD_SECONDS)
+        longest = seconds if self._database.notices.heard else min(seconds, UNHEARD_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest if due is None else max(0.0, min(longest, due))):
+                await self._told.wait()
+        self._told.clear()
 
     async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
         conflict = (
@@ -75,6 +98,7 @@ class PostgresParking(Parking):
                 await self._insert(connection, handler, place, message, conflict, error, attempts, pause)
 
         await self._database.transact(work)
+        self._database.notices.tell(PARKED_CHANNEL)  # the loop that waits for what is due first
 
     async def append(self, handler: str, message: Message) -> bool:
         async def work(connection: Connection) -> bool:
@@ -170,9 +194,10 @@ class PostgresParking(Parking):
 
     async def request(self, id_: str, *, drop: bool) -> bool:
         row = await self._database.row(
-            "WITH parked AS (UPDATE marketplace.parked SET requested = $2 WHERE id = $1 RETURNING id),"
+            "WITH parked AS (UPDATE marketplace.parked SET requested = $2 WHERE id = $1 RETURNING id),"  # noqa: S608
             " unreadable AS (UPDATE marketplace.unreadable SET requested = $2 WHERE id = $1 RETURNING id)"
-            " SELECT id FROM parked UNION ALL SELECT id FROM unreadable",
+            f" SELECT id, pg_notify('{PARKED_CHANNEL}', '')::text FROM"
+            " (SELECT id FROM parked UNION ALL SELECT id FROM unreadable) AS asked",
             id_,
             "drop" if drop else "replay",
         )

@@ -28,6 +28,9 @@ TICK_SECONDS = 0.3
 BACKOFF = 0.25
 LONGEST = 60.0
 LEASE_SECONDS = 10.0
+#: However long nothing is due by what is known, it is read again after so long; what waits for its next try, after so long.
+LOOK_SECONDS = 30.0
+WAITING_SECONDS = 0.5
 
 T = TypeVar("T")
 Run = Callable[[Schedule], Awaitable[Any]]
@@ -48,6 +51,8 @@ class PostgresSchedules(Schedules):
         self._zone = zone
         self._lease = lease
         self._seen: set[str] = set()
+        #: When each last began, whether it waits for its next try, and when that was read.
+        self._known: dict[str, tuple[datetime | None, bool, float]] = {}
 
     async def run(self, schedules: Sequence[Schedule], service: object) -> None:
         """The loop of a worker. One that takes long does not delay the others."""
@@ -61,9 +66,20 @@ class PostgresSchedules(Schedules):
                 for name in [name for name, task in running.items() if task.done()]:
                     del running[name]
                 idle = [schedule for schedule in schedules if schedule.name not in running]
-                for schedule in await self._ready(idle):
+                for schedule in await self._ready(idle) if self._may_be_due(idle) else ():
                     running[schedule.name] = tasks.create_task(self._attempt(schedule, call), name=schedule.name)
                 await asyncio.sleep(TICK_SECONDS)
+
+    def _may_be_due(self, schedules: Iterable[Schedule]) -> bool:
+        """By what was read last, so that one that is at rest asks nothing; what others ran since then is found when it is."""
+        now, monotonic = self._clock.now(), time.monotonic()
+        for schedule in schedules:
+            last, waits, read = self._known.get(schedule.name, (None, False, float("-inf")))
+            if monotonic - read > LOOK_SECONDS:
+                return True
+            if schedule.is_due(last, now, self._zone) and (not waits or monotonic - read > WAITING_SECONDS):
+                return True
+        return False
 
     async def run_due(self, schedules: Iterable[Schedule], run: Run) -> int:
         """Run what is due once; gives how many ended well."""
@@ -103,7 +119,10 @@ class PostgresSchedules(Schedules):
             [schedule.name for schedule in schedules],
         )
         found = {row["name"]: row for row in rows}
-        now = self._clock.now()
+        now, read = self._clock.now(), time.monotonic()
+        for schedule in schedules:
+            row = found.get(schedule.name)
+            self._known[schedule.name] = (None, False, read) if row is None else (row["last_at"], row["waits"], read)
         due = []
         for schedule in schedules:
             row = found.get(schedule.name)
@@ -122,6 +141,7 @@ class PostgresSchedules(Schedules):
                     return False
                 return await self._run(schedule, owner, run)
             finally:
+                self._known.pop(schedule.name, None)
                 await _to_its_end(self._release(schedule.name, owner))
         except Unavailable as error:
             log.warning("schedules.waiting", schedule=schedule.name, cause=type(error).__name__)

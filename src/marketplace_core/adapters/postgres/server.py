@@ -19,6 +19,7 @@ from psqlpy.exceptions import Error as DriverError
 from marketplace_core import metrics
 from marketplace_core._runtime import failpoints
 from marketplace_core.adapters._waits import ANSWER_SECONDS, STATEMENT_SECONDS, Waiting, bounded_dsn, patience
+from marketplace_core.adapters.postgres.notices import Notices
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import UnitOfWork
 
@@ -143,6 +144,7 @@ class Database:
         self._waiting = Waiting()
         self._waited = metrics.DATABASE_WAIT.labels(name)
         self._running: set[asyncio.Task[Any]] = set()
+        self.notices = Notices()
         metrics.POOLS.add(self)
 
     @property

@@ -51,6 +51,7 @@ class RedisBus(Bus):
         self._partitions = partitions
         self._groups = dict(groups or {})
         self._lease = lease
+        self._trimmed: dict[str, str] = {}
 
     def _stream(self, topic: str, partition: int) -> str:
         return f"{self._prefix}:{topic}:{partition}"
@@ -117,5 +118,6 @@ class RedisBus(Bus):
                 readers = [group for group, wanted in self._groups.items() if topic in wanted]
                 places = [cursors[group].get(stream.encode(), b"0-0").decode() for group in readers]
                 oldest = min(places, key=_place)
-                if oldest != "0-0":
+                if oldest != self._trimmed.get(stream, "0-0"):
                     await self._redis.xtrim(stream, minid=oldest, approximate=True)
+                    self._trimmed[stream] = oldest
