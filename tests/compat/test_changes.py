@@ -21,7 +21,7 @@ from marketplace_core.testing.compat import subjects as subject_module
 from marketplace_core.testing.compat.histories import Entry, History, RecordingEngine, ReplayEngine, replay
 from marketplace_core.testing.compat.recording import changes, record
 from marketplace_core.testing.compat.subjects import Subject, event_subject, kept_subject, port_subjects
-from marketplace_core.testing.contracts.sagas import Acts, Answered, Began, waiting
+from marketplace_core.testing.contracts.sagas_acts import Acts, Answered, Began, waiting
 
 Field = tuple[str, Any] | tuple[str, Any, Any]
 NAME: Field = ("name", Annotated[str, Meta(max_length=50)])
@@ -209,7 +209,7 @@ def _history() -> History:
     began = msgspec.Raw(msgspec.json.encode(Began(id="s1")))
     answer = msgspec.json.encode(Answered(id="s1", text="yes")).decode()
     waited = Entry(ask="receive", step="contract.answered", timed=True)
-    done = Entry(ask="perform", step="", method="sagas.do", answer=msgspec.Raw(msgspec.json.encode(StepResult('"x"'))))
+    done = Entry(ask="perform", step="", method="sagas_acts.do", answer=msgspec.Raw(msgspec.json.encode(StepResult('"x"'))))
     entries = [
         msgspec.structs.replace(waited, answer=msgspec.Raw(msgspec.json.encode(answer))),
         msgspec.structs.replace(done, step="1:do", args=msgspec.Raw(b'["s1","yes"]')),
@@ -266,11 +266,11 @@ async def _refuses_at_last(ctx: SagaContext, began: Began) -> None:
 @pytest.mark.parametrize(
     ("run", "cause"),
     [
-        (_asks_before_it_waits, "it asks to perform 1:do (sagas.do) where the history has receive contract.answered"),
-        (_undoes_instead, "it asks to perform 1:undo (sagas.undo) where the history has perform 1:do (sagas.do)"),
-        (_says_something_else, "it asks to perform 1:do (sagas.do) with other arguments: /1"),
+        (_asks_before_it_waits, "it asks to perform 1:do (sagas_acts.do) where the history has receive contract.answered"),
+        (_undoes_instead, "it asks to perform 1:undo (sagas_acts.undo) where the history has perform 1:do (sagas_acts.do)"),
+        (_says_something_else, "it asks to perform 1:do (sagas_acts.do) with other arguments: /1"),
         (_ends_early, "it ends where the history has receive contract.answered"),
-        (_goes_on, "it asks to perform 3:do (sagas.do) where the history ends"),
+        (_goes_on, "it asks to perform 3:do (sagas_acts.do) where the history ends"),
         (_looks_at_the_clock, "it asks to now 1:now where the history has receive contract.answered"),
         (_refuses_at_last, "ends http.precondition_failed where it ended done"),
     ],
@@ -291,7 +291,7 @@ async def test_what_is_recorded_is_replayed() -> None:
     """A recording over a replay gives the same history again."""
     history = _history()
     recorder = RecordingEngine(ReplayEngine(history.entries))
-    call = StepCall("s1", "1:do", "sagas", "do", '["s1","yes"]')
+    call = StepCall("s1", "1:do", "sagas_acts", "do", '["s1","yes"]')
     assert await recorder.receive("contract.answered", Began(id="s1").until) is not None
     await recorder.perform(call)
     assert recorder.entries == history.entries[:2]

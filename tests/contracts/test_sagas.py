@@ -17,12 +17,12 @@ from marketplace_core.adapters.dbos.engine import DbosSagas
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.testing.contracts import assert_contract_fails, eventually
-from marketplace_core.testing.contracts.sagas import (
+from marketplace_core.testing.contracts.sagas import SagaContract
+from marketplace_core.testing.contracts.sagas_acts import (
     GIVEN_UP,
     MENDED,
     Answered,
     Began,
-    SagaContract,
     StartRunner,
     mistaken,
     straight,

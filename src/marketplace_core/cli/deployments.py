@@ -25,20 +25,21 @@ def check(
     ] = None,
     no_secrets: Annotated[bool, typer.Option("--no-secrets", help="Do not look up what env: and file: name.")] = False,
     json: Json = False,
+    alone: Annotated[bool, typer.Option("--alone", hidden=True, help="Tell which services are one process.")] = False,
 ) -> int:
     """Print every problem of a deployment's file, or of one plugin, one a line. No server is touched."""
-    alone: list[str] = []
+    services: list[str] = []
     if plugin is not None and file is None:
         from marketplace_core._plugins.alone import check_plugin  # noqa: PLC0415
 
         found = check_plugin(plugin)
     elif file is not None and plugin is None:
-        found, alone = _problems(file, secrets=not no_secrets)
+        found, services = _problems(file, secrets=not no_secrets)
     else:
         raise Failed("check takes either FILE or --plugin NAME", "say which of them it is to check", 2)
     if json:
         problems = [{"key": p.key, "cause": p.cause, "remedy": p.remedy} for p in found]
-        print_json({"problems": problems, "alone": alone})
+        print_json({"problems": problems, **({"alone": services} if alone else {})})
     else:
         for problem in found:
             print(problem)

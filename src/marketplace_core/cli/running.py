@@ -85,7 +85,7 @@ def _check(path: Path, forks: ForkServer) -> list[str]:
 
     :returns: the services that are one process, which only their plugins can tell.
     """
-    asked = forks.run(["marketplace_core.cli", "check", os.fspath(path), "--json"])
+    asked = forks.run(["marketplace_core.cli", "check", os.fspath(path), "--json", "--alone"])
     sys.stderr.write(asked.stderr)
     try:
         answer = msgspec.json.decode(asked.stdout.splitlines()[-1])

@@ -23,13 +23,7 @@ from marketplace_core.capabilities.catalog import (
 )
 from marketplace_core.errors import BadCursor, NotFound, PreconditionFailed
 from marketplace_core.testing.contracts import refused
-from marketplace_core.testing.contracts.catalog_shelves import (
-    is_seen,
-    lines,
-    open_seller,
-    shelve,
-    variants,
-)
+from marketplace_core.testing.contracts.catalog_shelves import is_seen, lines, open_seller, shelve, variants
 from marketplace_core.values import Money, etag, new_id
 
 __all__ = ["ProductRules"]

@@ -149,9 +149,6 @@ class Stage(ABC):
         """Let so much time pass by the deployment's clock."""
 
 
-# ── the suite ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def _until(stage: Stage, status: str, thing: str = "a") -> SagaView:
     """The saga of a thing, once it is so."""
 

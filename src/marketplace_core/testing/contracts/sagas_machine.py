@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketplace_core.testing.contracts.sagas_acts import Answered, Began, planned
 from marketplace_core.testing.machines import bounded, on_a_thread
 from marketplace_core.values import new_id
 
@@ -140,8 +141,6 @@ def expected(plan: Plan) -> tuple[str, list[str]]:
 
 class PlanRules:
     async def test_any_saga_goes_as_the_model_says(self, runner: Any, acts: Any, clock: Any) -> None:
-        from marketplace_core.testing.contracts.sagas import Answered, Began, planned  # noqa: PLC0415 - it inherits this
-
         async def one(plan: Plan) -> tuple[str, list[str]]:
             id_ = new_id()
             for act, (how, times) in plan.faults.items():

@@ -21,13 +21,13 @@ from marketplace_core.ports.engine import Journal, SagaEngine, SagaRun, SagaStat
 from marketplace_core.sagas import COMPENSATE, RETRY, Decision, Performer, Saga, StepCall
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.contracts.clock import MovableClock
-from marketplace_core.testing.contracts.sagas import (
+from marketplace_core.testing.contracts.sagas import SagaContract
+from marketplace_core.testing.contracts.sagas_acts import (
     SAGAS,
     Acts,
     ActsProbe,
     Answered,
     Began,
-    SagaContract,
     SagaRunner,
     crashing,
     undone,
