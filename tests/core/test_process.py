@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from marketplace_core._supervisor.children import Child, User, memory, spawn
+from marketplace_core._supervisor.children import Child, SystemUser, memory, spawn
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 DEAF = [
@@ -165,7 +165,7 @@ async def test_a_child_of_another_user_ends_with_its_killed_parent_too(tmp_path:
         death_signal=signal.SIGQUIT,
     )
     assert await child.wait() == 0
-    user = User.named("nobody")
+    user = SystemUser.named("nobody")
     assert log.read_text() == f"{user.uid} {user.gid} {list(user.groups)} {int(signal.SIGQUIT)}\n"
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy.exc import DBAPIError
 
 from marketplace_core.adapters import _waits
-from marketplace_core.adapters._waits import patient
+from marketplace_core.adapters._waits import unhurried
 from marketplace_core.adapters.dbos import connections
 from marketplace_core.adapters.postgres import Connection, Database
 from marketplace_core.adapters.postgres import lease as leases
@@ -187,7 +187,7 @@ async def test_what_may_take_long_does(database: Database) -> None:
     async def sleep(connection: Connection) -> None:
         await connection.value("SELECT pg_sleep(0.5)::text")
 
-    with patient(None):
+    with unhurried(None):
         await hasty.value("SELECT pg_sleep(0.5)::text")
         await hasty.transact(sleep)
     for _ in range(2):  # and only that

@@ -14,7 +14,7 @@ from marketplace_core._plugins.rehearsal import rehearse
 from marketplace_core._plugins.specs import PluginProblem
 from marketplace_core._plugins.standins import LooseStandIn
 from marketplace_core.deployment._model import Deployment, PluginEntry
-from marketplace_core.deployment._problems import DeploymentProblem, Problems, did_you_mean, suggest
+from marketplace_core.deployment._problems import DeploymentProblem, Problems, likeliest, suggest
 from marketplace_core.deployment._settings import decode
 from marketplace_core.deployment._wiring import check_core_version
 from marketplace_core.hookspecs import PluginInfo
@@ -31,7 +31,7 @@ def check_plugin(name: str, found: Installed | None = None) -> tuple[DeploymentP
     key = f"plugins.{name}"
     if name not in installed:
         problems = Problems(name)
-        remedy = did_you_mean(name, installed, "install its package, as by `pip install --editable .`")
+        remedy = likeliest(name, installed, "install its package, as by `pip install --editable .`")
         problems.add(key, f"no plugin {name!r} is installed", remedy)
         return problems.errors().problems
     registry = load_plugins((name,), found=installed)
@@ -58,7 +58,7 @@ def _requirements(info: PluginInfo) -> Iterator[PluginProblem]:
     for capability in (*info.requires, *info.uses):
         if capability not in known and suggest(capability, known) is not None:
             cause = f"it needs {capability!r}, which is no capability"
-            yield PluginProblem(info.name, cause, did_you_mean(capability, known, ""))
+            yield PluginProblem(info.name, cause, likeliest(capability, known, ""))
 
 
 def _on_store(name: str, store: str | None, installed: Installed) -> list[PluginProblem]:

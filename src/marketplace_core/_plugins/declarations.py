@@ -17,7 +17,7 @@ from marketplace_core._plugins.porting import port_faults
 from marketplace_core._plugins.specs import PluginProblem
 from marketplace_core._plugins.standins import LooseStandIn, StandIn, metrics_of
 from marketplace_core.context import PluginContext
-from marketplace_core.deployment._problems import did_you_mean, listed
+from marketplace_core.deployment._problems import likeliest, listed
 from marketplace_core.events import EVENTS
 from marketplace_core.hookspecs import Migration, PluginInfo
 from marketplace_core.http.routing import Route
@@ -131,12 +131,12 @@ def _stores(name: str, info: PluginInfo, found: Iterable[tuple[str, str]]) -> It
     """Migrations by role and kind of a store that the plugin does not have: nothing would ever run them."""
     for role, store in found:
         if role and role not in info.roles:
-            remedy = did_you_mean(role, info.roles, f"name {role!r} in roles of info(), or remove migrations/{role}.{store}")
+            remedy = likeliest(role, info.roles, f"name {role!r} in roles of info(), or remove migrations/{role}.{store}")
             yield PluginProblem(name, f"it has migrations for the role {role!r}, which is no role of it", remedy)
             continue
         kinds = info.roles[role] if role else info.stores
         if store not in kinds:
-            remedy = did_you_mean(store, kinds, f"name {store!r} in stores of info(), or remove migrations/{store}")
+            remedy = likeliest(store, kinds, f"name {store!r} in stores of info(), or remove migrations/{store}")
             yield PluginProblem(name, f"it has migrations for {store!r}, which is no store of it", remedy)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from marketplace_core import capabilities
 from marketplace_core._plugins.places import shown
-from marketplace_core.deployment._problems import did_you_mean, listed
+from marketplace_core.deployment._problems import likeliest, listed
 from marketplace_core.errors import CODES, MarketplaceError
 from marketplace_core.hookspecs import PluginInfo
 
@@ -60,12 +60,12 @@ def _wrong(call: ast.Call, known: Mapping[str, Any], info: PluginInfo, jobs: Col
     method = call.func.attr if isinstance(call.func, ast.Attribute) else None
     first = call.args[0] if call.args else None
     if method == "enqueue" and isinstance(job := _value(first, known), str) and job not in jobs:
-        remedy = did_you_mean(job, jobs, f"declare it in the hook 'jobs' ({listed(jobs)})")
+        remedy = likeliest(job, jobs, f"declare it in the hook 'jobs' ({listed(jobs)})")
         yield f"queues the job {job!r}, which the plugin does not declare", remedy
     if method in _PORTS and isinstance(first, ast.Name):
         yield from _port(known.get(first.id), method, info)
     if isinstance(code := _code(call, known), str) and code not in CODES:
-        remedy = did_you_mean(code, CODES, f"write declare_codes(409, {code!r}), or another status, in the capability's module")
+        remedy = likeliest(code, CODES, f"write declare_codes(409, {code!r}), or another status, in the capability's module")
         yield f"raises {code!r}, which is no declared error code", remedy
 
 

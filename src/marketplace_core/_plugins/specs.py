@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from marketplace_core import capabilities
 from marketplace_core._plugins.places import place
-from marketplace_core.deployment._problems import did_you_mean, listed
+from marketplace_core.deployment._problems import likeliest, listed
 from marketplace_core.hookspecs import PROJECT, Hooks
 
 __all__ = ["HookSpec", "PluginProblem", "extension_problems", "hook_specs", "implementations", "spec_classes"]
@@ -81,7 +81,7 @@ def composing_problems(name: str, plugin: object, specs: Mapping[str, HookSpec])
     for hook, (function, marks) in implementations(plugin).items():
         spec = specs.get(hook)
         if spec is None:
-            remedy = did_you_mean(hook, specs, "see the hooks in marketplace_core.hookspecs")
+            remedy = likeliest(hook, specs, "see the hooks in marketplace_core.hookspecs")
             yield PluginProblem(name, f"there is no hook {hook!r}", remedy)
             continue
         if spec.extension:
@@ -117,7 +117,7 @@ def extension_problems(
     known = {hook: spec for hook, spec in specs.items() if spec.extension}
     for hook, function in _methods(extensions):
         if hook not in known:
-            remedy = did_you_mean(hook, known, f"begin a helper's name with _, or use {listed(known)}")
+            remedy = likeliest(hook, known, f"begin a helper's name with _, or use {listed(known)}")
             problems.append(PluginProblem(name, f"there is no extension hook {hook!r}", remedy))
             continue
         wrong = list(_argument_problems(name, hook, function, known[hook]))
@@ -137,5 +137,5 @@ def _methods(extensions: object) -> Iterator[tuple[str, Callable[..., Any]]]:
 def _argument_problems(name: str, hook: str, function: Callable[..., Any], spec: HookSpec) -> Iterator[PluginProblem]:
     for argument in inspect.signature(function).parameters:
         if argument not in spec.arguments:
-            likely = did_you_mean(argument, spec.arguments, f"it may take {listed(spec.arguments)}")
+            likely = likeliest(argument, spec.arguments, f"it may take {listed(spec.arguments)}")
             yield PluginProblem(name, f"the hook {hook!r} has no argument {argument!r}", likely)

@@ -13,7 +13,7 @@ import structlog
 
 from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.watch import Watch
-from marketplace_core.adapters._waits import JOB_SECONDS, patient
+from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.deployment._workers import bus_groups, runs
 from marketplace_core.hookspecs import Job
@@ -146,12 +146,12 @@ class Worker:
     async def _purge(self, outbox: Outbox) -> None:
         while True:
             await asyncio.sleep(PURGE_SECONDS)
-            with contextlib.suppress(Exception), patient(JOB_SECONDS):  # the next round does it
+            with contextlib.suppress(Exception), unhurried(JOB_SECONDS):  # the next round does it
                 await outbox.purge()
 
 
 async def _run_job(job: Job, service: Any, raw: str) -> None:
-    with patient(JOB_SECONDS):
+    with unhurried(JOB_SECONDS):
         if job.args is None:
             await job.method(service)
         else:

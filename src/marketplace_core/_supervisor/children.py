@@ -34,7 +34,7 @@ _WATCHED = b"X_MARKETPLACE_METRICS="
 
 
 @dataclass(frozen=True)
-class User:
+class SystemUser:
     """An account of the machine with the groups that it is in."""
 
     name: str
@@ -43,7 +43,7 @@ class User:
     groups: tuple[int, ...]
 
     @classmethod
-    def named(cls, name: str) -> User:
+    def named(cls, name: str) -> SystemUser:
         """Raises KeyError if the machine has no such account."""
         entry = pwd.getpwnam(name)
         return cls(name, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(name, entry.pw_gid)))
@@ -133,7 +133,7 @@ async def spawn(
     its own a child does not hear the terminal's Ctrl-C: stopping it is up to us. `user` needs root, unless
     it is our own. Raises OSError if the program cannot be started, KeyError if there is no such user.
     """
-    account = User.named(user) if user is not None else None
+    account = SystemUser.named(user) if user is not None else None
     if account is not None and account.uid == os.geteuid():
         account = None
     output = None if log is None else open_log(log)
@@ -158,7 +158,7 @@ def open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
 
-def in_child(user: User | None, new_group: bool, death_signal: int) -> Callable[[], None]:
+def in_child(user: SystemUser | None, new_group: bool, death_signal: int) -> Callable[[], None]:
     """What runs between fork and exec, where one must not import or lock: all else is done before."""
     parent = os.getpid()
     prctl = ctypes.CDLL(None, use_errno=True).prctl

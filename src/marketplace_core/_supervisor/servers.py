@@ -12,10 +12,10 @@ from marketplace_core.adapters.native.server import EmbeddedServer
 from marketplace_core.deployment._kinds import natives
 from marketplace_core.deployment._model import Deployment
 
-__all__ = ["Server", "prepare", "servers_of"]
+__all__ = ["KeptServer", "prepare", "servers_of"]
 
 
-class Server(Runnable):
+class KeptServer(Runnable):
     """An embedded server: it is ready when its start has returned."""
 
     kind: Kind = "server"
@@ -39,9 +39,9 @@ class Server(Runnable):
         self.server.kill()
 
 
-def servers_of(deployment: Deployment, data: Path) -> list[Server]:
+def servers_of(deployment: Deployment, data: Path) -> list[KeptServer]:
     """Those of its embedded resources, in the order in which the file names them."""
-    return [Server(name, server) for native in natives(deployment, data) for name, server in native.servers()]
+    return [KeptServer(name, server) for native in natives(deployment, data) for name, server in native.servers()]
 
 
 async def prepare(deployment: Deployment, data: Path, when: Literal["before", "after"]) -> None:

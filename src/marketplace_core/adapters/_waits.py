@@ -22,7 +22,7 @@ __all__ = [
     "bounded_dsn",
     "bounded_libpq_dsn",
     "patience",
-    "patient",
+    "unhurried",
 ]
 
 #: What the server gives a statement. Nothing that somebody waits for takes that long, but for a lock that is not given back.
@@ -50,7 +50,7 @@ def patience() -> float | None:
 
 
 @contextlib.contextmanager
-def patient(seconds: float | None) -> Iterator[None]:
+def unhurried(seconds: float | None) -> Iterator[None]:
     """Statements that begin inside may take so long; None: as long as they take, as a migration's do."""
     token = _patience.set(seconds)
     try:

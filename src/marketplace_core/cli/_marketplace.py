@@ -13,7 +13,7 @@ from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.serve import migrate, opened
 from marketplace_core._supervisor.servers import prepare, servers_of
 from marketplace_core._supervisor.state import as_running, running
-from marketplace_core.adapters._waits import JOB_SECONDS, patient
+from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.commands import Failed
 from marketplace_core.deployment import DEFAULT_FILE, load
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
@@ -35,7 +35,7 @@ async def marketplace(file: Path | None, data: Path) -> AsyncIterator[Process]:
                 stack.push_async_callback(server.stop)
             await prepare(deployment, data, "after")
             await migrate(deployment, data)
-        stack.enter_context(patient(JOB_SECONDS))  # somebody sits before it, and an import takes its time
+        stack.enter_context(unhurried(JOB_SECONDS))  # somebody sits before it, and an import takes its time
         yield await stack.enter_async_context(opened(deployment, data))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from marketplace_core.deployment._problems import Problems, did_you_mean, listed
+from marketplace_core.deployment._problems import Problems, likeliest, listed
 
 if TYPE_CHECKING:
     from marketplace_core.http.routing import Route
@@ -110,7 +110,7 @@ def unknown_rates(limits: Limits, routes: Iterable[Route], problems: Problems) -
     asked = {route.rate: f"{route.method} /{route.audience}/v1{route.path}" for route in routes}
     for name in limits.rates.keys() - RATES.keys() - asked.keys():
         known = {*RATES, *asked, *LimitsTable.__struct_fields__}
-        remedy = did_you_mean(name, known, f"use {listed(known)}")
+        remedy = likeliest(name, known, f"use {listed(known)}")
         if not problems.at(f"limits.{name}"):
             problems.add(f"limits.{name}", "there is no such limit, and no route is under it", remedy)
     for name in sorted(asked.keys() - limits.rates.keys()):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from marketplace_core.deployment._kinds import installed_kinds, natives
 from marketplace_core.deployment._model import ROLES, Deployment, Role, split_address
-from marketplace_core.deployment._problems import Problems, did_you_mean, listed
+from marketplace_core.deployment._problems import Problems, likeliest, listed
 from marketplace_core.deployment._references import MissingReference, is_reference, references, resolve
 from marketplace_core.deployment._shape import Raw
 
@@ -86,7 +86,7 @@ def resolve_roles(deployment: Deployment, problems: Problems, *, needed: Contain
     chosen = {}
     for role, resource in deployment.on.items():
         if role not in ROLES:
-            problems.add(f"{key}.{role}", "there is no such role", did_you_mean(role, ROLES, f"use {listed(ROLES)}"))
+            problems.add(f"{key}.{role}", "there is no such role", likeliest(role, ROLES, f"use {listed(ROLES)}"))
         elif fits(deployment, problems, f"{key}.{role}", role, resource, installed_kinds().playing(role)):
             chosen[role] = resource
     told = not problems.none_at("deployment", "on")
@@ -126,7 +126,7 @@ def fits(deployment: Deployment, problems: Problems, key: str, role: str, name: 
     """Whether the named resource exists and can play a role; else the problem is told."""
     resource = deployment.resources.get(name)
     if resource is None:
-        remedy = did_you_mean(name, deployment.resources, f"add it to [resources], or use {listed(deployment.resources)}")
+        remedy = likeliest(name, deployment.resources, f"add it to [resources], or use {listed(deployment.resources)}")
         problems.add(key, f"there is no resource {name!r}", remedy)
         return False
     if resource.kind and resource.kind not in kinds:
@@ -205,7 +205,7 @@ def _gateways(deployment: Deployment, problems: Problems) -> None:
         if repeated:
             problems.add(f"{key}.audiences", f"{listed(repeated)} is named twice", "name each once")
         if gateway.service is not None and gateway.service not in deployment.services:
-            remedy = did_you_mean(gateway.service, deployment.services, f"use {listed(deployment.services)}")
+            remedy = likeliest(gateway.service, deployment.services, f"use {listed(deployment.services)}")
             problems.add(f"{key}.service", f"there is no service {gateway.service!r}", remedy)
         if gateway.service is None and gateway.name in deployment.services.keys() | _taken(deployment):
             problems.add(key, "another process has this name", "choose another name, or name the service it runs in")
@@ -215,7 +215,7 @@ def _simulators(deployment: Deployment, problems: Problems) -> None:
     for name in deployment.simulators:
         key = f"simulators.{name}"
         if name not in _SIMULATORS:
-            remedy = did_you_mean(name, _SIMULATORS, f"use {listed(_SIMULATORS)}")
+            remedy = likeliest(name, _SIMULATORS, f"use {listed(_SIMULATORS)}")
             problems.add(key, f"there is no simulator {name!r}", remedy)
         elif deployment.profile == "production" and problems.none_at("deployment", "profile"):
             problems.add(key, "a production deployment has no simulators", "take it out, or choose another profile")
@@ -229,5 +229,5 @@ def _edge(deployment: Deployment, problems: Problems) -> None:
         named = table.get("gateways", [])
         for index, gateway in enumerate(named if isinstance(named, list) else ()):
             if gateway not in deployment.gateways:
-                remedy = did_you_mean(str(gateway), deployment.gateways, f"use {listed(deployment.gateways)}")
+                remedy = likeliest(str(gateway), deployment.gateways, f"use {listed(deployment.gateways)}")
                 problems.add(f"edge.{name}.gateways[{index}]", f"there is no gateway {gateway!r}", remedy)

@@ -73,7 +73,7 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+def likeliest(name: str, known: Iterable[str], otherwise: str) -> str:
     """A remedy for a name that does not exist."""
     likely = suggest(name, known)
     return otherwise if likely is None else f"did you mean {likely!r}?"

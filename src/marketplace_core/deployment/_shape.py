@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from marketplace_core.deployment._kinds import EMBEDDED, installed_kinds, prefix_of
 from marketplace_core.deployment._limits import Limits, LimitsTable, read_limits
 from marketplace_core.deployment._model import Deployment, Gateway, PluginEntry, Resource, Service, Simulator
-from marketplace_core.deployment._problems import Problems, did_you_mean, listed
+from marketplace_core.deployment._problems import Problems, likeliest, listed
 from marketplace_core.deployment._references import MissingReference, is_url_reference, masked, resolve
 from marketplace_core.deployment._tables import (
     NAME,
@@ -55,7 +55,7 @@ def parse(path: Path, problems: Problems) -> Raw:
 def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployment:
     """The parts of a deployment that have the right shape; the other parts are in ``problems``."""
     for name in sorted(raw.keys() - SECTIONS.keys()):
-        problems.add(name, "there is no such section", did_you_mean(name, SECTIONS, f"use {listed(SECTIONS)}"))
+        problems.add(name, "there is no such section", likeliest(name, SECTIONS, f"use {listed(SECTIONS)}"))
     if "deployment" not in raw:
         problems.add("deployment", "the section is missing", 'write [deployment] with name and currency = "EUR"')
     own = _table(raw.get("deployment", {}), DeploymentTable, "deployment", problems)
@@ -90,7 +90,7 @@ def _time_zone(name: str, problems: Problems) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):
-        likely = did_you_mean(name, available_timezones(), 'write it like "Europe/Berlin"')
+        likely = likeliest(name, available_timezones(), 'write it like "Europe/Berlin"')
         problems.add("deployment.time_zone", f"there is no time zone {name!r}", likely)
         return "UTC"
     return name
@@ -143,7 +143,7 @@ def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resou
         cause = f"nothing is known of addresses like {wrong!r}"
         if kinds.broken:
             cause += f", and {'; '.join(kinds.broken)}"
-        problems.add(where, cause, did_you_mean(wrong, known, f"use {listed(known)}"))
+        problems.add(where, cause, likeliest(wrong, known, f"use {listed(known)}"))
         return Resource(name=name, url=shape.url, kind="")
     if shape.kind not in (None, kind.name):
         problems.add(f"{key}.kind", f"the address is of the kind {kind.name!r}", "leave out kind")
@@ -222,7 +222,7 @@ def _told(code: str, detail: str, kind: type[Struct], field: str) -> tuple[str, 
     if code in ("format", "range", "length") and (said := _description(hint)):
         cause, remedy = ("it has not the right form" if code == "format" else cause), said
     if code == "unknown_value":
-        remedy = did_you_mean(*_literal(detail, hint))
+        remedy = likeliest(*_literal(detail, hint))
     return cause, remedy
 
 

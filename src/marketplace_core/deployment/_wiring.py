@@ -12,7 +12,7 @@ from marketplace_core import capabilities
 from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._meaning import Unresolved, fits, resolve_roles, tell_unresolved
 from marketplace_core.deployment._model import ROLES, Deployment, PluginEntry, Service
-from marketplace_core.deployment._problems import Problems, did_you_mean, listed, suggest
+from marketplace_core.deployment._problems import Problems, likeliest, listed, suggest
 from marketplace_core.hookspecs import PluginInfo
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def deployed_plugins(deployment: Deployment, installed: Iterable[str], problems:
 
 
 def _not_installed(key: str, name: str, known: set[str], problems: Problems) -> None:
-    remedy = did_you_mean(name, known, "install its package, or take it out of the file")
+    remedy = likeliest(name, known, "install its package, or take it out of the file")
     problems.add(key, f"no plugin {name!r} is installed", remedy)
 
 
@@ -171,7 +171,7 @@ def _requirements(wiring: _Wiring) -> None:
             continue
         key = f"plugins.{names[0]}"
         if capability not in known and suggest(capability, known):
-            remedy = did_you_mean(capability, known, "")
+            remedy = likeliest(capability, known, "")
             wiring.problems.add(key, f"it needs {capability!r}, which is no capability", remedy)
         else:
             cause = (
@@ -249,7 +249,7 @@ def _workers(wiring: _Wiring) -> None:
             for index, pattern in enumerate(patterns):
                 plugin = pattern.partition(".")[0]
                 if pattern != "*" and plugin not in known:
-                    remedy = did_you_mean(plugin, known, 'begin it with the name of a plugin of this service, or write "*"')
+                    remedy = likeliest(plugin, known, 'begin it with the name of a plugin of this service, or write "*"')
                     where = f"{key}.workers.{worker}[{index}]"
                     wiring.problems.add(where, f"{pattern!r} names nothing that this service runs", remedy)
 
@@ -282,7 +282,7 @@ def _on(
     key = f"plugins.{entry.name}"
     store = entry.store
     if store is not None and store not in info.stores:
-        remedy = did_you_mean(store, info.stores, f"use {listed(info.stores)}" if info.stores else "leave it out")
+        remedy = likeliest(store, info.stores, f"use {listed(info.stores)}" if info.stores else "leave it out")
         problems.add(f"{key}.store", f"it has no store {store!r}", remedy)
         store = None
     roles = _roles(info, store)
@@ -291,7 +291,7 @@ def _on(
     for name, resource in entry.on.items():
         role = _role(name, roles, info)
         if role is None:
-            remedy = did_you_mean(name, roles, f"use {listed(roles)}" if roles else "leave it out")
+            remedy = likeliest(name, roles, f"use {listed(roles)}" if roles else "leave it out")
             problems.add(f"{key}.on.{name}", f"it has no role {name!r}", remedy)
             continue
         named.add(role)

@@ -14,7 +14,7 @@ from marketplace_core.cli._warm import warm
 
 __all__ = ["command", "forks"]
 
-_COMMANDS = ("deployments", "imports", "operations", "processes", "running")
+_COMMANDS = ("deployments", "imports", "operators", "processes", "running")
 _SIMULATORS = ("marketplace_simulators.payments", "marketplace_simulators.carriers")
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from marketplace_core import calls, metrics
 from marketplace_core._runtime import failpoints
-from marketplace_core.adapters._waits import patient
+from marketplace_core.adapters._waits import unhurried
 from marketplace_core.adapters.dbos.connections import SCHEMA, WORKFLOW, end_listening, engine_url, library
 from marketplace_core.adapters.dbos.encoding import serializer
 from marketplace_core.adapters.dbos.rows import EngineRows
@@ -73,7 +73,7 @@ class DbosSagas(SagaEngine):
     async def launch(self) -> None:
         # The engine builds indexes CONCURRENTLY, which waits for every transaction of the database to end: those of this
         # process must be able to.
-        with patient(None):
+        with unhurried(None):
             await asyncio.to_thread(library().DBOS.migrate, self._url, schema=SCHEMA)
         library().DBOS(
             config={

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from marketplace_core._supervisor.children import User
+from marketplace_core._supervisor.children import SystemUser
 from marketplace_core.adapters.native.errors import EmbeddedError
 
 FORMAT = 1
@@ -150,7 +150,7 @@ def _read_pid(file: int) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def own_folder(path: Path, user: User | None) -> None:
+def own_folder(path: Path, user: SystemUser | None) -> None:
     """Make a folder that nobody but `user` (or, if None, we) may look into."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if user is not None and path.stat().st_uid != user.uid:
@@ -158,13 +158,13 @@ def own_folder(path: Path, user: User | None) -> None:
     path.chmod(0o700)
 
 
-def _give(path: Path, user: User) -> None:
+def _give(path: Path, user: SystemUser) -> None:
     for folder, _, files in os.walk(path, followlinks=False):
         for name in ("", *files):
             os.chown(os.path.join(folder, name), user.uid, user.gid, follow_symlinks=False)
 
 
-def check_reachable(path: Path, user: User, remedy: str) -> None:
+def check_reachable(path: Path, user: SystemUser, remedy: str) -> None:
     """Raises EmbeddedError naming the first folder on the way to `path` that `user` cannot pass."""
     for folder in (*reversed(path.parents), path):
         state = folder.stat()
@@ -197,7 +197,7 @@ def socket_folder(data: Path, server: str, socket: str) -> Path:
     return Path(tempfile.gettempdir()) / f"marketplace-{digest}-{server}"
 
 
-def prepare_socket_folder(data: Path, server: str, socket: str, user: User | None) -> Path:
+def prepare_socket_folder(data: Path, server: str, socket: str, user: SystemUser | None) -> Path:
     """Make the folder of `socket_folder`, for `user` alone, without what a killed server left in it."""
     inside = data / "run" / server
     if inside.is_symlink():
@@ -217,7 +217,7 @@ def prepare_socket_folder(data: Path, server: str, socket: str, user: User | Non
     return folder
 
 
-def _check_unclaimed(folder: Path, user: User | None) -> None:
+def _check_unclaimed(folder: Path, user: SystemUser | None) -> None:
     """Below the temporary folder anybody may have made it before us."""
     try:
         state = folder.lstat()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 
 from marketplace_core.adapters._scripts import schema_of, split_statements
-from marketplace_core.adapters._waits import patient
+from marketplace_core.adapters._waits import unhurried
 from marketplace_core.adapters.postgres.schema import CORE_MIGRATIONS
 from marketplace_core.adapters.postgres.server import Connection, Database
 from marketplace_core.errors import MarketplaceError
@@ -118,7 +118,7 @@ async def migrate_database(
     Each step is one transaction, which takes as long as it does. Two that migrate at once take turns, and the second finds
     nothing to do.
     """
-    with patient(None):
+    with unhurried(None):
         return await _migrate(database, plugins, progress)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from marketplace_core._supervisor.children import User, spawn
+from marketplace_core._supervisor.children import SystemUser, spawn
 from marketplace_core.adapters.native import leftovers, query, startup
 from marketplace_core.adapters.native.errors import EmbeddedError
 from marketplace_core.adapters.native.folder import (
@@ -103,7 +103,7 @@ class EmbeddedPostgres(EmbeddedServer):
         )
         await startup.until_ready(self._child, self._ready, log=self._log, offset=offset, patience=patience)
 
-    async def _initialise(self, programs: Path, user: User | None) -> None:
+    async def _initialise(self, programs: Path, user: SystemUser | None) -> None:
         """Into a folder beside, and renamed when complete: there is never a half one under the right name."""
         for old in self._data.glob("postgres.new-*"):
             shutil.rmtree(old, ignore_errors=True)
@@ -167,13 +167,13 @@ class EmbeddedPostgres(EmbeddedServer):
         self._release()
 
 
-def _server_user() -> User | None:
+def _server_user() -> SystemUser | None:
     if os.geteuid() != 0:
         return None
     name = os.environ.get("MARKETPLACE_POSTGRES_USER", "nobody")
     remedy = "set MARKETPLACE_POSTGRES_USER to an unprivileged user of this machine, or do not start as root"
     try:
-        user = User.named(name)
+        user = SystemUser.named(name)
     except KeyError:
         raise EmbeddedError(f"this machine has no user {name} for PostgreSQL to run as", remedy) from None
     if user.uid == 0:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import structlog
 
 from marketplace_core import calls, metrics, tracing
-from marketplace_core.adapters._waits import JOB_SECONDS, patient
+from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.adapters.postgres.server import Database
 from marketplace_core.errors import Unavailable
 from marketplace_core.hookspecs import Schedule
@@ -156,7 +156,7 @@ class PostgresSchedules(Schedules):
             with (
                 tracing.span(f"schedule {schedule.name}") as trace,
                 calls.scope(calls.Call(origin="schedule", request_id=owner, trace=trace)),
-                patient(JOB_SECONDS),
+                unhurried(JOB_SECONDS),
             ):
                 await run(schedule)
         except Exception as error:
