@@ -8,12 +8,39 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
-from marketplace_core.errors import Unauthorized
+from msgspec import Struct
 
-__all__ = ["TOLERANCE_SECONDS", "secret_key", "sign", "verify"]
+from marketplace_core.errors import Unauthorized, declare_codes
+
+__all__ = ["TOLERANCE_SECONDS", "RawWebhook", "WebhookAnswer", "WebhookStatus", "raw_webhook", "secret_key", "sign", "verify"]
 
 TOLERANCE_SECONDS = 300
+
+declare_codes(401, "webhooks.bad_signature", "webhooks.stale")
+
+#: Headers that say who calls, which no signature needs and no plugin that speaks to a service outside is to see.
+_PRIVATE = frozenset({"authorization", "cookie", "idempotency-key"})
+
+WebhookStatus = Literal["accepted", "duplicate", "ignored"]
+
+
+class WebhookAnswer(Struct, frozen=True):
+    status: WebhookStatus
+
+
+class RawWebhook(Struct, frozen=True):
+    """A webhook as it came: its body and the headers that a signature needs, by lower-case name."""
+
+    source: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def raw_webhook(source: str, headers: Mapping[str, str], body: bytes) -> RawWebhook:
+    """What a route hands to its port of a request; ``headers`` are by lower-case name."""
+    return RawWebhook(source, {name: value for name, value in headers.items() if name not in _PRIVATE}, body)
 
 
 def secret_key(secret: str) -> bytes:

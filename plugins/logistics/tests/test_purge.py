@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from marketplace_logistics import service
 from marketplace_logistics.stores.postgres import PURGE_WEBHOOKS
 
+from marketplace_core.ports import webhooks
 from marketplace_core.testing.plans import read_whole
 
 DAY = 86_400
@@ -29,7 +29,7 @@ async def _kept(bench: Any) -> list[str]:
 
 
 async def test_old_webhooks_are_deleted(make_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "PURGE_BATCH", 2)
+    monkeypatch.setattr(webhooks, "PURGE_BATCH", 2)
     bench = await make_bench(started=False, worker=False, settings="webhook_days = 7")
     for id_, state in (("1", "applied"), ("2", "ignored"), ("3", "applied"), ("4", "accepted")):
         await _came(bench, id_, state)

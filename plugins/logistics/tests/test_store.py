@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from marketplace_logistics import plugin
 from marketplace_logistics.domain import Shipment, TrackingEvent, take
-from marketplace_logistics.store import LogisticsStore, WebhookRecord
+from marketplace_logistics.store import LogisticsStore
 from marketplace_logistics.stores.postgres import PostgresLogisticsStore
 
 from marketplace_core.adapters.postgres import Database, UniqueViolation
@@ -124,16 +124,3 @@ async def test_shipments_of_one_moment_come_once_each(kept: Kept) -> None:
         if (cursor := page.next) is None:
             break
     assert seen == [record.id for record in records][::-1]
-
-
-async def test_a_webhook_is_kept_once_and_applied_once(kept: Kept) -> None:
-    event = TrackingEvent("delivered", "Berlin", START)
-    webhook = WebhookRecord(carrier="c", id="w", body=b"\x00\xff", tracking_number="T1", event=event, state="accepted")
-    ignored = WebhookRecord(carrier="d", id="w", body=b"", tracking_number=None, event=None, state="ignored")
-    assert await kept.run(kept.store.insert_webhook, webhook)
-    assert await kept.run(kept.store.insert_webhook, ignored)
-    assert not await kept.run(kept.store.insert_webhook, webhook)
-    taken = await kept.run(kept.store.take_webhook, "c", "w")
-    assert (taken.body, taken.event, taken.state) == (webhook.body, event, "applied")
-    assert await kept.run(kept.store.take_webhook, "c", "w") is None
-    assert await kept.run(kept.store.take_webhook, "d", "w") is None

@@ -15,13 +15,13 @@ from marketplace_core.capabilities.payments import (
     AdminPayment,
     OperationRequested,
     PaymentCaptured,
-    RawWebhook,
     WebhookReceived,
 )
 from marketplace_core.errors import NotFound, Refused, Unavailable
 from marketplace_core.testing.contracts.surroundings import hook
 from marketplace_core.testing.machines import Machine, run_machine
 from marketplace_core.values import Address, Money, new_id
+from marketplace_core.webhooks import RawWebhook
 
 TOTAL = 1000
 #: Mostly none: a time-out takes its time.

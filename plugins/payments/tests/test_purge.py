@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from marketplace_payments import service
 from marketplace_payments.stores.postgres import PURGE_WEBHOOKS
 
+from marketplace_core.ports import webhooks
 from marketplace_core.testing.plans import read_whole
 
 DAY = 86_400
@@ -31,7 +31,7 @@ async def _kept(desk: Any) -> list[str]:
 
 
 async def test_old_webhooks_are_deleted(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "PURGE_BATCH", 2)
+    monkeypatch.setattr(webhooks, "PURGE_BATCH", 2)
     for id_, state in (("1", "applied"), ("2", "ignored"), ("3", "flagged"), ("4", "received"), ("5", "applied")):
         await _came(desk, id_, state)
     await desk.advance(20 * DAY)

@@ -8,11 +8,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from marketplace_core.capabilities.payments import RawWebhook, WebhookReceived
+from marketplace_core.capabilities.payments import WebhookReceived
 from marketplace_core.errors import NotFound, Unauthorized, Unavailable
 from marketplace_core.testing.contracts.hooks import STRANGER
 from marketplace_core.testing.contracts.surroundings import hook
 from marketplace_core.values import new_id
+from marketplace_core.webhooks import RawWebhook
 
 
 def signed(desk: Any, payment: str, type_: str = "payment.authorized", amount: Any = 1000, **how: Any) -> RawWebhook:

@@ -13,11 +13,12 @@ from marketplace_payments.operations import Operations
 from msgspec.structs import replace
 
 from marketplace_core.capabilities.orders import PaymentMethod
-from marketplace_core.capabilities.payments import Authorize, ImportPayment, PaymentMethods, RawWebhook
+from marketplace_core.capabilities.payments import Authorize, ImportPayment, PaymentMethods
 from marketplace_core.errors import Conflict, MarketplaceError, NotFound, Refused, Unavailable
 from marketplace_core.testing.contracts import Method
 from marketplace_core.testing.contracts.hooks import takes_every_webhook, trusts_everybody
 from marketplace_core.values import Imported, Money, new_id
+from marketplace_core.webhooks import RawWebhook
 
 __all__ = ["MISTAKES"]
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from marketplace_core.capabilities.orders import Shipment, ShipmentStatus, ShippedItem, TrackingEvent
-from marketplace_core.capabilities.payments import RawWebhook, WebhookAnswer
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import Address, Money, Page, PageQuery
+from marketplace_core.webhooks import RawWebhook, WebhookAnswer
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext

@@ -17,6 +17,11 @@ from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import Imported, Money
 
+# Released under these names: webhooks are not of payments alone.
+from marketplace_core.webhooks import RawWebhook as RawWebhook  # noqa: PLC0414
+from marketplace_core.webhooks import WebhookAnswer as WebhookAnswer  # noqa: PLC0414
+from marketplace_core.webhooks import WebhookStatus as WebhookStatus  # noqa: PLC0414
+
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
 
@@ -109,21 +114,6 @@ class Balance(Struct, frozen=True):
 
 class Balances(Struct, frozen=True):
     items: list[Balance]
-
-
-WebhookStatus = Literal["accepted", "duplicate", "ignored"]
-
-
-class WebhookAnswer(Struct, frozen=True):
-    status: WebhookStatus
-
-
-class RawWebhook(Struct, frozen=True):
-    """A webhook as it came: its body and the headers that a signature needs, by lower-case name."""
-
-    source: str
-    headers: dict[str, str]
-    body: bytes
 
 
 # ── what a gateway plugin gives ──────────────────────────────────────────────────────────────────────────────
@@ -249,7 +239,6 @@ class WebhookReceived(Event, frozen=True, kw_only=True):
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-declare_codes(401, "webhooks.bad_signature", "webhooks.stale")
 declare_scopes("seller", "payments")
 declare_scopes("admin", "payments")
 declare_codes(

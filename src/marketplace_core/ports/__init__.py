@@ -15,6 +15,7 @@ from marketplace_core.ports.parking import Parked, Parking, Reader, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units, qualified
+from marketplace_core.ports.webhooks import StoredWebhook, WebhookInbox, WebhookState
 
 __all__ = [
     "IMPORT",
@@ -47,9 +48,12 @@ __all__ = [
     "PutAside",
     "RawMessage",
     "Reader",
+    "StoredWebhook",
     "Subscription",
     "UnitOfWork",
     "Units",
+    "WebhookInbox",
+    "WebhookState",
     "command",
     "command_after",
     "digest",

@@ -10,11 +10,14 @@ from marketplace_core.capabilities.orders import Orders
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
+from marketplace_core.ports import WebhookInbox
 from marketplace_logistics import router, worker
 from marketplace_logistics.carriers import Carriers
 from marketplace_logistics.config import LogisticsConfig
+from marketplace_logistics.domain import TrackingEvent
 from marketplace_logistics.labels import Labels
 from marketplace_logistics.service import LogisticsService
+from marketplace_logistics.store import LogisticsStore
 
 STORES = {"postgres": "marketplace_logistics.stores.postgres:make"}
 
@@ -36,9 +39,13 @@ def migrations() -> Sequence[Migration]:
 
 @hookimpl
 def provide_logistics(context: PluginContext) -> Logistics:
+    store: LogisticsStore
+    webhooks: WebhookInbox[TrackingEvent]
+    store, webhooks = context.store(STORES)
     return LogisticsService(
         context.units,
-        context.store(STORES),
+        store,
+        webhooks,
         Carriers(lambda: context.extensions),
         Labels(context.blobs, context.key("logistics.labels")),
         lambda: context.optional_port(Orders),

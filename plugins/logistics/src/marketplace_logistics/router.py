@@ -12,16 +12,14 @@ from marketplace_core.capabilities.logistics import (
     ShipmentQuery,
     Tracking,
 )
-from marketplace_core.capabilities.payments import RawWebhook, WebhookAnswer
 from marketplace_core.errors import Forbidden
 from marketplace_core.http.routing import Content, Request, Router
 from marketplace_core.values import Page
+from marketplace_core.webhooks import WebhookAnswer, raw_webhook
 
 __all__ = ["routers"]
 
 PDF = "application/pdf"
-#: Headers that say who calls, and nothing about a signature.
-PRIVATE = frozenset({"authorization", "cookie"})
 
 
 def routers(logistics: Logistics) -> Sequence[Router]:
@@ -78,8 +76,7 @@ def carrier(logistics: Logistics) -> Router:
     @router.post("/webhooks/carriers/{carrier}", access="guest", status=200, key="ignored")
     async def receive_webhook(request: Request, carrier: str, raw: bytes) -> WebhookAnswer:
         """What a carrier tells of a parcel, signed."""
-        headers = {name: value for name, value in request.headers.items() if name not in PRIVATE}
-        return await logistics.receive_webhook(RawWebhook(carrier, headers, raw))
+        return await logistics.receive_webhook(raw_webhook(carrier, request.headers, raw))
 
     return router
 

@@ -29,17 +29,17 @@ from marketplace_core.capabilities.logistics import (
     Tracking,
 )
 from marketplace_core.capabilities.orders import Orders, PackageShipped
-from marketplace_core.capabilities.payments import RawWebhook, WebhookAnswer
 from marketplace_core.errors import Conflict, NotFound, Refused, Unavailable
-from marketplace_core.ports import UnitOfWork, Units, command, handler, handler_after, natural
+from marketplace_core.ports import StoredWebhook, UnitOfWork, Units, WebhookInbox, command, handler, handler_after, natural
 from marketplace_core.values import Clock, Page
+from marketplace_core.webhooks import RawWebhook, WebhookAnswer
 from marketplace_logistics import views
 from marketplace_logistics.carriers import Carriers
 from marketplace_logistics.config import LogisticsConfig
 from marketplace_logistics.domain import FLAT, OWN, Shipment, TrackingEvent, status_of, take
 from marketplace_logistics.labels import Labels
 from marketplace_logistics.rates import Rates
-from marketplace_logistics.store import LogisticsStore, WebhookRecord
+from marketplace_logistics.store import LogisticsStore
 
 __all__ = ["LogisticsService"]
 
@@ -47,7 +47,6 @@ log = structlog.get_logger("marketplace.logistics")
 
 #: Parcels of one carrier that are asked after at a time.
 POLL_AT_ONCE = 8
-PURGE_BATCH = 1000
 
 
 class Refusal(Struct, frozen=True):
@@ -65,6 +64,7 @@ class LogisticsService(Logistics):
         self,
         units: Units,
         store: LogisticsStore,
+        webhooks: WebhookInbox[TrackingEvent],
         carriers: Carriers,
         labels: Labels,
         orders: Callable[[], Orders | None],
@@ -75,6 +75,7 @@ class LogisticsService(Logistics):
         """``orders`` is called when it is first needed: orders asks for this port while it is assembled."""
         self.units = units
         self._store = store
+        self._webhooks = webhooks
         self._carriers = carriers
         self._labels = labels
         self._orders = orders
@@ -243,40 +244,34 @@ class LogisticsService(Logistics):
 
     @command
     async def _keep(self, uow: UnitOfWork, webhook: RawWebhook, event: CarrierEvent) -> WebhookAnswer:
-        number = event.tracking_number
+        number, note = event.tracking_number, None
         told = views.events_of([event.event] if event.event is not None else [])
-        known = number is not None and bool(told) and await self._store.is_tracked(uow, webhook.source, number)
-        record = WebhookRecord(
-            carrier=webhook.source,
+        if number is None or not told:
+            note = "unknown type"
+        elif not await self._store.is_tracked(uow, webhook.source, number):
+            note = "unknown shipment"
+        stored = StoredWebhook(
+            source=webhook.source,
             id=event.id,
             body=webhook.body,
-            tracking_number=number,
             event=told[0] if told else None,
-            state="accepted" if known else "ignored",
+            state="waiting" if note is None else "ignored",
+            subject=number,
+            note=note,
         )
-        if not await self._store.insert_webhook(uow, record):
-            return WebhookAnswer("duplicate")
-        if not known or number is None:
-            return WebhookAnswer("ignored")
-        uow.emit(CarrierWebhookReceived(tracking_number=number, carrier=webhook.source, webhook_id=event.id))
-        return WebhookAnswer("accepted")
+        about = CarrierWebhookReceived(tracking_number=number or "", carrier=webhook.source, webhook_id=event.id)
+        return await self._webhooks.keep(uow, stored, about)
 
     @handler(CarrierWebhookReceived)
     async def on_webhook_received(self, uow: UnitOfWork, event: CarrierWebhookReceived) -> None:
-        webhook = await self._store.take_webhook(uow, event.carrier, event.webhook_id)
+        webhook = await self._webhooks.close(uow, event.carrier, event.webhook_id, "applied")
         record = await self._store.lock_tracked(uow, event.carrier, event.tracking_number)
         if webhook is not None and webhook.event is not None and record is not None:
             await self._take(uow, record, [webhook.event], f"webhook:{webhook.id}")
 
     async def purge_webhooks(self) -> None:
         """A schedule: deletes webhooks that came long ago and wait for nothing."""
-        while await self._purge_some():
-            pass
-
-    @natural
-    async def _purge_some(self, uow: UnitOfWork) -> bool:
-        before = uow.now - timedelta(days=self._config.webhook_days)
-        return await self._store.purge_webhooks(uow, before, PURGE_BATCH) >= PURGE_BATCH
+        await self._webhooks.purge(self.units, timedelta(days=self._config.webhook_days))
 
     async def poll(self) -> None:
         """A schedule: what carriers know of parcels under way, so that a webhook that was lost only delays."""

@@ -1,33 +1,19 @@
-"""The store port of logistics: shipments with their tracking events, and the webhooks that came."""
+"""The store port of logistics: shipments with their tracking events. Webhooks are kept by core's."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
-
-from msgspec import Struct
+from typing import Any
 
 from marketplace_core.capabilities.logistics import ShipmentQuery
 from marketplace_core.ports import UnitOfWork
 from marketplace_logistics.domain import Shipment, TrackingEvent
 
-__all__ = ["LogisticsStore", "Position", "WebhookRecord"]
+__all__ = ["LogisticsStore", "Position"]
 
 Position = tuple[Any, ...]
-WebhookState = Literal["accepted", "applied", "ignored"]
-
-
-class WebhookRecord(Struct, frozen=True, kw_only=True):
-    """A webhook as it came, and what was read from it: ``event`` is None where ``state`` is ``ignored``."""
-
-    carrier: str
-    id: str
-    body: bytes
-    tracking_number: str | None
-    event: TrackingEvent | None
-    state: WebhookState
 
 
 class LogisticsStore(ABC):
@@ -67,15 +53,3 @@ class LogisticsStore(ABC):
     @abstractmethod
     async def polled(self, shipment_ids: Sequence[str], at: datetime) -> None:
         """These were asked after."""
-
-    @abstractmethod
-    async def insert_webhook(self, uow: UnitOfWork, webhook: WebhookRecord) -> bool:
-        """False: it came before."""
-
-    @abstractmethod
-    async def take_webhook(self, uow: UnitOfWork, carrier: str, webhook_id: str) -> WebhookRecord | None:
-        """One that is ``accepted``; from this unit on it is ``applied``."""
-
-    @abstractmethod
-    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
-        """Delete those that came before and do not wait to be applied, the oldest first. Gives how many."""

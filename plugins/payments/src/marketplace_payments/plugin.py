@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from marketplace_core.capabilities.payments import Payments
+from marketplace_core.capabilities.payments import GatewayEvent, Payments
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
+from marketplace_core.ports import WebhookInbox
 from marketplace_payments import router, worker
 from marketplace_payments.config import PaymentsConfig
 from marketplace_payments.gateways import Gateways
@@ -37,10 +38,12 @@ def migrations() -> Sequence[Migration]:
 def provide_payments(context: PluginContext) -> Payments:
     store: PaymentStore
     ledger: LedgerStore
-    store, ledger = context.store(STORES)
+    webhooks: WebhookInbox[GatewayEvent]
+    store, ledger, webhooks = context.store(STORES)
     # Extensions are made when they are first called: they may ask for ports that are being made.
     gateways = Gateways(lambda: context.extensions, context.cache)
-    return PaymentService(context.units, store, ledger, gateways, context.clock, context.config(PaymentsConfig))
+    config = context.config(PaymentsConfig)
+    return PaymentService(context.units, store, ledger, webhooks, gateways, context.clock, config)
 
 
 @hookimpl

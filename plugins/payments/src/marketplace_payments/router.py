@@ -9,16 +9,12 @@ from marketplace_core.capabilities.payments import (
     Balances,
     PaymentMethods,
     Payments,
-    RawWebhook,
-    WebhookAnswer,
 )
 from marketplace_core.http.routing import Request, Router
+from marketplace_core.webhooks import WebhookAnswer, raw_webhook
 from marketplace_payments.gateways import METHODS_TAG
 
 __all__ = ["routers"]
-
-#: What no signature needs, and what is not for a plugin's eyes.
-_OURS = frozenset({"authorization", "cookie", "idempotency-key"})
 
 
 def routers(payments: Payments) -> Sequence[Router]:
@@ -36,8 +32,7 @@ def buyer(payments: Payments) -> Router:
     @router.post("/webhooks/payments/{gateway}", access="guest", status=200, key="ignored")
     async def receive_webhook(request: Request, gateway: str, raw: bytes) -> WebhookAnswer:
         """What a payment gateway tells, signed as that gateway signs."""
-        headers = {name: value for name, value in request.headers.items() if name not in _OURS}
-        return await payments.receive_webhook(RawWebhook(gateway, headers, raw))
+        return await payments.receive_webhook(raw_webhook(gateway, request.headers, raw))
 
     return router
 

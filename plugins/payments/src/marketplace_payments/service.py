@@ -20,20 +20,29 @@ from marketplace_core.capabilities.payments import (
     PaymentChanged,
     PaymentMethods,
     Payments,
-    RawWebhook,
-    WebhookAnswer,
     WebhookReceived,
 )
 from marketplace_core.errors import Conflict, NotFound, Refused, Unavailable
-from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, handler_after, natural
+from marketplace_core.ports import (
+    StoredWebhook,
+    UnitOfWork,
+    Units,
+    WebhookInbox,
+    WebhookState,
+    command,
+    command_after,
+    handler,
+    handler_after,
+)
 from marketplace_core.values import Clock, Imported, Money
+from marketplace_core.webhooks import RawWebhook, WebhookAnswer
 from marketplace_payments import imports, ledger, views
 from marketplace_payments.charges import Charges
 from marketplace_payments.config import PaymentsConfig
 from marketplace_payments.domain import Payment, Sale, is_known, left_to_capture, new_operation, wrong_amount
 from marketplace_payments.gateways import Gateways
 from marketplace_payments.operations import Operations
-from marketplace_payments.store import LedgerStore, PaymentStore, StoredSale, StoredWebhook, WebhookState
+from marketplace_payments.store import LedgerStore, PaymentStore, StoredSale
 
 __all__ = ["PaymentService"]
 
@@ -41,9 +50,8 @@ log = structlog.get_logger("marketplace.payments")
 
 POLL_BATCH = 200
 POLL_AT_ONCE = 8
-PURGE_BATCH = 1000
 
-_Look = tuple[StoredWebhook, GatewayPayment | None, str | None]
+_Look = tuple[GatewayEvent, GatewayPayment | None, str | None]
 
 
 class PaymentService(Payments):
@@ -52,6 +60,7 @@ class PaymentService(Payments):
         units: Units,
         store: PaymentStore,
         ledger_store: LedgerStore,
+        webhooks: WebhookInbox[GatewayEvent],
         gateways: Gateways,
         clock: Clock,
         config: PaymentsConfig,
@@ -59,6 +68,7 @@ class PaymentService(Payments):
         self.units = units
         self._store = store
         self._ledger = ledger_store
+        self._webhooks = webhooks
         self._gateways = gateways
         self._clock = clock
         self._config = config
@@ -129,64 +139,56 @@ class PaymentService(Payments):
         if gateway is None:
             raise NotFound("There is no such payment gateway.")
         event = gateway.read_webhook(webhook.headers, webhook.body, self._clock.now())
-        return await self._store_webhook(webhook.source, event, webhook.body.decode(errors="replace"))
+        return await self._keep(webhook.source, event, webhook.body)
 
-    async def _meant(self, gateway: str, event: GatewayEvent, body: str) -> Payment | None:
+    async def _meant(self, gateway: str, event: GatewayEvent, body: bytes) -> Payment | None:
         """The payment that a webhook is about."""
         if event.step is None or event.payment_id is None:
             return None
         return await self._store.find(gateway, event.payment_id, event.reference)
 
     @command_after(_meant)
-    async def _store_webhook(
-        self, uow: UnitOfWork, payment: Payment | None, gateway: str, event: GatewayEvent, body: str
+    async def _keep(
+        self, uow: UnitOfWork, payment: Payment | None, gateway: str, event: GatewayEvent, body: bytes
     ) -> WebhookAnswer:
         """``payment``: as it was a moment ago, which is enough: what is authorized stays so, and what is asked is answered."""
         state, note = _begin(event, payment)
-        if not await self._store.add_webhook(uow, StoredWebhook(gateway, event.id, event, body, state, uow.now, note)):
-            return WebhookAnswer("duplicate")
-        if state == "received" and event.payment_id is not None:
-            uow.emit(WebhookReceived(payment_id=event.payment_id, gateway=gateway, webhook_id=event.id))
-        return WebhookAnswer("ignored" if state == "ignored" else "accepted")
+        told = StoredWebhook(
+            source=gateway, id=event.id, body=body, event=event, state=state, subject=event.payment_id, note=note
+        )
+        return await self._webhooks.keep(uow, told, _received(gateway, event))
 
     async def _look(self, event: WebhookReceived) -> _Look | None:
-        """The webhook, the payment as the gateway has it now, and whose it is."""
-        webhook = await self._store.get_webhook(event.gateway, event.webhook_id)
-        if webhook is None or webhook.state != "received":
+        """What the webhook says, the payment as the gateway has it now, and whose it is."""
+        webhook = await self._webhooks.waiting(event.gateway, event.webhook_id)
+        if webhook is None or webhook.event is None:
             return None
         gateway = await self._gateways.get(event.gateway)
         found = await gateway.get(event.payment_id)
         payment = await self._store.find(event.gateway, event.payment_id, webhook.event.reference)
-        return webhook, found, None if payment is None else payment.order_id
+        return webhook.event, found, None if payment is None else payment.order_id
 
     @handler_after(_look, WebhookReceived)
     async def on_webhook_received(self, uow: UnitOfWork, look: _Look | None, event: WebhookReceived) -> None:
         """A webhook says that something happened; what holds is what the gateway says when it is asked."""
         if look is None:
             return
-        webhook, found, order_id = look
+        told, found, order_id = look
         payment = None if order_id is None else await self._store.lock(uow, order_id)
         if payment is None or found is None:
-            await self._store.close_webhook(uow, webhook.gateway, webhook.id, "ignored", "unknown payment")
+            await self._webhooks.close(uow, event.gateway, event.webhook_id, "ignored", "unknown payment")
             return
-        operations = await self._store.operations(payment.id, uow)
-        wrong = wrong_amount(payment, operations, webhook.event.step or "", webhook.event.amount)
+        wrong = wrong_amount(payment, await self._store.operations(payment.id, uow), told.step or "", told.amount)
         if wrong is not None:
-            log.error("payments.webhook_flagged", gateway=webhook.gateway, webhook_id=webhook.id, cause=wrong)
-            await self._store.close_webhook(uow, webhook.gateway, webhook.id, "flagged", wrong)
+            log.error("payments.webhook_flagged", gateway=event.gateway, webhook_id=event.webhook_id, cause=wrong)
+            await self._webhooks.close(uow, event.gateway, event.webhook_id, "flagged", wrong)
             return
         await self._charges.take(uow, payment, found)
-        await self._store.close_webhook(uow, webhook.gateway, webhook.id, "applied", None)
+        await self._webhooks.close(uow, event.gateway, event.webhook_id, "applied")
 
     async def purge_webhooks(self) -> None:
         """A schedule: deletes webhooks that came long ago and wait for nothing."""
-        while await self._purge_some():
-            pass
-
-    @natural
-    async def _purge_some(self, uow: UnitOfWork) -> bool:
-        before = uow.now - timedelta(days=self._config.webhook_days)
-        return await self._store.purge_webhooks(uow, before, PURGE_BATCH) >= PURGE_BATCH
+        await self._webhooks.purge(self.units, timedelta(days=self._config.webhook_days))
 
     # ── capturing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -279,7 +281,13 @@ def _begin(event: GatewayEvent, payment: Payment | None) -> tuple[WebhookState, 
         return "ignored", "unknown payment"
     if is_known(payment, event.step, event.amount):
         return "applied", "as the gateway answers us"
-    return "received", None
+    return "waiting", None
+
+
+def _received(gateway: str, event: GatewayEvent) -> WebhookReceived | None:
+    if event.payment_id is None:
+        return None
+    return WebhookReceived(payment_id=event.payment_id, gateway=gateway, webhook_id=event.id)
 
 
 def _outcome(payment: Payment) -> PaymentView:

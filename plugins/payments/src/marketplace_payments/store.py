@@ -1,4 +1,4 @@
-"""The store ports of payments: payments with their operations, webhooks, and the ledger."""
+"""The store ports of payments: payments with their operations, and the ledger. Webhooks are kept by core's."""
 
 from __future__ import annotations
 
@@ -6,30 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from marketplace_core.capabilities.payments import GatewayEvent
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
 from marketplace_payments.domain import Operation, Payment
 from marketplace_payments.ledger import EntrySet
 
-__all__ = ["LedgerStore", "PaymentStore", "StoredSale", "StoredWebhook", "WebhookState"]
-
-WebhookState = Literal["received", "applied", "ignored", "flagged"]
-
-
-@dataclass
-class StoredWebhook:
-    """A webhook as it came. ``received`` waits to be applied; ``note`` says why it was ignored or flagged."""
-
-    gateway: str
-    id: str
-    event: GatewayEvent
-    body: str
-    state: WebhookState
-    at: datetime
-    note: str | None = None
+__all__ = ["LedgerStore", "PaymentStore", "StoredSale"]
 
 
 @dataclass(frozen=True)
@@ -89,24 +72,6 @@ class PaymentStore(ABC):
 
     @abstractmethod
     async def get_operation(self, operation_id: str) -> tuple[Operation, Payment] | None: ...
-
-    # webhooks
-
-    @abstractmethod
-    async def add_webhook(self, uow: UnitOfWork, webhook: StoredWebhook) -> bool:
-        """False: it was stored before."""
-
-    @abstractmethod
-    async def get_webhook(self, gateway: str, webhook_id: str) -> StoredWebhook | None: ...
-
-    @abstractmethod
-    async def close_webhook(
-        self, uow: UnitOfWork, gateway: str, webhook_id: str, state: WebhookState, note: str | None
-    ) -> None: ...
-
-    @abstractmethod
-    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
-        """Delete those that came before and do not wait to be applied, the oldest first. Gives how many."""
 
 
 class LedgerStore(ABC):

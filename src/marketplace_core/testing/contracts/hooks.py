@@ -9,11 +9,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from marketplace_core import webhooks
-from marketplace_core.capabilities.payments import RawWebhook, WebhookAnswer
 from marketplace_core.errors import Refused, Unavailable
 from marketplace_core.testing.contracts import Method
 from marketplace_core.testing.simulators import SECRET
 from marketplace_core.values import new_id
+from marketplace_core.webhooks import RawWebhook, WebhookAnswer
 
 __all__ = [
     "KEY",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from marketplace_core.capabilities.orders import EventLine, PackageShipped, PaymentMethod
-from marketplace_core.capabilities.payments import Authorize, RawWebhook
+from marketplace_core.capabilities.payments import Authorize
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.ports import Message
@@ -18,6 +18,7 @@ from marketplace_core.testing.contracts.hooks import KEY, signed
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.testing.simulators import Simulator
 from marketplace_core.values import Address, Money, new_id, utc_text
+from marketplace_core.webhooks import RawWebhook
 
 __all__ = ["BUYER", "CARRIER", "EUR", "hook", "known", "moved", "request", "shipped", "tell"]
 

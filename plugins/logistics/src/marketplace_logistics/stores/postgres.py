@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from marketplace_core.adapters.postgres import Database, json_text
+from marketplace_core.adapters.postgres.webhooks_in import PostgresWebhookInbox, WebhookTable
 from marketplace_core.capabilities.logistics import ShipmentQuery
 from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_logistics.domain import UNDER_WAY, Shipment, TrackingEvent
-from marketplace_logistics.store import LogisticsStore, Position, WebhookRecord
+from marketplace_logistics.store import LogisticsStore, Position
 
 __all__ = ["PostgresLogisticsStore", "make"]
 
@@ -51,12 +52,11 @@ FROM logistics.shipments s
 _TRACKED = "carrier = $1 AND tracking_number = $2 AND NOT own"
 _UNDER_WAY = ", ".join(f"'{status}'" for status in UNDER_WAY)
 
-#: $1: what came before goes, $2: at most so many. By the place of the rows, as a join could choose to read all of them.
-PURGE_WEBHOOKS = """
-DELETE FROM logistics.webhooks WHERE ctid = ANY (ARRAY(
-  SELECT ctid FROM logistics.webhooks WHERE state <> 'accepted' AND received_at < $1
-  ORDER BY received_at LIMIT $2::int FOR UPDATE SKIP LOCKED)) RETURNING id
-"""
+#: As 0.1.0 made it, with a note since.
+WEBHOOKS = WebhookTable(
+    name="logistics.webhooks", source="carrier", subject="tracking_number", at="received_at", waiting="accepted"
+)
+PURGE_WEBHOOKS = WEBHOOKS.purge
 
 
 class PostgresLogisticsStore(LogisticsStore):
@@ -123,40 +123,6 @@ class PostgresLogisticsStore(LogisticsStore):
             "UPDATE logistics.shipments SET polled_at = $2 WHERE id = ANY($1::text[])", list(shipment_ids), at
         )
 
-    async def insert_webhook(self, uow: UnitOfWork, webhook: WebhookRecord) -> bool:
-        found = await self._database.on(uow).value(
-            "INSERT INTO logistics.webhooks (carrier, id, state, tracking_number, event, body, received_at)"
-            " VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7) ON CONFLICT (carrier, id) DO NOTHING RETURNING id",
-            webhook.carrier,
-            webhook.id,
-            webhook.state,
-            webhook.tracking_number,
-            None if webhook.event is None else json_text(webhook.event),
-            webhook.body,
-            uow.now,
-        )
-        return found is not None
-
-    async def take_webhook(self, uow: UnitOfWork, carrier: str, webhook_id: str) -> WebhookRecord | None:
-        row = await self._database.on(uow).row(
-            "UPDATE logistics.webhooks SET state = 'applied' WHERE carrier = $1 AND id = $2 AND state = 'accepted'"
-            " RETURNING carrier, id, state, tracking_number, event::text AS event, body",
-            carrier,
-            webhook_id,
-        )
-        if row is None:
-            return None
-        event = msgspec.json.decode(row["event"], type=TrackingEvent) if row["event"] else None
-        return WebhookRecord(**{**row, "event": event, "body": bytes(row["body"])})
-
-    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
-        rows = await self._database.on(uow).fetch(
-            PURGE_WEBHOOKS,
-            before,
-            limit,
-        )
-        return len(rows)
-
 
 def _shipment(row: dict[str, Any] | None) -> Shipment | None:
     return None if row is None else _decode(row)
@@ -169,6 +135,7 @@ def _decode(row: dict[str, Any]) -> Shipment:
     return shipment
 
 
-def make(context: PluginContext) -> PostgresLogisticsStore:
+def make(context: PluginContext) -> tuple[PostgresLogisticsStore, PostgresWebhookInbox[TrackingEvent]]:
     """On the PostgreSQL that the deployment gives the plugin."""
-    return PostgresLogisticsStore(context.database)
+    database = context.database
+    return PostgresLogisticsStore(database), PostgresWebhookInbox(database, WEBHOOKS, TrackingEvent)

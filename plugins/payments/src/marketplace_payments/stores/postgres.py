@@ -1,4 +1,4 @@
-"""Payments in PostgreSQL: a document per payment, its operations, and webhooks as they came."""
+"""Payments in PostgreSQL: a document per payment, its operations, and the table of webhooks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from marketplace_core.adapters.postgres import Database, Row, json_text
+from marketplace_core.adapters.postgres.webhooks_in import PostgresWebhookInbox, WebhookTable
 from marketplace_core.capabilities.payments import GatewayEvent
 from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
 from marketplace_payments.domain import Operation, Payment, Sale
-from marketplace_payments.store import PaymentStore, StoredWebhook, WebhookState
+from marketplace_payments.store import PaymentStore
 from marketplace_payments.stores.postgres_ledger import PostgresLedgerStore
 
 __all__ = ["PostgresPaymentStore", "make"]
@@ -61,12 +62,9 @@ SELECT document::text FROM payments.payments WHERE order_id = $3::text AND gatew
 LIMIT 1
 """
 
-#: $1: what came before goes, $2: at most so many. By the place of the rows, as a join could choose to read all of them.
-PURGE_WEBHOOKS = """
-DELETE FROM payments.webhooks WHERE ctid = ANY (ARRAY(
-  SELECT ctid FROM payments.webhooks WHERE state <> 'received' AND at < $1
-  ORDER BY at LIMIT $2::int FOR UPDATE SKIP LOCKED)) RETURNING id
-"""
+#: As 0.1.0 made it.
+WEBHOOKS = WebhookTable(name="payments.webhooks", source="gateway", subject="payment_id", waiting="received", text=True)
+PURGE_WEBHOOKS = WEBHOOKS.purge
 
 
 class PostgresPaymentStore(PaymentStore):
@@ -181,53 +179,6 @@ class PostgresPaymentStore(PaymentStore):
         )
         return None if row is None else (_operation(row), msgspec.json.decode(row["document"], type=Payment))
 
-    # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def add_webhook(self, uow: UnitOfWork, webhook: StoredWebhook) -> bool:
-        made = await self._database.on(uow).value(
-            "INSERT INTO payments.webhooks (gateway, id, payment_id, event, body, state, note, at)"
-            " VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8) ON CONFLICT (gateway, id) DO NOTHING RETURNING id",
-            webhook.gateway,
-            webhook.id,
-            webhook.event.payment_id,
-            json_text(webhook.event),
-            webhook.body,
-            webhook.state,
-            webhook.note,
-            webhook.at,
-        )
-        return made is not None
-
-    async def get_webhook(self, gateway: str, webhook_id: str) -> StoredWebhook | None:
-        row = await self._database.row(
-            "SELECT gateway, id, event::text AS event, body, state, at, note FROM payments.webhooks"
-            " WHERE gateway = $1 AND id = $2",
-            gateway,
-            webhook_id,
-        )
-        if row is None:
-            return None
-        return StoredWebhook(**{**row, "event": msgspec.json.decode(row["event"], type=GatewayEvent)})
-
-    async def close_webhook(
-        self, uow: UnitOfWork, gateway: str, webhook_id: str, state: WebhookState, note: str | None
-    ) -> None:
-        await self._database.on(uow).execute(
-            "UPDATE payments.webhooks SET state = $3, note = $4 WHERE gateway = $1 AND id = $2",
-            gateway,
-            webhook_id,
-            state,
-            note,
-        )
-
-    async def purge_webhooks(self, uow: UnitOfWork, before: datetime, limit: int) -> int:
-        rows = await self._database.on(uow).fetch(
-            PURGE_WEBHOOKS,
-            before,
-            limit,
-        )
-        return len(rows)
-
 
 def _payment(text: Any) -> Payment | None:
     return None if text is None else msgspec.json.decode(text, type=Payment)
@@ -250,6 +201,10 @@ def _operation(row: Row) -> Operation:
     )
 
 
-def make(context: PluginContext) -> tuple[PostgresPaymentStore, PostgresLedgerStore]:
+def make(
+    context: PluginContext,
+) -> tuple[PostgresPaymentStore, PostgresLedgerStore, PostgresWebhookInbox[GatewayEvent]]:
     """On the PostgreSQL that the deployment gives the plugin."""
-    return PostgresPaymentStore(context.database), PostgresLedgerStore(context.database)
+    database = context.database
+    webhooks = PostgresWebhookInbox(database, WEBHOOKS, GatewayEvent)
+    return PostgresPaymentStore(database), PostgresLedgerStore(database), webhooks

@@ -1,0 +1,1 @@
+ALTER TABLE logistics.webhooks ADD COLUMN note text;

@@ -1,0 +1,1 @@
+ALTER TABLE payments.webhooks ALTER COLUMN event DROP NOT NULL;
