@@ -45,7 +45,7 @@ class TestWebhooks(WebhookInboxContract):
 
     @pytest.fixture
     def units(self, database: Database, clock: Any) -> PostgresUnits:
-        return PostgresUnits(database, clock)
+        return PostgresUnits(database, clock, "contract", frozenset({"contract"}))
 
     @pytest.fixture
     def outgoing(self, database: Database) -> Outgoing:
@@ -61,7 +61,7 @@ async def test_rows_of_the_release_are_read(
     """And a process of it that runs beside us writes on as it did."""
     scripts = [each.script for each in plugin.migrations()]
     database = await database_factory(["CREATE SCHEMA payments;", *scripts[:RELEASED], OF_THE_RELEASE, *scripts[RELEASED:]])
-    inbox, units = PostgresWebhookInbox(database, WEBHOOKS, GatewayEvent), PostgresUnits(database, clock)
+    inbox, units = PostgresWebhookInbox(database, WEBHOOKS, GatewayEvent), PostgresUnits(database, clock, "contract", frozenset({"contract"}))
     waits = await inbox.waiting("gateway", "old-1")
     assert waits is not None and (waits.subject, waits.body) == ("pay-1", b"{}")
     assert await inbox.waiting("gateway", "old-2") is None
