@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from marketplace_core.adapters.postgres.server import Database
     from marketplace_core.extensions import Extensions
+    from marketplace_core.http.egress import Egress
     from marketplace_core.metrics import PluginMetrics
     from marketplace_core.ports.engine import Journal, SagaEngine
     from marketplace_core.sagas import Performer, Saga
@@ -109,6 +110,11 @@ class PluginContext(ABC):
     @abstractmethod
     def extensions(self) -> Extensions:
         """Calls the extension hooks of other plugins."""
+
+    @property
+    @abstractmethod
+    def egress(self) -> Egress:
+        """Asks addresses that people have given: no private ones, but in the embedded and test profiles."""
 
     @property
     @abstractmethod

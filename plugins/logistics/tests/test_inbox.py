@@ -59,7 +59,8 @@ async def test_rows_of_the_release_are_read(
     """And a process of it that runs beside us writes on as it did."""
     scripts = [each.script for each in plugin.migrations()]
     database = await database_factory(["CREATE SCHEMA logistics;", *scripts[:RELEASED], OF_THE_RELEASE, *scripts[RELEASED:]])
-    inbox, units = PostgresWebhookInbox(database, WEBHOOKS, TrackingEvent), PostgresUnits(database, clock, "contract", frozenset({"contract"}))
+    inbox = PostgresWebhookInbox(database, WEBHOOKS, TrackingEvent)
+    units = PostgresUnits(database, clock, "contract", frozenset({"contract"}))
     waits = await inbox.waiting("gateway", "old-1")
     assert waits is not None and (waits.subject, waits.body) == ("T1", b"{}")
     assert await inbox.waiting("gateway", "old-2") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from marketplace_core.sagas import Performer, Saga
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Process
     from marketplace_core.adapters.postgres.server import Database
+    from marketplace_core.http.egress import Egress
 
 __all__ = ["Context", "derive_key"]
 
@@ -117,6 +119,14 @@ class Context(PluginContext):
     @property
     def extensions(self) -> Extensions:
         return self._process.extensions
+
+    @cached_property
+    def egress(self) -> Egress:
+        from marketplace_core.http.egress import Egress  # noqa: PLC0415 - a gateway makes none
+
+        made = Egress(self.name, private=self._process.deployment.profile != "production")
+        self.closing(made.close)
+        return made
 
     @property
     def metrics(self) -> PluginMetrics:
