@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units
+from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units, WebhookOutbox
 from marketplace_core.values import Clock
 
 if TYPE_CHECKING:
@@ -110,6 +110,12 @@ class PluginContext(ABC):
     @abstractmethod
     def extensions(self) -> Extensions:
         """Calls the extension hooks of other plugins."""
+
+    @property
+    @abstractmethod
+    def webhooks(self) -> WebhookOutbox:
+        """Webhooks of the plugin that go out, in its own store; a task of it sends them
+        (:class:`marketplace_core.http.sending.WebhookSender`)."""
 
     @property
     @abstractmethod

@@ -14,7 +14,17 @@ from msgspec import Struct
 
 from marketplace_core.errors import Unauthorized, declare_codes
 
-__all__ = ["TOLERANCE_SECONDS", "RawWebhook", "WebhookAnswer", "WebhookStatus", "raw_webhook", "secret_key", "sign", "verify"]
+__all__ = [
+    "TOLERANCE_SECONDS",
+    "RawWebhook",
+    "WebhookAnswer",
+    "WebhookStatus",
+    "derived_secret",
+    "raw_webhook",
+    "secret_key",
+    "sign",
+    "verify",
+]
 
 TOLERANCE_SECONDS = 300
 
@@ -52,6 +62,12 @@ def secret_key(secret: str) -> bytes:
     if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
         raise ValueError("a webhook secret is whsec_ and base64 of 24 to 64 bytes")
     return key
+
+
+def derived_secret(key: bytes, endpoint_id: str, generation: int) -> str:
+    """The secret of an endpoint that we send to, ``whsec_`` and base64 of 32 bytes: made of ``key`` and kept nowhere."""
+    made = hmac.new(key, f"{endpoint_id}.{generation}".encode(), hashlib.sha256).digest()
+    return f"whsec_{base64.b64encode(made).decode()}"
 
 
 def sign(key: bytes, id_: str, timestamp: int, body: bytes) -> str:

@@ -16,7 +16,7 @@ from marketplace_core.capabilities import capability_of
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
-from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units
+from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units, WebhookOutbox
 from marketplace_core.ports.engine import Journal, SagaEngine
 from marketplace_core.ports.servers import imported
 from marketplace_core.sagas import Performer, Saga
@@ -119,6 +119,13 @@ class Context(PluginContext):
     @property
     def extensions(self) -> Extensions:
         return self._process.extensions
+
+    @property
+    def webhooks(self) -> WebhookOutbox:
+        kept = self._process.truth(self.name).webhooks
+        if kept is None:
+            raise TypeError(f"{self.name!r} sends webhooks, and its server keeps none")
+        return kept
 
     @cached_property
     def egress(self) -> Egress:

@@ -16,6 +16,7 @@ from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units, qualified
 from marketplace_core.ports.webhooks import StoredWebhook, WebhookInbox, WebhookState
+from marketplace_core.ports.webhooks_out import Endpoint, WebhookDelivery, WebhookMessage, WebhookOutbox
 
 __all__ = [
     "IMPORT",
@@ -27,6 +28,7 @@ __all__ = [
     "Consumer",
     "Deliver",
     "Delivery",
+    "Endpoint",
     "FailedJob",
     "FeedEntry",
     "FeedLost",
@@ -52,7 +54,10 @@ __all__ = [
     "Subscription",
     "UnitOfWork",
     "Units",
+    "WebhookDelivery",
     "WebhookInbox",
+    "WebhookMessage",
+    "WebhookOutbox",
     "WebhookState",
     "command",
     "command_after",

@@ -29,6 +29,7 @@ from marketplace_core.ports.outbox import Outbox
 from marketplace_core.ports.parking import Parking
 from marketplace_core.ports.schedules import Schedules
 from marketplace_core.ports.units import Units
+from marketplace_core.ports.webhooks_out import WebhookOutbox
 from marketplace_core.values import Clock
 
 if TYPE_CHECKING:
@@ -173,6 +174,11 @@ class Truth(ABC):
     @property
     def schedules(self) -> Schedules | None:
         """None: it keeps none, and a plugin that declares some is refused on it."""
+        return None
+
+    @property
+    def webhooks(self) -> WebhookOutbox | None:
+        """Webhooks of the plugin that go out. None: it keeps none."""
         return None
 
     def lease(self, name: str) -> AbstractAsyncContextManager[asyncio.Task[None]]:

@@ -1,4 +1,4 @@
-"""What core itself keeps in each database: outbox, inbox, parked keys, claims, schedules."""
+"""What core itself keeps in each database: outbox, inbox, parked keys, claims, schedules, webhooks that go out."""
 
 from __future__ import annotations
 
@@ -51,5 +51,22 @@ CORE_MIGRATIONS: tuple[str, ...] = (
     INSERT INTO marketplace.writer SELECT left(replace(gen_random_uuid()::text, '-', ''), 12);
     ALTER TABLE marketplace.inbox ADD COLUMN writer text NOT NULL DEFAULT '';
     ALTER TABLE marketplace.parked ADD COLUMN writer text NOT NULL DEFAULT '';
+    """,
+    # Webhooks that go out. What waits is found by its endpoint, so that one that is slow holds up no other.
+    """
+    CREATE TABLE marketplace.webhook_endpoints (
+      id text COLLATE "C" PRIMARY KEY, plugin text NOT NULL, owner text NOT NULL, url text NOT NULL, events text[] NOT NULL,
+      state text NOT NULL, generation int NOT NULL, secret_at timestamptz NOT NULL, created_at timestamptz NOT NULL,
+      off_at timestamptz, note text);
+    CREATE INDEX webhook_endpoints_owner ON marketplace.webhook_endpoints (plugin, owner);
+    CREATE TABLE marketplace.webhook_deliveries (
+      id text COLLATE "C" PRIMARY KEY, plugin text NOT NULL, endpoint_id text COLLATE "C" NOT NULL, message_id text NOT NULL,
+      type text NOT NULL, body text NOT NULL, trace text NOT NULL, state text NOT NULL, tries int NOT NULL DEFAULT 0,
+      created_at timestamptz NOT NULL, due_at timestamptz NOT NULL, ended_at timestamptz, status int, note text,
+      UNIQUE (endpoint_id, message_id)) WITH (fillfactor = 80);
+    CREATE INDEX webhook_deliveries_waiting ON marketplace.webhook_deliveries (plugin, endpoint_id, due_at)
+      WHERE state = 'waiting';
+    CREATE INDEX webhook_deliveries_ended ON marketplace.webhook_deliveries (plugin, ended_at) WHERE state <> 'waiting';
+    CREATE INDEX webhook_deliveries_endpoint ON marketplace.webhook_deliveries (endpoint_id, id);
     """,
 )

@@ -14,6 +14,7 @@ from marketplace_core.adapters.postgres.parking import PostgresParking
 from marketplace_core.adapters.postgres.schedules import PostgresSchedules
 from marketplace_core.adapters.postgres.server import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.postgres.webhooks_out import PostgresWebhookOutbox
 from marketplace_core.hookspecs import Migration
 from marketplace_core.ports.servers import Owner, Server, Step, Truth
 
@@ -43,6 +44,10 @@ class PostgresTruth(Truth):
     @cached_property
     def schedules(self) -> PostgresSchedules:
         return PostgresSchedules(self._database, self._owner.clock, self._owner.zone)
+
+    @cached_property
+    def webhooks(self) -> PostgresWebhookOutbox:
+        return PostgresWebhookOutbox(self._database, self._owner.clock, self._owner.plugin)
 
     def lease(self, name: str) -> AbstractAsyncContextManager[asyncio.Task[None]]:
         return lease(self._database, name)

@@ -52,7 +52,7 @@ class WebhookTable(Struct, frozen=True, kw_only=True):
             DELETE FROM {self.name} WHERE ctid = ANY (ARRAY(
               SELECT ctid FROM {self.name} WHERE state <> '{self.waiting}' AND {self.at} < $1
               ORDER BY {self.at} LIMIT $2::int FOR UPDATE SKIP LOCKED)) RETURNING id
-        """  # noqa: S608 - names of a table
+        """
 
 
 class PostgresWebhookInbox(WebhookInbox[E], Generic[E]):
@@ -92,7 +92,7 @@ class PostgresWebhookInbox(WebhookInbox[E], Generic[E]):
     def _insert(self) -> str:
         table = self._table
         return (
-            f"INSERT INTO {table.name} ({table.source}, id, {table.subject}, event, body, state, note, {table.at})"  # noqa: S608
+            f"INSERT INTO {table.name} ({table.source}, id, {table.subject}, event, body, state, note, {table.at})"
             f" VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8) ON CONFLICT ({table.source}, id) DO NOTHING RETURNING id"
         )
 
@@ -107,11 +107,11 @@ class PostgresWebhookInbox(WebhookInbox[E], Generic[E]):
 
     @cached_property
     def _select(self) -> str:
-        return f"SELECT {self._columns} FROM {self._table.name} WHERE {self._one}"  # noqa: S608 - names of a table
+        return f"SELECT {self._columns} FROM {self._table.name} WHERE {self._one}"
 
     @cached_property
     def _close(self) -> str:
-        return f"UPDATE {self._table.name} SET state = $3, note = $4 WHERE {self._one} RETURNING {self._columns}"  # noqa: S608
+        return f"UPDATE {self._table.name} SET state = $3, note = $4 WHERE {self._one} RETURNING {self._columns}"
 
     @cached_property
     def _purge(self) -> str:
