@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,78 +12,9 @@ import pytest
 
 from marketplace_core.errors import Invalid
 from marketplace_core.http.egress import Egress, Unreached, is_public
+from tests.core.http.servers import Behaviour, Start, answering, endless, silent, start
 
-OK = b"HTTP/1.1 204 No Content\r\n\r\n"
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def answering(raw: bytes) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-        await writer.drain()
-
-    return behave
-
-
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-def endless(head: bytes, part: bytes, pause: float = 0) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head)
-        while not writer.is_closing():
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(pause)
-
-    return behave
-
-
-class Server:
-    """``seen`` are the heads of the requests that came."""
-
-    def __init__(self, behave: Behaviour) -> None:
-        self.behave = behave
-        self.seen: list[bytes] = []
-        self.port = 0
-        self.ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.create_task(self._serve(reader, writer)))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                self.seen.append(await reader.readuntil(b"\r\n\r\n"))
-                await self.behave(reader, writer)
-        finally:
-            writer.close()
-            self.ended.set()
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-Start = Callable[..., Awaitable[Server]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def make(behave: Behaviour | None = None, host: str = "127.0.0.1", port: int = 0) -> Server:
-            server = Server(behave or answering(OK))
-            listening = await asyncio.start_server(server.accept, host, port)
-            stack.push_async_callback(server.close)
-            stack.callback(listening.close)
-            server.port = listening.sockets[0].getsockname()[1]
-            return server
-
-        yield make
+__all__ = ["start"]
 
 
 @pytest.fixture
