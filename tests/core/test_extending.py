@@ -7,12 +7,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from msgspec.structs import replace
 
 from marketplace_core import capabilities
 from marketplace_core._plugins.specs import hook_specs
 from marketplace_core._runtime.assembly import Assembly, Process
 from marketplace_core._runtime.resources import Resources
 from marketplace_core.deployment import load
+from marketplace_core.errors import Invalid
 from marketplace_core.values import SystemClock
 
 SPLIT = Path(__file__).parents[2] / "examples" / "split.toml"
@@ -88,3 +90,16 @@ def test_a_name_is_one_capabilitys(monkeypatch: pytest.MonkeyPatch) -> None:
         capabilities.declare("two.gifts")
     with pytest.raises(ValueError, match=r"marketplace_core\.capabilities\.orders is"):
         capabilities.declare("two.orders")
+
+
+async def test_in_production_no_plugin_asks_private_addresses(assembly: Assembly) -> None:
+    for profile, refused in (("embedded", False), ("production", True)):
+        made = process(assembly, "users")
+        made.deployment = replace(assembly.deployment, profile=profile)
+        egress = made.context("users").egress
+        try:
+            egress.check("https://127.0.0.1/")
+            assert not refused
+        except Invalid:
+            assert refused
+        await made.close()

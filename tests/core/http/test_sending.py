@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,11 +24,13 @@ from marketplace_core.http.sending import TRIES, WebhookSender, pause
 from marketplace_core.ports import Endpoint, UnitOfWork, WebhookDelivery, WebhookMessage
 from marketplace_core.ports.webhooks_out import LEASE
 from marketplace_core.testing.contracts import Happened, eventually, running
+from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import SystemClock, new_id
-from tests.core.http.servers import Server, Start, answering, endless, silent, start
+from tests.core.http.servers import OK, Server, Start, answering, endless, silent, start
 
 __all__ = ["start"]
 
+PROGRAM = str(Path(__file__).with_name("sending_process.py"))
 KEY = bytes(range(32))
 OWNER = "seller-1"
 DATA = '{"name": "Zoë"}'.encode()
@@ -272,7 +276,7 @@ async def test_much_is_sent_without_waiting(post: Post, start: Start) -> None:
     assert time.monotonic() - began < 5
 
 
-async def test_who_is_killed_after_sending_sends_it_again(post: Post, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_could_not_be_written_down_is_sent_again(post: Post, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the same id: its receiver can tell."""
     server = await start()
     endpoint = await post.add(url_of(server))
@@ -289,6 +293,49 @@ async def test_who_is_killed_after_sending_sends_it_again(post: Post, start: Sta
     assert await post.sender.send_due() == 1
     assert [headers_of(head)["webhook-id"] for head in server.seen] == [message.id] * 2
     assert (await post.delivery(endpoint)).tries == 2
+
+
+async def test_what_a_killed_worker_was_sending_is_sent_by_another(post: Post, start: Start) -> None:
+    async def kill(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)  # it has arrived, and whoever sent it does not live to know
+        worker.kill()
+
+    server = await start(kill)
+    endpoint = await post.add(url_of(server))
+    message = await post.tell()
+    worker = await asyncio.create_subprocess_exec(sys.executable, PROGRAM, post.database.dsn)
+    try:
+        await asyncio.wait_for(worker.wait(), 20)
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
+    assert (len(server.seen), (await post.delivery(endpoint)).state) == (1, "waiting")
+    server.behave = answering(OK)
+    async with running(post.sender.run()):
+        await post.clock.advance(LEASE.total_seconds() + 1)
+        await eventually(lambda: len(server.seen) == 2)
+        await eventually(lambda: _arrived(post, endpoint))
+    assert [headers_of(head)["webhook-id"] for head in server.seen] == [message.id] * 2
+
+
+async def _arrived(post: Post, endpoint: Endpoint) -> bool:
+    return (await post.delivery(endpoint)).state == "delivered"
+
+
+async def test_a_plugin_has_all_of_it_in_its_context(marketplace: Callable[..., Awaitable[Marketplace]], start: Start) -> None:
+    market = await marketplace(["auth", "users"], worker=False)
+    server = await start()
+    context = market.process.context("users")
+    outbox, url = context.webhooks, url_of(server)
+    context.egress.check(url)
+    sender = WebhookSender(context.units, outbox, context.egress, [context.key("users.webhooks")], context.clock)
+    await context.units.run(lambda uow: outbox.add_endpoint(uow, new_id(), OWNER, url, ["users.*"]))
+    message = WebhookMessage(id=new_id(), type="users.profile_changed", at=context.clock.now(), data=msgspec.Raw(DATA))
+    await context.units.run(lambda uow: outbox.send(uow, OWNER, message))
+    assert await market.process.context("auth").webhooks.claim(10) == []
+    assert await sender.send_due() == 1
+    assert len(server.seen) == 1
 
 
 async def test_two_workers_send_each_once(post: Post, start: Start) -> None:
