@@ -211,6 +211,16 @@ async def test_nothing_is_left_beside_the_blobs(folder: Path) -> None:
         (wrong.HidesTheKey, "test_a_url_has_the_key", {}),
         (wrong.GoesAnywhere, "test_a_bad_key_is_refused", {"key": "a//b"}),
         (wrong.WritesInPlace, "test_a_reader_never_sees_a_part", {}),
+        (
+            wrong.TakesAnyType,
+            "test_a_key_that_says_another_type_is_refused",
+            {"keys": ("a/good.webp",), "content_type": "text/html"},
+        ),
+        (
+            wrong.ChecksOneByOne,
+            "test_a_key_that_says_another_type_is_refused",
+            {"keys": ("a/good.webp", "a/page.html"), "content_type": "image/webp"},
+        ),
     ],
 )
 async def test_the_suite_notices_blobs(mistake: type[FolderBlobs], test: str, arguments: dict[str, Any], folder: Path) -> None:

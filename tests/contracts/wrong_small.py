@@ -193,7 +193,7 @@ class ByTheHourHand(PostgresSchedules):
 
 
 class CutsBlobs(FolderBlobs):
-    async def put(self, items: Mapping[str, bytes]) -> None:
+    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
         await super().put({key: data[:100_000] for key, data in items.items()})
 
 
@@ -205,7 +205,7 @@ class MissingIsEmpty(FolderBlobs):
 class WritesOnce(FolderBlobs):
     """A repeat is an error."""
 
-    async def put(self, items: Mapping[str, bytes]) -> None:
+    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
         for key in items:
             if await self.get(key) is not None:
                 raise FileExistsError(key)
@@ -257,3 +257,16 @@ class WritesInPlace(FolderBlobs):
                 file.write(data[start : start + 50_000])
                 file.flush()
                 time.sleep(0.001)
+
+
+class TakesAnyType(FolderBlobs):
+    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+        await super().put(items)
+
+
+class ChecksOneByOne(FolderBlobs):
+    """What is good of a call that is refused is put."""
+
+    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+        for key, data in items.items():
+            await super().put({key: data}, content_type)

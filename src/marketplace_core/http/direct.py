@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import mimetypes
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
@@ -16,7 +15,7 @@ from marketplace_core.http.exchange import Exchange
 from marketplace_core.http.openapi import document
 from marketplace_core.http.replies import Reply, is_fresh, problem_reply
 from marketplace_core.http.routing import Router
-from marketplace_core.ports import Blobs
+from marketplace_core.ports import Blobs, content_type_of
 from marketplace_core.values import AUDIENCES, Audience, etag
 
 __all__ = ["SILENT", "Direct", "direct_answers", "metrics_reply", "readiness"]
@@ -104,7 +103,7 @@ def _picture(blobs: Blobs, key: str) -> Callable[[Exchange], Awaitable[Reply]]:
         if content is None:
             raise NotFound("There is no such picture.")
         headers = [
-            ("content-type", mimetypes.guess_type(key)[0] or "application/octet-stream"),
+            ("content-type", content_type_of(key)),
             ("cache-control", FOREVER),
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "default-src 'none'; sandbox"),

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import aiohttp
+import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 from yarl import URL
@@ -25,6 +26,8 @@ from marketplace_core.errors import Invalid, Problem
 from marketplace_core.http.client import outgoing
 
 __all__ = ["Answer", "Egress", "Resolver", "Unreached", "UnreachedReason", "is_public"]
+
+log = structlog.get_logger("marketplace.egress")
 
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 """The addresses of a name, the preferred ones first. :raises OSError: it has none."""
@@ -139,12 +142,12 @@ class Egress:
                     return await self._exchange(method, URL(url), sent, body, most)
             except TimeoutError:
                 raise Unreached("timeout", f"There was no answer within {self._seconds:g} s.") from None
-            except aiohttp.ClientConnectionError as error:
-                raise Unreached("no_connection", type(error).__name__) from None
+            except (aiohttp.ClientConnectionError, OSError) as error:
+                log.info("egress.no_connection", egress=self._name, cause=type(error).__name__)
+                raise Unreached("no_connection", "There was no connection, or it ended early.") from None
             except (aiohttp.ClientError, ValueError) as error:
-                raise Unreached("unreadable", type(error).__name__) from None
-            except OSError as error:
-                raise Unreached("no_connection", type(error).__name__) from None
+                log.info("egress.unreadable", egress=self._name, cause=type(error).__name__)
+                raise Unreached("unreadable", "What came is no answer of HTTP.") from None
 
     async def _exchange(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None, most: int) -> Answer:
         async with self._opened().request(method, url, headers=headers, data=body, allow_redirects=False) as response:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-__all__ = ["BlobEntry", "Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore"]
+__all__ = ["BlobEntry", "Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore", "content_type_of"]
 
 
 class BlobEntry(Struct, frozen=True, gc=False):
@@ -19,11 +19,39 @@ class BlobEntry(Struct, frozen=True, gc=False):
     put_at: datetime
 
 
+#: Of this table, and not of the machine's: what a picture is does not depend on where it is shown. Nothing here is a page that
+#: could run in somebody's browser.
+_TYPES = {
+    "avif": "image/avif",
+    "csv": "text/csv",
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "json": "application/json",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "webp": "image/webp",
+    "zip": "application/zip",
+}
+
+
+def content_type_of(key: str) -> str:
+    """The media type of a blob, by the ending of its key."""
+    name, dot, ending = key.rpartition("/")[2].rpartition(".")
+    return _TYPES.get(ending if name and dot else "", "application/octet-stream")
+
+
 class Blobs(ABC):
     """Bytes by key. A key is written once and never changed, so it may be cached for ever."""
 
     @abstractmethod
-    async def put(self, items: Mapping[str, bytes]) -> None: ...
+    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+        """``content_type`` of all of them is what :func:`content_type_of` says of each key, by which it is shown to everybody,
+        out of a folder as out of a bucket: say it where somebody else has sent them. None: whatever the keys say.
+
+        :raises Invalid: ``blobs.bad_type``, and nothing was put.
+        """
 
     @abstractmethod
     async def get(self, key: str) -> bytes | None: ...

@@ -23,5 +23,5 @@ class Labels:
         kept = await self._blobs.get(name)
         if kept is None:
             kept = await fetch()
-            await self._blobs.put({name: kept})
+            await self._blobs.put({name: kept}, "application/pdf")
         return kept

@@ -8,16 +8,16 @@ import functools
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from marketplace_core.errors import Invalid, Problem
-from marketplace_core.ports import BlobEntry, Blobs
+from marketplace_core.ports import BlobEntry, Blobs, content_type_of
 
-__all__ = ["FolderBlobs", "check_key"]
+__all__ = ["FolderBlobs", "check_key", "check_types"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,14 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_types(keys: Iterable[str], content_type: str | None) -> None:
+    """:raises Invalid: one of the keys says that it is of another type."""
+    for key in keys if content_type is not None else ():
+        if content_type_of(key) != content_type:
+            detail = f"A blob of the type {content_type} has a key that ends accordingly, and {key!r} does not."
+            raise Invalid([Problem("/content_type", "blobs.bad_type", detail)])
+
+
 class FolderBlobs(Blobs):
     """A file per key. It is whole or not there: written beside, synced, and renamed."""
 
@@ -52,7 +60,8 @@ class FolderBlobs(Blobs):
     def url(self, key: str) -> str:
         return f"/media/{check_key(key)}"
 
-    async def put(self, items: Mapping[str, bytes]) -> None:
+    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+        check_types(items, content_type)
         files = {self._path(key): data for key, data in items.items()}
         await asyncio.gather(*(self._thread(self._write, path, data) for path, data in files.items()))
 

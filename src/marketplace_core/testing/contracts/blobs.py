@@ -77,6 +77,27 @@ class BlobsContract:
         assert blobs.url("catalog/ab/cdef.webp").endswith("/catalog/ab/cdef.webp")
         assert blobs.url("a") != blobs.url("b")
 
+    @pytest.mark.parametrize(
+        ("keys", "content_type"),
+        [
+            (("a/good.webp", "a/page.html"), "image/webp"),
+            (("a/good.webp", "a/other.png"), "image/webp"),
+            (("a/good.webp",), "text/html"),
+            (("a/good",), "image/webp"),
+            (("a.webp/good",), "image/webp"),
+        ],
+    )
+    async def test_a_key_that_says_another_type_is_refused(
+        self, blobs: Blobs, keys: tuple[str, ...], content_type: str
+    ) -> None:
+        await blobs.put({"a/1.webp": b"1", "b.webp": b"2"}, "image/webp")
+        await blobs.put({"a/1.pdf": b"1"}, "application/pdf")
+        assert [await blobs.get(key) for key in ("a/1.webp", "b.webp", "a/1.pdf")] == [b"1", b"2", b"1"]
+        with pytest.raises(Invalid) as refused:
+            await blobs.put(dict.fromkeys(keys, b"<script>"), content_type)
+        assert [each.code for each in refused.value.errors] == ["blobs.bad_type"]
+        assert [await blobs.get(key) for key in keys] == [None] * len(keys)
+
     @pytest.mark.parametrize("key", _BAD_KEYS)
     async def test_a_bad_key_is_refused(self, blobs: Blobs, key: str) -> None:
         with pytest.raises(Invalid):
