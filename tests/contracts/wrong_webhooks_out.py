@@ -180,8 +180,9 @@ class Deaf(Outbox):
     @contextlib.asynccontextmanager
     async def waking(self) -> AsyncIterator[Wake]:
         class Sleeps(Wake):
-            async def wait(self, seconds: float) -> None:
+            async def wait(self, seconds: float) -> bool:
                 await asyncio.sleep(seconds)
+                return False
 
         yield Sleeps()
 

@@ -28,8 +28,10 @@ SHORTEST, LONGEST = 5.0, 86_400.0
 #: So long the secret before is used as well, after it was renewed.
 OVERLAP = timedelta(hours=24)
 AT_ONCE = 16
-#: Where a NOTIFY is lost with its connection, it looks again; and a clock that can be moved does not tell whom it is due for.
-RECHECK_SECONDS, MOVABLE_SECONDS = 5.0, 1.0
+#: It looks again, as a NOTIFY may be lost with its connection.
+RECHECK_SECONDS = 5.0
+#: A clock that can be moved does not tell who waits by it; to look at it asks nobody.
+TICK_SECONDS = 0.3
 AWAY_SECONDS = 0.5
 
 Notice = Callable[[UnitOfWork, Endpoint], Awaitable[None]]
@@ -60,7 +62,7 @@ class WebhookSender:
         self._keys, self._notice = tuple(keys), notice
         self._busy: dict[str, int] = {}
         self._freed = asyncio.Event()
-        self._recheck = RECHECK_SECONDS if isinstance(clock, SystemClock) else MOVABLE_SECONDS
+        self._tick = RECHECK_SECONDS if isinstance(clock, SystemClock) else TICK_SECONDS
 
     def secret(self, endpoint: Endpoint) -> str:
         """What its owner checks signatures by."""
@@ -96,16 +98,22 @@ class WebhookSender:
 
     async def _rest(self, wake: Wake) -> None:
         """Until there is more to do: told, due, or an endpoint's turn again."""
-        seconds = self._recheck
-        if sum(self._busy.values()) < AT_ONCE:
-            at = await self._outbox.next_due(tuple(self._busy))
+        full = sum(self._busy.values()) >= AT_ONCE
+        at = None if full else await self._outbox.next_due(tuple(self._busy))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + RECHECK_SECONDS
+        while (left := until - loop.time()) > 0 and not self._freed.is_set():
             if at is not None:
-                seconds = min(seconds, (at - self._clock.now()).total_seconds())
-        if seconds <= 0 or self._freed.is_set():
-            return
+                left = min(left, (at - self._clock.now()).total_seconds())
+            if left <= 0 or await self._told(wake, min(left, self._tick)):
+                return
+
+    async def _told(self, wake: Wake, seconds: float) -> bool:
+        """Whether there was something to hear of within so many seconds."""
         waits = [asyncio.ensure_future(wake.wait(seconds)), asyncio.ensure_future(self._freed.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return waits[1].done() or (waits[0].done() and waits[0].result())
         finally:
             for each in waits:
                 each.cancel()

@@ -101,8 +101,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Wake(Protocol):
-    async def wait(self, seconds: float) -> None:
-        """Until something may have become due by a commit of anybody, at most ``seconds``."""
+    async def wait(self, seconds: float) -> bool:
+        """Until something may have become due by a commit of anybody, at most ``seconds``. False: nothing was heard."""
 
 
 class WebhookOutbox(ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import mimetypes
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -383,19 +382,3 @@ async def test_a_router_in_a_foreign_application() -> None:
         assert (answer.status, (await answer.json())["code"]) == (422, "validation")
         answer = await client.post("/market/cards", json={})
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-
-
-@pytest.mark.parametrize(
-    ("key", "type_"),
-    [("p/1.webp", "image/webp"), ("p/1.avif", "image/avif"), ("p/1.html", "application/octet-stream"),
-     ("p/1.svg", "application/octet-stream"), ("p.png/1", "application/octet-stream"), ("png", "application/octet-stream")],
-)  # fmt: skip
-async def test_what_a_picture_is_does_not_depend_on_the_machine(
-    client: aiohttp.ClientSession, tmp_path: Path, key: str, type_: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in a container that has no /etc/mime.types."""
-    monkeypatch.setattr(mimetypes, "_db", mimetypes.MimeTypes(()))
-    monkeypatch.setattr(mimetypes, "inited", True)
-    await Folder(tmp_path / "media").put({key: b"content"})
-    answer = await client.get(f"/media/{key}")
-    assert (answer.status, answer.content_type) == (200, type_)

@@ -255,11 +255,13 @@ class _Woken(Wake):
     def __init__(self, woken: asyncio.Event) -> None:
         self._woken = woken
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
+        heard = self._woken.is_set()
         self._woken.clear()
+        return heard
 
 
 def _due(row: Row) -> Due:

@@ -287,7 +287,7 @@ class WebhookOutboxContract:
     async def test_who_sends_is_woken(self, outbox: WebhookOutbox, second: WebhookOutbox, units: Units) -> None:
         kept = await _add(outbox, units)
         async with second.waking() as wake:
-            await wake.wait(0.05)
+            assert not await wake.wait(0.05)
             for act in ("send", "redeliver"):
                 waiting, began = asyncio.ensure_future(wake.wait(30)), time.monotonic()
                 await asyncio.sleep(0.05)
@@ -299,6 +299,7 @@ class WebhookOutboxContract:
                 else:
                     assert await _again(outbox, units, kept, due.id)
                 await eventually(waiting.done)
+                assert waiting.result()
                 assert time.monotonic() - began < 10
 
 
