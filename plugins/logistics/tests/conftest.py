@@ -29,12 +29,7 @@ class Bench:
 
     async def emit(self, *events: Event) -> None:
         """As if another plugin had told it, over the bus."""
-
-        async def tell(uow: Any) -> None:
-            for event in events:
-                uow.emit(event)
-
-        await self.market.process.context("logistics").units.run(tell)
+        await self.market.emit(*events)
 
     async def ship(self, *, settle: bool = True, **changes: Any) -> PackageShipped:
         event = shipped(**changes)

@@ -20,11 +20,13 @@ from marketplace_core._runtime.quiesce import Pending, pending
 from marketplace_core._runtime.serve import application, open_process, serving
 from marketplace_core._runtime.worker import Worker
 from marketplace_core._supervisor.plan import audiences_of
+from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities import capability_of
 from marketplace_core.deployment import load_all
 from marketplace_core.events import Envelope, Event, decode_envelope, encode_data
+from marketplace_core.ports import UnitOfWork
 from marketplace_core.testing.processes import Apart
 from marketplace_core.testing.topologies import Topology, split, together
 from marketplace_core.values import AUDIENCES, new_id, utc_text
@@ -114,6 +116,17 @@ class Marketplace:
             raise LookupError(f"{plugin!r} does not subscribe to {event.type!r}")
         for subscription in handlers * 2:
             await subscription.apply(envelope)
+
+    async def emit(self, *events: Event) -> None:
+        """As if the plugins whose events they are had told them, over outbox and bus."""
+        name = next(iter(self.process.assembly.databases()))
+        units = PostgresUnits(self.process.resources.database(name), self.process.clock, "tests")
+
+        async def tell(uow: UnitOfWork) -> None:
+            for event in events:
+                uow.emit(event)
+
+        await units.run(tell)
 
     async def outgoing(self, *topics: str) -> list[Envelope]:
         """The events of these topics that have not left yet, oldest first for each store: all, while no worker runs."""
