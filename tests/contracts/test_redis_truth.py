@@ -25,7 +25,8 @@ from marketplace_core.ports import UnitOfWork
 from marketplace_core.testing.contracts import Happened, assert_contract_fails, eventually, fixtures_of, running
 from marketplace_core.testing.contracts.bus import Log
 from marketplace_core.testing.contracts.outbox import TOPIC, OutboxContract
-from marketplace_core.testing.contracts.units import Probe, UnitsContract
+from marketplace_core.testing.contracts.units import Elsewhere, Probe, UnitsContract
+from marketplace_core.testing.contracts.units_probe import happened
 from tests.contracts import wrong_redis as wrong
 
 NAME = "plugin"
@@ -53,7 +54,12 @@ def probe(redis_lasting: Redis) -> RedisProbe:
 
 @pytest.fixture
 def units(redis_lasting: Redis, movable_clock: RedisClock) -> RedisUnits:
-    return RedisUnits(redis_lasting, movable_clock, NAME)
+    return RedisUnits(redis_lasting, movable_clock, NAME, frozenset({TOPIC}))
+
+
+@pytest.fixture
+def other_units(redis_lasting: Redis, movable_clock: RedisClock) -> RedisUnits:
+    return RedisUnits(redis_lasting, movable_clock, "other")
 
 
 @pytest.fixture
@@ -86,6 +92,8 @@ class TestRedisUnits(UnitsContract):
     ("mistake", "test"),
     [
         (wrong.TellsTwice, "test_sequences_are_consecutive_from_1"),
+        (wrong.HidesItsWriter, "test_a_row_tells_its_writer"),
+        (wrong.IsItsOwnWriter, "test_a_row_tells_its_writer"),
         (wrong.OwnsEveryLane, "test_a_lane_has_one_owner"),
         (wrong.LeavesItsLease, "test_the_lanes_of_who_left_are_taken_over"),
         (wrong.MarksNothing, "test_what_is_marked_is_gone"),
@@ -124,12 +132,40 @@ async def test_the_suite_notices_outboxes(
         (wrong.AppliesEverything, "test_an_event_is_applied_once"),
         (wrong.AppliesEverything, "test_only_a_greater_sequence_applies"),
         (wrong.SharesItsInbox, "test_handlers_do_not_share_what_they_saw"),
+        (wrong.SharesItsNames, "test_keys_are_of_one_plugin"),
+        (wrong.SharesItsNames, "test_names_are_the_plugins_and_not_its_packages"),
+        (wrong.SharesItsNames, "test_plugins_do_not_share_what_they_saw"),
+        (wrong.IgnoresTheWriter, "test_writers_do_not_hide_each_others_events"),
+        (wrong.KnowsOnlyWriters, "test_what_bears_no_writer_is_of_whoever_wrote_the_key"),
+        (wrong.EmitsAnywhere, "test_a_plugin_emits_on_its_own_topics"),
     ],
 )
 async def test_the_suite_notices_units(
     mistake: type[RedisUnits], test: str, redis_lasting: Redis, movable_clock: RedisClock, probe: RedisProbe
 ) -> None:
-    await assert_contract_fails(UnitsContract, test, units=mistake(redis_lasting, movable_clock, NAME), probe=probe)
+    given = {
+        "units": mistake(redis_lasting, movable_clock, NAME, frozenset({TOPIC})),
+        "other_units": mistake(redis_lasting, movable_clock, "other"),
+        "probe": probe,
+    }
+    await assert_contract_fails(UnitsContract, test, **fixtures_of(UnitsContract, test, given))
+
+
+async def test_what_a_release_before_writers_has_left_counts_on(
+    redis_lasting: Redis, units: RedisUnits, outbox: RedisOutbox, probe: RedisProbe
+) -> None:
+    """Its rows have no writer, and its inbox holds mere numbers."""
+    fields = {"kind": "event", "topic": TOPIC, "type": Happened.type, "key": "a", "sequence": "1", "id": "1", "payload": "{}"}
+    await redis_lasting.xadd(f"{NAME}:outbox", {**fields, "trace": "", "at": "0"}, id="1-0")
+    async with outbox.lanes() as lanes:
+        assert [row.writer for row in await lanes.pending(10)] == [""]
+
+    async def work(uow: UnitOfWork) -> None:
+        await probe.write(uow, "row")
+
+    await redis_lasting.hset(f"{NAME}:inbox:on", f"{TOPIC}:a", "5")
+    order = [("one", 5), ("one", 6), ("two", 6), ("one", 6)]
+    assert [await units.apply("on", happened("a", n, writer=w), work) for w, n in order] == [False, True, True, False]
 
 
 # ── scripts of a plugin's own ────────────────────────────────────────────────────────────────────────────────
@@ -152,6 +188,11 @@ async def test_a_script_tells_of_what_it_found(units: RedisUnits, outbox: RedisO
     events = [decode_envelope(row.payload, row.sequence or 0).decode() for row in rows]
     assert events == [Happened(thing="a", note=f'ü "{n}"') for n in (1, 1, 3)]
     assert len({row.event_id for row in rows}) == 3
+
+
+async def test_a_script_emits_on_the_plugins_own_topics(units: RedisUnits) -> None:
+    with pytest.raises(ValueError, match=r"info\(\)\.emits"):
+        units.script(SCRIPT, [Elsewhere])
 
 
 async def test_rows_wait_for_a_server_that_was_away(units: RedisUnits, outbox: RedisOutbox) -> None:

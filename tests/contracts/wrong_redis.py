@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
+from msgspec.structs import replace
+
 from marketplace_core.adapters.redis.outbox import RedisOutbox, _RedisLanes
 from marketplace_core.adapters.redis.server import alone
 from marketplace_core.adapters.redis.units import RedisUnit, RedisUnits
-from marketplace_core.events import Envelope
+from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, Lanes, OutboxRow, UnitOfWork
 
 # ── outboxes ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,6 +76,26 @@ class MarksWhatItReads(_With):
     kind = _Hasty
 
 
+class _Silent(_RedisLanes):
+    async def pending(self, limit: int) -> list[OutboxRow]:
+        return [replace(row, writer="") for row in await super().pending(limit)]
+
+
+class HidesItsWriter(_With):
+    kind = _Silent
+
+
+class _Vain(_RedisLanes):
+    async def pending(self, limit: int) -> list[OutboxRow]:
+        return [replace(row, writer=self.owner) for row in await super().pending(limit)]
+
+
+class IsItsOwnWriter(_With):
+    """Each relay tells another one."""
+
+    kind = _Vain
+
+
 class _Deaf(_RedisLanes):
     async def wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -126,3 +148,27 @@ class AppliesEverything(RedisUnits):
 class SharesItsInbox(RedisUnits):
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
         return await super().apply("everybody", envelope, work)
+
+
+class SharesItsNames(RedisUnits):
+    """All plugins are one."""
+
+    def __init__(self, redis: Any, clock: Any, plugin: str, topics: frozenset[str] | None = None) -> None:
+        super().__init__(redis, clock, "plugin", topics)
+
+
+class IgnoresTheWriter(RedisUnits):
+    async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
+        return await super().apply(handler, replace(envelope, writer=""), work)
+
+
+class KnowsOnlyWriters(RedisUnits):
+    """What has none is of a writer of its own."""
+
+    async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
+        return await super().apply(handler, replace(envelope, writer=envelope.writer or "none"), work)
+
+
+class EmitsAnywhere(RedisUnits):
+    def check_topic(self, event: Event) -> None:
+        pass

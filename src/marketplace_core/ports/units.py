@@ -74,7 +74,7 @@ class Units(ABC):
         self.plugin = plugin
         self.topics = topics
 
-    def check_topic(self, event: Event) -> None:
+    def check_topic(self, event: Event | type[Event]) -> None:
         """:raises ValueError: the plugin does not declare that it emits on the event's topic."""
         if self.topics is not None and event.topic not in self.topics:
             raise ValueError(

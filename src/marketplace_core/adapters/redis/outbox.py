@@ -141,4 +141,5 @@ def _row(id_: bytes, fields: dict[bytes, bytes]) -> OutboxRow:
         event_id=text["id"],
         payload=text["payload"],
         trace=text["trace"],
+        writer=text.get("writer", ""),  # a row of a release before writers has none
     )

@@ -69,6 +69,8 @@ class RedisScript:
     def __init__(self, units: RedisUnits, text: str, emits: Sequence[type[Event]]) -> None:
         self._units = units
         self._script = units.redis.register_script(_lua("outbox") + text)
+        for event in emits:
+            units.check_topic(event)
         self._types = {event.type: event.version for event in emits}
 
     async def __call__(self, args: Sequence[Argument] = ()) -> Any:
@@ -156,7 +158,8 @@ class RedisUnits(Units):
         super().__init__(plugin, topics)
         self.redis = redis
         self._clock = clock
-        self._commit = redis.register_script(_lua("outbox") + _lua("commit"))
+        self._commit = redis.register_script(_lua("outbox") + _lua("inbox") + _lua("commit"))
+        self._seen = redis.register_script(_lua("inbox") + _lua("seen"))
         self._begin = redis.register_script(_lua("begin"))
         self._give_up = redis.register_script(_lua("give_up"))
 
@@ -176,6 +179,7 @@ class RedisUnits(Units):
             {
                 "name": self.plugin,
                 "id": new_id(),
+                "writer": new_id()[-12:],  # it is taken once, by the first of all calls
                 "types": types,
                 "at": utc_text(self._clock.now()),
                 "made": f"{time.time():.3f}",
@@ -234,15 +238,18 @@ class RedisUnits(Units):
 
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
         """No key of it is ever parked: :class:`RedisUnits` has an inbox, and no parking."""
-        inbox, key = f"{self.plugin}:inbox:{handler}", f"{envelope.topic}:{envelope.key}"
+        seen = {
+            "inbox": f"{self.plugin}:inbox:{handler}",
+            "key": f"{envelope.topic}:{envelope.key}",
+            "sequence": envelope.sequence,
+            "writer": envelope.writer,
+        }
         with calls.scope(calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)):
             with redis_errors():
-                last = await cast(Awaitable[bytes | None], self.redis.hget(inbox, key))
-            if last is not None and int(last) >= envelope.sequence:
-                return False
+                if await self._seen(args=[_encode(seen)]):
+                    return False
             unit = self._unit()
             await work(unit)
-            seen = {"inbox": inbox, "key": key, "sequence": envelope.sequence}
             if await self._end(unit, seen=seen) == b"seen":
                 return False
             await unit.committed()

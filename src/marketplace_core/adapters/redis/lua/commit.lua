@@ -12,11 +12,11 @@ if claim and redis.call('GET', claim.lock) ~= claim.token then
   return 'lost'
 end
 if seen then
-  local last = redis.call('HGET', seen.inbox, seen.key)
-  if last and tonumber(last) >= seen.sequence then
+  local place, last = place_of(seen)
+  if not place then
     return 'seen'
   end
-  redis.call('HSET', seen.inbox, seen.key, seen.sequence)
+  redis.call('HSET', seen.inbox, place, last)
 end
 redis.call('SET', done, '', 'EX', work.remembered)
 local at = 2

@@ -2,19 +2,26 @@
 -- The last argument is the unit's header, which is taken off here; what is left are the script's own.
 -- {plugin}:outbox is a stream with a row per event and job, numbered from 1, which is gone once it was sent.
 -- {plugin}:outbox:rows is the last row's number, {plugin}:sequence:{topic}:{key} that of the key's last event.
+-- {plugin}:writer tells whose count that is, also once this server was lost or the plugin moved to another; made once, here.
 -- Names are made here of a header, so all of them have to be on one server.
 local unit = cmsgpack.unpack(table.remove(ARGV))
 local outbox = unit.name .. ':outbox'
 local emitted = 0
 
+local function writer()
+  redis.call('SET', unit.name .. ':writer', unit.writer, 'NX')
+  return redis.call('GET', unit.name .. ':writer')
+end
+
 local function row(kind, topic, type, key, id, payload, trace)
-  local sequence = ''
+  local sequence, whose = '', ''
   if kind == 'event' then
+    whose = writer()
     sequence = redis.call('INCR', unit.name .. ':sequence:' .. topic .. ':' .. key)
   end
   local number = redis.call('INCR', outbox .. ':rows')
   redis.call('XADD', outbox, string.format('%d-0', number), 'kind', kind, 'topic', topic, 'type', type, 'key', key,
-    'sequence', sequence, 'id', id, 'payload', payload, 'trace', trace, 'at', unit.made)
+    'sequence', sequence, 'writer', whose, 'id', id, 'payload', payload, 'trace', trace, 'at', unit.made)
 end
 
 -- A unit's events are numbered in the last digits of the unit's own id, which nobody else has.
