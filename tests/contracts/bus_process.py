@@ -41,9 +41,9 @@ class RedisProcess(ConsumerProcess):
         await self._reading
 
 
-def start(kind: str, url: str, group: str, topics: Sequence[str]) -> AbstractAsyncContextManager[RedisProcess]:
-    """``kind``: ``RedisBus``, or a class of ``wrong_bus``."""
-    return run(__file__, kind, url, group, *topics)
+def start(how: str, kind: str, url: str, group: str, topics: Sequence[str]) -> AbstractAsyncContextManager[RedisProcess]:
+    """``how``: by ``messages`` or ``batches``. ``kind``: ``RedisBus``, or a class of ``wrong_bus``."""
+    return run(__file__, how, kind, url, group, *topics)
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +57,7 @@ async def run(program: str, *arguments: str) -> AsyncIterator[RedisProcess]:
         await process.kill()
 
 
-async def main(kind: str, url: str, group: str, *topics: str) -> None:
+async def main(how: str, kind: str, url: str, group: str, *topics: str) -> None:
     if kind == "RedisBus":
         bus: type[RedisBus] = RedisBus
     else:
@@ -66,8 +66,18 @@ async def main(kind: str, url: str, group: str, *topics: str) -> None:
     async def deliver(delivery: Delivery) -> None:
         print(f"{delivery.message.key}/{delivery.message.sequence}", flush=True)
 
+    async def deliver_batch(batch: Sequence[Delivery]) -> None:
+        for delivery in batch:
+            print(f"+{delivery.message.key}/{delivery.message.sequence}", flush=True)
+        await asyncio.sleep(0.02)
+        for delivery in batch:
+            await deliver(delivery)
+
     async with connect(url) as redis:
-        await bus(redis, groups=GROUPS, lease=LEASE).consume(group, topics).run(deliver)
+        consumer = bus(redis, groups=GROUPS, lease=LEASE).consume(group, topics)
+        if how == "messages":
+            await consumer.run(deliver)
+        await consumer.run_batches(deliver_batch, size=5, linger=0.01)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from redis.asyncio import Redis
 
 from marketplace_core.adapters.embedded import EmbeddedRedis
 from marketplace_core.adapters.redis.bus import RedisBus
-from marketplace_core.adapters.redis.consumer import Names, RedisConsumer
+from marketplace_core.adapters.redis.consumer import RedisConsumer
+from marketplace_core.adapters.redis.partitions import Names
 from marketplace_core.adapters.redis.server import alone, connect
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Delivery
@@ -30,7 +31,12 @@ from tests.contracts import wrong_bus as wrong
 
 @pytest.fixture
 def start_consumer(redis_lasting_url: str) -> StartConsumer:
-    return partial(bus_process.start, "RedisBus", redis_lasting_url)
+    return partial(bus_process.start, "messages", "RedisBus", redis_lasting_url)
+
+
+@pytest.fixture
+def start_batches(redis_lasting_url: str) -> StartConsumer:
+    return partial(bus_process.start, "batches", "RedisBus", redis_lasting_url)
 
 
 @contextlib.asynccontextmanager
@@ -106,13 +112,29 @@ class TestRedisBus(BusContract):
         (wrong.TrimsByLength, "test_trimming_waits_for_every_declared_group"),
         (wrong.CountsWhatIsRead, "test_lag_is_what_is_not_acknowledged"),
         (wrong.KeepsItsLeases, "test_ending_is_quick_and_leaves_the_partitions_free"),
+        (wrong.TurnsBatchesRound, "test_batches_keep_the_order_and_the_size"),
+        (wrong.KnowsNoSize, "test_batches_keep_the_order_and_the_size"),
+        (wrong.TakesOneByOne, "test_batches_keep_the_order_and_the_size"),
+        (wrong.TakesOneByOne, "test_a_batch_lingers_for_more"),
+        (wrong.WaitsUntilItIsFull, "test_a_batch_lingers_for_more"),
+        (wrong.AcknowledgesWhatItRead, "test_a_batch_is_acknowledged_once_it_is_done"),
+        (wrong.AcknowledgesBatchesBeforehand, "test_a_batch_is_acknowledged_once_it_is_done"),
+        (wrong.AcknowledgesBatchesBeforehand, "test_a_batch_that_failed_is_delivered_again"),
+        (wrong.AcknowledgesBatchesBeforehand, "test_a_reader_of_batches_that_is_killed_loses_nothing"),
+        (wrong.DropsTheBatch, "test_who_is_away_gets_the_batch_again"),
+        (wrong.OneAfterTheOther, "test_a_batch_that_hangs_holds_up_its_partition_only"),
+        (wrong.PassesOverWhatItCannotRead, "test_a_batch_ends_at_what_cannot_be_read"),
+        (wrong.PutsAsideTooEarly, "test_a_batch_ends_at_what_cannot_be_read"),
+        (wrong.TrustsItsLease, "test_who_lost_its_lease_delivers_no_further_batch"),
     ],
 )
 async def test_the_suite_notices(bus: type[RedisBus], test: str, redis_lasting: Redis, redis_lasting_url: str) -> None:
     wrong_bus = bus(redis_lasting, groups=GROUPS, lease=LEASE)
     fixtures: dict[str, Any] = {}
     if "dead" in test or "stopped" in test:
-        fixtures["start_consumer"] = partial(bus_process.start, bus.__name__, redis_lasting_url)
+        fixtures["start_consumer"] = partial(bus_process.start, "messages", bus.__name__, redis_lasting_url)
+    if "killed" in test or "lost_its_lease" in test:
+        fixtures["start_batches"] = partial(bus_process.start, "batches", bus.__name__, redis_lasting_url)
     if "prefix" in test:
         fixtures["hinder"] = partial(full_for_moments, redis_lasting)
     if "cannot_be_read" in test:

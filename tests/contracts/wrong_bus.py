@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 from marketplace_core.adapters.redis import consumer
 from marketplace_core.adapters.redis.bus import RedisBus
-from marketplace_core.adapters.redis.consumer import Names, RedisConsumer, _Partition
+from marketplace_core.adapters.redis.consumer import RedisConsumer
+from marketplace_core.adapters.redis.partitions import Entry, Names, Partition
 from marketplace_core.adapters.redis.server import alone, redis_errors
 from marketplace_core.errors import Unavailable
-from marketplace_core.ports import Consumer, Deliver, Delivery, Message, PutAside, RawMessage
+from marketplace_core.events import Unreadable
+from marketplace_core.ports import Consumer, Deliver, DeliverBatch, Delivery, Message, PutAside
 from marketplace_core.values import new_id
 
 
@@ -65,11 +67,8 @@ class EndsAtWhatItCannotRead(_Wrong):
 
 class PassesOverWhatItCannotRead(_Wrong):
     class consumer(RedisConsumer):
-        async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
-            async def lose(message: RawMessage) -> None:
-                pass
-
-            await super().run(deliver, lose)
+        async def _pass_over(self, *_: Any) -> None:
+            pass
 
 
 class DeliversAtOnce(_Wrong):
@@ -80,7 +79,7 @@ class DeliversAtOnce(_Wrong):
             super().__init__(*args)
             self._together: list[asyncio.Task[None]] = []
 
-        async def _deliver(self, partition: _Partition, entry: Any, deliver: Deliver) -> None:
+        async def _deliver(self, partition: Partition, entry: Any, deliver: Deliver) -> None:
             self._together.append(asyncio.create_task(super()._deliver(partition, entry, deliver)))
             await asyncio.sleep(0)
 
@@ -131,7 +130,7 @@ class ForgetsFailures(_Wrong):
     """What failed is acknowledged with the rest."""
 
     class consumer(RedisConsumer):
-        async def _deliver(self, partition: _Partition, entry: Any, deliver: Deliver) -> None:
+        async def _deliver(self, partition: Partition, entry: Any, deliver: Deliver) -> None:
             failed: list[Exception] = []
 
             async def once(delivery: Delivery) -> None:
@@ -149,7 +148,7 @@ class ForgetsFailures(_Wrong):
 
 class AcknowledgesBeforehand(_Wrong):
     class consumer(RedisConsumer):
-        async def _deliver(self, partition: _Partition, entry: Any, deliver: Deliver) -> None:
+        async def _deliver(self, partition: Partition, entry: Any, deliver: Deliver) -> None:
             await self._acknowledge(partition, {entry.stream: entry.id})
             await super()._deliver(partition, entry, deliver)
 
@@ -162,9 +161,9 @@ class OneAfterTheOther(_Wrong):
         turn = asyncio.Lock()
 
         class InTurn(RedisConsumer):
-            async def _deliver(self, partition: _Partition, entry: Any, deliver: Deliver) -> None:
+            async def _surely(self, act: Callable[[], Awaitable[None]]) -> None:
                 async with turn:
-                    await super()._deliver(partition, entry, deliver)
+                    await super()._surely(act)
 
         self.consumer = InTurn
 
@@ -187,7 +186,7 @@ class KeepsItsLeases(_Wrong):
     """Leaves without giving up what it holds."""
 
     class consumer(RedisConsumer):
-        async def _part(self, partition: _Partition, done: dict[str, str]) -> None:
+        async def _part(self, partition: Partition, done: dict[str, str]) -> None:
             await self._acknowledge(partition, done)
 
 
@@ -195,7 +194,7 @@ class GivesUpAtOnce(_Wrong):
     """What is away is not waited for: the message is dropped."""
 
     class consumer(RedisConsumer):
-        async def _deliver(self, partition: _Partition, entry: Any, deliver: Deliver) -> None:
+        async def _deliver(self, partition: Partition, entry: Any, deliver: Deliver) -> None:
             async def once(delivery: Delivery) -> None:
                 with contextlib.suppress(Unavailable):
                     await deliver(delivery)
@@ -213,3 +212,73 @@ class TrustsItsLease(_Wrong):
 
         async def _until_valid(self) -> None:
             pass
+
+
+# ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TurnsBatchesRound(_Wrong):
+    class consumer(RedisConsumer):
+        async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
+            async def turned(batch: Sequence[Delivery]) -> None:
+                await deliver(batch[::-1])
+
+            return await super()._deliver_batch(partition, entries, turned)
+
+
+class KnowsNoSize(_Wrong):
+    class consumer(RedisConsumer):
+        async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
+            return await super()._deliver_batch(partition, list(partition.waiting), deliver)
+
+
+class TakesOneByOne(_Wrong):
+    class consumer(RedisConsumer):
+        async def _gather(self, *_: Any) -> None:
+            pass
+
+        async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
+            return await super()._deliver_batch(partition, entries[:1], deliver)
+
+
+class WaitsUntilItIsFull(_Wrong):
+    class consumer(RedisConsumer):
+        async def _gather(self, partition: Partition, size: int, linger: float) -> None:
+            await super()._gather(partition, size, 1000 * linger)
+
+
+class AcknowledgesWhatItRead(_Wrong):
+    """With a batch all that waits behind it."""
+
+    class consumer(RedisConsumer):
+        async def _acknowledge(self, partition: Partition, done: dict[str, str]) -> bool:
+            if done:
+                done.update({entry.stream: entry.id for entry in partition.waiting})
+            return await super()._acknowledge(partition, done)
+
+
+class AcknowledgesBatchesBeforehand(_Wrong):
+    class consumer(RedisConsumer):
+        async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
+            await self._acknowledge(partition, {entry.stream: entry.id for entry in entries})
+            return await super()._deliver_batch(partition, entries, deliver)
+
+
+class DropsTheBatch(_Wrong):
+    """Of who is away."""
+
+    class consumer(RedisConsumer):
+        async def _surely(self, act: Callable[[], Awaitable[None]]) -> None:
+            with contextlib.suppress(Unavailable):
+                await act()
+
+
+class PutsAsideTooEarly(_Wrong):
+    """Before what comes before it."""
+
+    class consumer(RedisConsumer):
+        async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
+            for entry in entries:
+                if b"e" not in entry.fields:
+                    await self._pass_over(partition, entry, Unreadable("it has no envelope"))
+            return await super()._deliver_batch(partition, entries, deliver)

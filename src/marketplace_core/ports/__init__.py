@@ -6,7 +6,7 @@ by :func:`query` and :func:`mutation`, so that a runner knows what it may repeat
 
 from __future__ import annotations
 
-from marketplace_core.ports.bus import Bus, Consumer, Deliver, Delivery, Message, PutAside, RawMessage
+from marketplace_core.ports.bus import Bus, Consumer, Deliver, DeliverBatch, Delivery, Message, PutAside, RawMessage
 from marketplace_core.ports.commands import command, command_after, digest, natural
 from marketplace_core.ports.handlers import IMPORT, event_types, handler, handler_after, is_for
 from marketplace_core.ports.methods import PortMethod, mutation, patient, query
@@ -27,6 +27,7 @@ __all__ = [
     "Claim",
     "Consumer",
     "Deliver",
+    "DeliverBatch",
     "Delivery",
     "Endpoint",
     "FailedJob",

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from marketplace_core.events import Envelope, Unreadable, decode_envelope
 
-__all__ = ["Bus", "Consumer", "Deliver", "Delivery", "Message", "PutAside", "RawMessage"]
+__all__ = ["Bus", "Consumer", "Deliver", "DeliverBatch", "Delivery", "Message", "PutAside", "RawMessage"]
 
 
 class Message(Struct, frozen=True):
@@ -47,6 +47,7 @@ class RawMessage(Struct, frozen=True):
 
 
 Deliver = Callable[[Delivery], Awaitable[None]]
+DeliverBatch = Callable[[Sequence[Delivery]], Awaitable[None]]
 PutAside = Callable[[RawMessage], Awaitable[None]]
 
 
@@ -86,4 +87,13 @@ class Consumer(ABC):
 
         ``put_aside`` is given what cannot be read, in its turn, and the partition goes on once it has returned.
         :raises Unreadable: there was such a one, and no ``put_aside``.
+        """
+
+    @abstractmethod
+    async def run_batches(self, deliver: DeliverBatch, put_aside: PutAside | None = None, *, size: int, linger: float) -> None:
+        """Deliver for ever: one batch at a time per partition, in order; acknowledged when ``deliver`` has returned.
+
+        A batch is of one partition: at most ``size`` messages, or fewer once the first of them has waited ``linger`` seconds.
+        Who is killed meanwhile, or loses the partition, leaves the whole batch to be delivered again, perhaps cut otherwise.
+        What cannot be read ends a batch, and is put aside after that as :meth:`run` does.
         """

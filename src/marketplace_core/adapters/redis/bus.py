@@ -13,7 +13,8 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
-from marketplace_core.adapters.redis.consumer import Names, RedisConsumer, message_of
+from marketplace_core.adapters.redis.consumer import RedisConsumer
+from marketplace_core.adapters.redis.partitions import Names, message_of
 from marketplace_core.adapters.redis.server import alone, redis_errors
 from marketplace_core.events import Unreadable
 from marketplace_core.ports import Bus, Consumer, Message

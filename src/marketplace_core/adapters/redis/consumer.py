@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import msgspec
 import structlog
@@ -19,9 +19,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from marketplace_core._runtime import failpoints
+from marketplace_core.adapters.redis.partitions import Entry, Names, Partition, message_of
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Unreadable
-from marketplace_core.ports import Consumer, Deliver, Delivery, Message, PutAside, RawMessage
+from marketplace_core.ports import Consumer, Deliver, DeliverBatch, Delivery, PutAside, RawMessage
 from marketplace_core.values import new_id
 
 log = structlog.get_logger("marketplace.redis")
@@ -91,59 +92,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
-class Names:
-    """The keys of one group on one bus."""
-
-    def __init__(self, prefix: str, group: str, topics: Sequence[str], partitions: int) -> None:
-        self._prefix = prefix
-        self.topics = list(topics)
-        self.cursors = f"{prefix}:cursor:{group}"
-        self.members = f"{prefix}:members:{group}"
-        self.leases = [f"{prefix}:lease:{group}:{partition}" for partition in range(partitions)]
-
-    def streams(self, partition: int) -> list[str]:
-        return [f"{self._prefix}:{topic}:{partition}" for topic in self.topics]
-
-
-class _Entry(NamedTuple):
-    stream: str
-    id: str
-    fields: dict[bytes, bytes]
-
-
-def message_of(topic: str, fields: Mapping[bytes, bytes]) -> Message:
-    """An entry's message. :raises Unreadable: it is none of ours, or none that a store could keep."""
-    try:
-        type_, key, envelope = (fields[name].decode() for name in (b"t", b"k", b"e"))
-        sequence, writer = int(fields[b"s"]), fields.get(b"w", b"").decode()
-    except KeyError as error:
-        raise Unreadable(f"it has no field {error}") from error
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
-    if not 0 <= sequence < 2**63:
-        raise Unreadable("its sequence is out of range")
-    if "\0" in type_ + key + envelope + writer:
-        raise Unreadable("there is a zero byte in it")
-    return Message(topic, type_, key, sequence, envelope, writer)
-
-
-class _Partition:
-    """One partition that is held: how far its streams were read, and what of that is still to be delivered."""
-
-    def __init__(self, number: int, token: str, positions: dict[str, str]) -> None:
-        self.number = number
-        self.token = token
-        self.positions = positions
-        self.waiting: deque[_Entry] = deque()
-        self.stirred = asyncio.Event()
-        self.leaving = False
-        self.lost = False
-        self.task: asyncio.Task[None] | None = None
-
-    def leave(self) -> None:
-        """Stop after the message that is being delivered."""
-        self.leaving = True
-        self.stirred.set()
+#: Deliver some of what waits in a partition; gives how many of the first are done.
+_Step = Callable[[Partition], Awaitable[int]]
 
 
 class RedisConsumer(Consumer):
@@ -153,7 +103,7 @@ class RedisConsumer(Consumer):
         self._redis, self._names, self._group, self._lease = redis, names, group, lease
         self._owner = new_id()
         self._taken = 0
-        self._held: dict[int, _Partition] = {}
+        self._held: dict[int, Partition] = {}
         self._share = 0
         self._valid_until = 0.0
         self._hold = redis.register_script(_HOLD)
@@ -162,12 +112,30 @@ class RedisConsumer(Consumer):
         self._bury = redis.register_script(_BURY)
         self._present = asyncio.Event()
         self._put_aside: PutAside | None = None
+        self._ahead, self._ack_seconds = READ_AHEAD, ACK_SECONDS
 
     async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
+        async def one(partition: Partition) -> int:
+            await self._deliver(partition, partition.waiting[0], deliver)
+            return 1
+
+        await self._run(one, put_aside)
+
+    async def run_batches(self, deliver: DeliverBatch, put_aside: PutAside | None = None, *, size: int, linger: float) -> None:
+        self._ahead, self._ack_seconds = max(READ_AHEAD, 2 * size), 0.0
+
+        async def some(partition: Partition) -> int:
+            await self._gather(partition, size, linger)
+            await self._until_valid()
+            return await self._deliver_batch(partition, list(islice(partition.waiting, size)), deliver)
+
+        await self._run(some, put_aside)
+
+    async def _run(self, step: _Step, put_aside: PutAside | None) -> None:
         self._put_aside = put_aside
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep(tasks, deliver))
+                tasks.create_task(self._keep(tasks, step))
                 tasks.create_task(self._read())
         finally:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
@@ -176,7 +144,7 @@ class RedisConsumer(Consumer):
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _keep(self, tasks: asyncio.TaskGroup, deliver: Deliver) -> None:
+    async def _keep(self, tasks: asyncio.TaskGroup, step: _Step) -> None:
         loop = asyncio.get_running_loop()
         await self._present.wait()
         while True:
@@ -186,14 +154,14 @@ class RedisConsumer(Consumer):
                 async with asyncio.timeout(self._lease / 2):
                     if wanting:
                         await self._bury_the_dead()
-                    await self._renew(tasks, deliver)
+                    await self._renew(tasks, step)
                 self._valid_until = began + self._lease
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)
             wanting = len(self._held) < self._share or not self._share
             await asyncio.sleep(min(self._lease * 0.3, 1.0 if wanting else 3.0))
 
-    async def _renew(self, tasks: asyncio.TaskGroup, deliver: Deliver) -> None:
+    async def _renew(self, tasks: asyncio.TaskGroup, step: _Step) -> None:
         self._taken += 1
         share, *answer = await self._hold(
             keys=[self._names.members, *self._names.leases],
@@ -210,8 +178,8 @@ class RedisConsumer(Consumer):
             for number in fresh:
                 streams = self._names.streams(number)
                 positions = {stream: cursors.get(stream.encode(), b"0-0").decode() for stream in streams}
-                partition = self._held[number] = _Partition(number, tokens[number], positions)
-                partition.task = tasks.create_task(self._serve(partition, deliver))
+                partition = self._held[number] = Partition(number, tokens[number], positions)
+                partition.task = tasks.create_task(self._serve(partition, step))
         for number in sorted(self._held, reverse=True)[: max(0, len(self._held) - self._share)]:
             self._held[number].leave()
 
@@ -229,7 +197,7 @@ class RedisConsumer(Consumer):
                 log.info("consumer.buried", group=self._group)
                 await self._bury(keys=[self._names.members, *self._names.leases], args=[member])
 
-    async def _lose(self, partition: _Partition) -> None:
+    async def _lose(self, partition: Partition) -> None:
         log.warning("consumer.lease_lost", group=self._group, partition=partition.number)
         partition.lost = True
         if partition.task is not None:
@@ -261,7 +229,7 @@ class RedisConsumer(Consumer):
     async def _read_on(self, connection: Redis) -> None:
         """One blocking read for all partitions with room: a slow one does not stop the others."""
         while True:
-            ready = [each for each in self._held.values() if len(each.waiting) < READ_AHEAD and not each.leaving]
+            ready = [each for each in self._held.values() if len(each.waiting) < self._ahead and not each.leaving]
             owners = {stream: each for each in ready for stream in each.positions}
             if not owners:
                 await asyncio.sleep(BUSY_BLOCK_MS / 1000)
@@ -270,23 +238,24 @@ class RedisConsumer(Consumer):
             block = BLOCK_MS if len(ready) == len(self._held) else BUSY_BLOCK_MS
             found = await connection.xread(streams, count=READ_COUNT, block=block)
             failpoints.hit("consumer.read")
+            now = asyncio.get_running_loop().time()
             for name, entries in found or ():
                 stream = name.decode()
                 owner = owners[stream]
-                owner.waiting.extend(_Entry(stream, id_.decode(), fields) for id_, fields in entries)
+                owner.waiting.extend(Entry(stream, id_.decode(), fields, now) for id_, fields in entries)
                 owner.positions[stream] = entries[-1][0].decode()
                 owner.stirred.set()
 
     # ── delivering ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def _serve(self, partition: _Partition, deliver: Deliver) -> None:
-        """Deliver what is read, one message at a time; acknowledge when nothing waits, and now and then."""
+    async def _serve(self, partition: Partition, step: _Step) -> None:
+        """Deliver what is read, one step at a time; acknowledge when nothing waits, and now and then."""
         loop = asyncio.get_running_loop()
         done: dict[str, str] = {}
         acknowledged = loop.time()
         try:
             while not partition.leaving:
-                if not partition.waiting or loop.time() - acknowledged > ACK_SECONDS:
+                if not partition.waiting or loop.time() - acknowledged > self._ack_seconds:
                     if not await self._acknowledge_surely(partition, done):
                         return
                     acknowledged = loop.time()
@@ -295,10 +264,9 @@ class RedisConsumer(Consumer):
                     await partition.stirred.wait()
                     continue
                 await self._until_valid()
-                entry = partition.waiting[0]
-                await self._deliver(partition, entry, deliver)
-                partition.waiting.popleft()
-                done[entry.stream] = entry.id
+                for _ in range(await step(partition)):
+                    entry = partition.waiting.popleft()
+                    done[entry.stream] = entry.id
         finally:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(2):
@@ -306,16 +274,45 @@ class RedisConsumer(Consumer):
             if self._held.get(partition.number) is partition:
                 del self._held[partition.number]
 
-    async def _deliver(self, partition: _Partition, entry: _Entry, deliver: Deliver) -> None:
-        topic, fields = entry.stream.rsplit(":", 2)[1], entry.fields
-        act: Callable[[], Awaitable[None]]
+    async def _deliver(self, partition: Partition, entry: Entry, deliver: Deliver) -> None:
         try:
-            act = partial(deliver, Delivery(topic, partition.number, entry.id, message_of(topic, fields)))
+            delivery = _delivery(partition, entry)
         except Unreadable as error:
-            if self._put_aside is None:
-                raise
-            raw = msgspec.msgpack.encode(fields)
-            act = partial(self._put_aside, RawMessage(topic, partition.number, raw, str(error)))
+            await self._pass_over(partition, entry, error)
+        else:
+            await self._surely(partial(deliver, delivery))
+
+    async def _gather(self, partition: Partition, size: int, linger: float) -> None:
+        """Until so many wait, or the first of them has waited for so long."""
+        loop = asyncio.get_running_loop()
+        until = partition.waiting[0].at + linger
+        while len(partition.waiting) < size and not partition.leaving and (left := until - loop.time()) > 0:
+            partition.stirred.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await partition.stirred.wait()
+
+    async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
+        """Those before the first that cannot be read, or that one. Gives how many are done."""
+        batch: list[Delivery] = []
+        for entry in entries:
+            try:
+                batch.append(_delivery(partition, entry))
+            except Unreadable as error:
+                if batch:
+                    break
+                await self._pass_over(partition, entry, error)
+                return 1
+        await self._surely(partial(deliver, batch))
+        return len(batch)
+
+    async def _pass_over(self, partition: Partition, entry: Entry, error: Unreadable) -> None:
+        if self._put_aside is None:
+            raise error
+        raw = msgspec.msgpack.encode(entry.fields)
+        await self._surely(partial(self._put_aside, RawMessage(entry.topic, partition.number, raw, str(error))))
+
+    async def _surely(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await act()
@@ -324,7 +321,7 @@ class RedisConsumer(Consumer):
                 log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)
                 await asyncio.sleep(AWAY_PAUSE)
 
-    async def _acknowledge_surely(self, partition: _Partition, done: dict[str, str]) -> bool:
+    async def _acknowledge_surely(self, partition: Partition, done: dict[str, str]) -> bool:
         while True:
             try:
                 return await self._acknowledge(partition, done)
@@ -332,7 +329,7 @@ class RedisConsumer(Consumer):
                 log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)
                 await asyncio.sleep(AWAY_PAUSE)
 
-    async def _acknowledge(self, partition: _Partition, done: dict[str, str]) -> bool:
+    async def _acknowledge(self, partition: Partition, done: dict[str, str]) -> bool:
         """Whether the partition is still ours; then its cursor has moved."""
         if not done:
             return True
@@ -345,6 +342,11 @@ class RedisConsumer(Consumer):
             done.clear()
         return bool(kept)
 
-    async def _part(self, partition: _Partition, done: dict[str, str]) -> None:
+    async def _part(self, partition: Partition, done: dict[str, str]) -> None:
         if not partition.lost and await self._acknowledge(partition, done):
             await self._give_up(keys=[self._names.leases[partition.number]], args=[partition.token])
+
+
+def _delivery(partition: Partition, entry: Entry) -> Delivery:
+    """:raises Unreadable:"""
+    return Delivery(entry.topic, partition.number, entry.id, message_of(entry.topic, entry.fields))

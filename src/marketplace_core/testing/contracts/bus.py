@@ -5,40 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Bus, Delivery, Message
 from marketplace_core.testing.contracts import eventually, running
+from marketplace_core.testing.contracts.bus_batches import BatchRules, ConsumerProcess, StartConsumer
 from marketplace_core.testing.contracts.bus_messages import GROUPS, LEASE, Log, MessageRules, messages
 
 __all__ = ["GROUPS", "LEASE", "BusContract", "ConsumerProcess", "Log", "StartConsumer", "messages"]
-
-
-class ConsumerProcess(ABC):
-    """A consumer in a process of its own."""
-
-    seen: list[str]
-    """``<key>/<sequence>`` of what it was delivered, in order."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """SIGSTOP."""
-
-    @abstractmethod
-    def go_on(self) -> None:
-        """SIGCONT."""
-
-    @abstractmethod
-    async def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
-
-
-StartConsumer = Callable[[str, Sequence[str]], AbstractAsyncContextManager[ConsumerProcess]]
 
 
 class Busy:
@@ -70,11 +47,12 @@ async def _until_shared(bus: Bus, keys: Sequence[str], log: Log, first: int) -> 
     raise AssertionError
 
 
-class BusContract(MessageRules):
+class BusContract(MessageRules, BatchRules):
     """Fixtures: ``bus``, told of :data:`GROUPS` and of :data:`LEASE`; ``start_consumer``, a :data:`StartConsumer` on the
-    same bus; ``trim``, an async function that does what the adapter does against growing for ever; ``hinder``, which gives an
-    async context: for that time the bus takes nothing now, and something the next moment; ``scribble``, an async function
-    that writes into the partition of a topic and key what is no message of ours, in several ways, and gives in how many.
+    same bus, and ``start_batches``, one whose consumers read in batches of 5; ``trim``, an async function that does what the
+    adapter does against growing for ever; ``hinder``, which gives an async context: for that time the bus takes nothing now,
+    and something the next moment; ``scribble``, an async function that writes into the partition of a topic and key what is
+    no message of ours, in several ways, and gives in how many.
     """
 
     async def test_a_message_arrives_whole(self, bus: Bus) -> None:
