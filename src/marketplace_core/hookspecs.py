@@ -8,7 +8,7 @@ In life-cycle order:
 3. ``provide_<capability>`` makes its service, or ``service`` that of a plugin without a capability; ``extensions`` makes what
    implements extension hooks.
 4. ``routers`` are mounted by the processes that answer HTTP; ``commands`` stand among those of ``marketplace``.
-5. ``tasks``, ``subscriptions``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
+5. ``tasks``, ``subscriptions``, ``sinks``, ``jobs``, ``schedules`` and ``sagas`` are run by workers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from marketplace_core.http.routing import Router
     from marketplace_core.sagas import Saga
 
-__all__ = ["Hooks", "Job", "Migration", "PluginInfo", "Schedule", "Task", "Weekday", "hookimpl", "hookspec", "migrations_of"]
+__all__ = [
+    "Hooks",
+    "Job",
+    "Migration",
+    "PluginInfo",
+    "Schedule",
+    "Sink",
+    "Task",
+    "Weekday",
+    "hookimpl",
+    "hookspec",
+    "migrations_of",
+]
 
 PROJECT = "marketplace"
 _SCRIPT = re.compile(r"(?P<number>\d+)_(?P<name>\w+)\.sql")
@@ -173,6 +185,27 @@ class Task(Struct, frozen=True):
     method: Callable[..., Any]
 
 
+class Sink(Struct, frozen=True):
+    """A method of the plugin's service that is given every event of the deployment, in batches: what needs throughput.
+
+    It takes a list of :class:`~marketplace_core.events.Envelope`, at most ``size``, or fewer once the first of them has waited
+    ``linger`` seconds, in order for each key. They are acknowledged after it has returned, so that they come at least once:
+    who reads what it has written drops repeats by the event's id. A batch that fails is tried again until it does not, and
+    holds up nothing but this sink.
+    """
+
+    name: str
+    method: Callable[..., Any]
+    size: int = 1000
+    linger: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= 100_000:
+            raise ValueError(f"the sink {self.name!r} needs a size from 1 to 100000")
+        if not 0 <= self.linger <= 60:
+            raise ValueError(f"the sink {self.name!r} needs a linger of 0 to 60 seconds")
+
+
 class Hooks:
     """The composing hooks of every plugin."""
 
@@ -214,6 +247,10 @@ class Hooks:
     @hookspec
     def subscriptions(self, context: PluginContext) -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
         """Methods of the service made by :func:`marketplace_core.ports.handler`."""
+
+    @hookspec
+    def sinks(self, context: PluginContext) -> Sequence[Sink]:  # type: ignore[empty-body]
+        """What is given every event of the deployment, in batches."""
 
     @hookspec
     def jobs(self, context: PluginContext) -> Sequence[Job]:  # type: ignore[empty-body]

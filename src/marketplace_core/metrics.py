@@ -86,6 +86,7 @@ PUT_ASIDE = Counter(
     "Keys that were parked for a person, or deferred because somebody was away, and messages that nobody could read.",
     ("plugin", "handler", "reason"),
 )
+SINK_EVENTS = Counter("marketplace_sink_events", "Events that a sink has taken, repeats included.", ("plugin", "sink"))
 PARKED_KEYS = Gauge(
     "marketplace_parked_keys",
     "Keys that are parked or deferred now, and unreadable messages that are kept.",

@@ -17,7 +17,7 @@ from marketplace_core.testing.marketplace import Marketplace
 async def test_what_nobody_can_read_is_listed_for_operators(marketplace: Callable[..., Awaitable[Marketplace]]) -> None:
     market = await marketplace(["catalog", "orders", "orchestrator"])
     process, operations = market.process, AllOperations(market.process)
-    group, topics = sorted(process.groups.items())[0]
+    group, topics = sorted(process.routing.groups.items())[0]
     bus = process.infrastructure_redis("bus")
     for partition in range(4):
         await bus.xadd(f"bus:{topics[0]}:{partition}", {"not": "ours", "number": str(partition)})

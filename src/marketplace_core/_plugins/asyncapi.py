@@ -79,7 +79,7 @@ def _channel(topic: str, sender: str, events: Mapping[str, type[Event]]) -> dict
 def _operations(
     made: Loaded, senders: Mapping[str, str], events: Mapping[str, type[Event]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """One for each topic that is sent, and one for each handler and topic that it hears."""
+    """One for each topic that is sent, and one for each handler or sink and topic that it hears."""
     for topic, sender in sorted(senders.items()):
         if told := _of(topic, events):
             yield f"{sender}.publish", _operation("send", topic, sender, told)
@@ -89,6 +89,11 @@ def _operations(
             for topic in topics:
                 heard = [type_ for type_ in types if type_ in events and events[type_].topic == topic]
                 yield (handler if len(topics) == 1 else f"{handler}.{topic}"), _operation("receive", topic, plugin, heard)
+
+        for sink in declared.sinks:
+            for topic in sorted(senders):
+                if told := _of(topic, events):
+                    yield f"{sink}.{topic}", _operation("receive", topic, plugin, told)
 
 
 def _operation(action: str, topic: str, plugin: str, types: list[str]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def described(name: str) -> dict[str, list[str]]:
         "routes": item.get("routes", []),
         "events out": sorted(type_ for type_, event in EVENTS.items() if event.topic == item["provides"]),
         "events in": sorted({type_ for types in item.get("subscriptions", {}).values() for type_ in types}),
+        "all events": item.get("sinks", []),
         "jobs": item.get("jobs", []),
         "schedules": item.get("schedules", []),
         "sagas": item.get("sagas", []),
@@ -94,6 +95,7 @@ def _item(registry: Registry, name: str, declared: Mapping[str, Declared]) -> di
             "jobs": list(own.jobs),
             "schedules": list(own.schedules),
             "tasks": list(own.tasks),
+            "sinks": list(own.sinks),
             "sagas": [f"{saga.name} version {saga.version}" for saga in own.sagas],
             "subscriptions": {handler: list(types) for handler, types in own.subscriptions.items()},
         }

@@ -31,7 +31,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks.
     ``commands`` are as one writes them, ``import olist``.
 
-    ``work`` is what jobs, schedules, tasks and handlers were returned as.
+    ``work`` is what jobs, schedules, tasks, sinks and handlers were returned as.
     """
 
     info: PluginInfo
@@ -39,6 +39,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     jobs: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
     sagas: tuple[Saga, ...] = ()
     subscriptions: Mapping[str, tuple[str, ...]] = {}
     migrations: tuple[Migration, ...] = ()
@@ -93,7 +94,8 @@ def _made(context: PluginContext, store: str | None, makers: Mapping[str, Any], 
 def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
     """Names that do not begin with the plugin's, migrations with gaps, events that no capability declares."""
     named = [("job", job) for job in declared.jobs] + [("schedule", schedule) for schedule in declared.schedules]
-    named += [("task", task) for task in declared.tasks] + [("saga", saga.name) for saga in declared.sagas]
+    named += [("task", task) for task in declared.tasks] + [("sink", sink) for sink in declared.sinks]
+    named += [("saga", saga.name) for saga in declared.sagas]
     for kind, given in dict.fromkeys(named):
         if not given.startswith(f"{name}."):
             yield PluginProblem(name, f"the {kind} {given!r} does not bear its name", f"call it {f'{name}.{given}'!r}")
@@ -118,7 +120,7 @@ def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
 
 def service_problems(name: str, declared: Declared, implemented: Sequence[str]) -> Iterator[PluginProblem]:
     """Methods of a service that nobody makes, or that two hooks make."""
-    runs = [*declared.subscriptions, *declared.jobs, *declared.schedules, *declared.tasks]
+    runs = [*declared.subscriptions, *declared.sinks, *declared.jobs, *declared.schedules, *declared.tasks]
     if declared.info.provides is not None:
         if "service" in implemented:
             cause = f"it has the hook 'service', and its service is what 'provide_{declared.info.provides}' gives"
@@ -145,7 +147,7 @@ _Found = tuple[str, str]
 
 
 def duplicates(declared: Mapping[str, Declared]) -> Iterator[PluginProblem]:
-    """Routes, jobs, schedules, tasks, sagas and handlers that are declared twice, by one plugin or by two."""
+    """Routes, jobs, schedules, tasks, sinks, sagas and handlers that are declared twice, by one plugin or by two."""
     for kind, collect in _UNIQUE.items():
         owners: dict[str, str] = {}
         for plugin, own in declared.items():
@@ -172,6 +174,7 @@ _UNIQUE: dict[str, Callable[[Declared], list[_Found]]] = {
     "command": _named(lambda own: own.commands),
     "schedule": _named(lambda own: own.schedules),
     "task": _named(lambda own: own.tasks),
+    "sink": _named(lambda own: own.sinks),
     "saga": _named(lambda own: [f"{saga.name} version {saga.version}" for saga in own.sagas]),
     "handler": _named(lambda own: list(own.subscriptions)),
 }

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 from msgspec import Struct
 
 from marketplace_core._plugins.places import place
-from marketplace_core.hookspecs import Job, Migration, Schedule, Task
+from marketplace_core.hookspecs import Job, Migration, Schedule, Sink, Task
 from marketplace_core.http.routing import Router
 from marketplace_core.ports import event_types
 from marketplace_core.sagas import Saga
@@ -26,6 +26,7 @@ _ITEMS: dict[str, type] = {
     "routers": Router,
     "sagas": Saga,
     "schedules": Schedule,
+    "sinks": Sink,
     "tasks": Task,
 }
 
@@ -36,6 +37,7 @@ class Work(Struct, frozen=True):
     jobs: Sequence[Job] = ()
     schedules: Sequence[Schedule] = ()
     tasks: Sequence[Task] = ()
+    sinks: Sequence[Sink] = ()
     handlers: Sequence[Any] = ()
 
     def named(self) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -43,6 +45,7 @@ class Work(Struct, frozen=True):
         yield from ((f"the job {job.name!r}", job.method) for job in self.jobs)
         yield from ((f"the schedule {schedule.name!r}", schedule.method) for schedule in self.schedules)
         yield from ((f"the task {task.name!r}", task.method) for task in self.tasks)
+        yield from ((f"the sink {sink.name!r}", sink.method) for sink in self.sinks)
         yield from ((f"the handler {method.__name__!r}", method) for method in self.handlers if is_handler(method))
 
 
@@ -61,20 +64,23 @@ def item_problems(hook: str, items: Iterable[Any]) -> Iterator[Fault]:
 def work_problems(work: Work) -> Iterator[Fault]:
     """Methods that a worker cannot call."""
     for schedule in work.schedules:
-        yield from _callable(f"the schedule {schedule.name!r}", schedule.method, 1)
+        yield from _callable(f"the schedule {schedule.name!r}", schedule.method)
     for task in work.tasks:
-        yield from _callable(f"the task {task.name!r}", task.method, 1)
+        yield from _callable(f"the task {task.name!r}", task.method)
+    for sink in work.sinks:
+        yield from _callable(f"the sink {sink.name!r}", sink.method, "a list of envelopes")
     for job in work.jobs:
         args: Any = job.args
         if args is not None and not (isinstance(args, type) and issubclass(args, Struct)):
             yield f"the job {job.name!r} has args={args!r}", "let them be a class of msgspec.Struct, or none"
         else:
-            yield from _callable(f"the job {job.name!r}", job.method, 1 if job.args is None else 2)
+            yield from _callable(f"the job {job.name!r}", job.method, "" if job.args is None else "the job's args")
     for method in work.handlers:
         yield from _handler(method)
 
 
-def _callable(what: str, method: Any, count: int) -> Iterator[Fault]:
+def _callable(what: str, method: Any, given: str = "") -> Iterator[Fault]:
+    """``given``: what it is given beside itself."""
     if not callable(method):
         yield f"{what} has the method {method!r}", "name a method of the service"
         return
@@ -83,10 +89,9 @@ def _callable(what: str, method: Any, count: int) -> Iterator[Fault]:
         yield f"{subject} is not async", "write it as async def"
         return
     try:
-        inspect.signature(method).bind(*[None] * count)
+        inspect.signature(method).bind(*[None] * (2 if given else 1))
     except TypeError as error:
-        taken = "nothing but itself" if count == 1 else "itself and the job's args"
-        yield f"{subject} does not fit ({error})", f"let it take {taken}"
+        yield f"{subject} does not fit ({error})", f"let it take {f'itself and {given}' if given else 'nothing but itself'}"
 
 
 def _handler(method: Any) -> Iterator[Fault]:

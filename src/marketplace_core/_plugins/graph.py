@@ -72,6 +72,8 @@ def _dotted(made: Loaded, name: str, declared: Declared, providers: dict[str, st
     topics = {type_.split(".", 1)[0] for types in declared.subscriptions.values() for type_ in types}
     for topic in sorted(topics & providers.keys()):
         yield f"{_node('plugin', providers[topic])} -. {topic} .-> {_node('plugin', name)}"
+    if declared.sinks:
+        yield f"bus((every event)) -. {' '.join(sorted(declared.sinks))} .-> {_node('plugin', name)}"
     for hook in sorted(declared.extensions):
         capability = made.registry.specs[hook].capability
         if capability in providers:

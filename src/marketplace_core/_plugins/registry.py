@@ -151,6 +151,7 @@ class Registry:
             jobs=self._ask(name, "jobs", context=context),
             schedules=self._ask(name, "schedules", context=context),
             tasks=self._ask(name, "tasks", context=context),
+            sinks=self._ask(name, "sinks", context=context),
             handlers=self._ask(name, "subscriptions", context=context),
         )
         self._tell_all(name, work_problems(work))
@@ -160,6 +161,7 @@ class Registry:
             jobs=tuple(job.name for job in work.jobs),
             schedules=tuple(schedule.name for schedule in work.schedules),
             tasks=tuple(task.name for task in work.tasks),
+            sinks=tuple(sink.name for sink in work.sinks),
             sagas=tuple(saga for saga in sagas if saga in self._ask(name, "sagas")),
             subscriptions={
                 qualified(name, method.__name__): tuple(type_.type for type_ in event_types(method))

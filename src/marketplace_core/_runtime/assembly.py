@@ -20,11 +20,11 @@ from marketplace_core._rpc.runners import Runner, run_port
 from marketplace_core._runtime.context import Context, derive_key
 from marketplace_core._runtime.pools import OwnPool, ProcessPool, ThreadPool
 from marketplace_core._runtime.resources import Resources
+from marketplace_core._runtime.routing import Routing
 from marketplace_core.deployment import Deployment
 from marketplace_core.deployment._kinds import installed_kinds
-from marketplace_core.deployment._workers import bus_groups
 from marketplace_core.extensions import Extensions
-from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, Task
+from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, Sink, Task
 from marketplace_core.http.routing import Router
 from marketplace_core.outbox import Subscription
 from marketplace_core.ports import Blobs, Bus, FeedStore, JobQueue, event_types, qualified
@@ -39,7 +39,7 @@ log = structlog.get_logger("marketplace.hooks")
 P = TypeVar("P")
 
 #: What plugins declare to be run.
-RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "service", "subscriptions", "tasks"})
+RUNNING = frozenset({"extensions", "jobs", "routers", "sagas", "schedules", "service", "sinks", "subscriptions", "tasks"})
 
 
 def capability_ports() -> dict[str, type]:
@@ -197,7 +197,7 @@ class Process:
 
     @cached_property
     def bus(self) -> Bus:
-        made: Bus = self.resources.play("bus", self.groups)
+        made: Bus = self.resources.play("bus", self.routing.groups)
         return made
 
     @cached_property
@@ -219,6 +219,10 @@ class Process:
             owner = Owner(*key, self.assembly.infos[plugin].topics, self.clock, self.time_zone)
             self._truths[key] = imported(kind.truth)(self.resources.server(name), owner)
         return self._truths[key]
+
+    def home(self, plugin: str) -> Truth:
+        """Where core remembers what a plugin has seen and what waits for it, its schedules and its lease."""
+        return self.truth(plugin)
 
     def truths(self, plugins: Collection[str] | None = None) -> list[tuple[str, Truth]]:
         """Those of the plugins that live in this process, or of some of them, with the plugin of each."""
@@ -252,28 +256,9 @@ class Process:
         await self.resources.close()
 
     @cached_property
-    def groups(self) -> dict[str, list[str]]:
-        """The bus's groups of the whole deployment, with the topics that each reads."""
-        found: dict[str, list[str]] = {}
-        for plugin, methods in self.all_subscriptions.items():
-            by_name = {qualified(plugin, method.__name__): method for method in methods}
-            for group, (_, handlers) in bus_groups(self.deployment, plugin, list(by_name)).items():
-                found[group] = sorted({type_.topic for name in handlers for type_ in event_types(by_name[name])})
-        return found
-
-    @cached_property
-    def all_subscriptions(self) -> dict[str, Sequence[Callable[..., Any]]]:
-        """What every plugin of the deployment subscribes to: events are routed by this, wherever they are applied."""
-        found: dict[str, Sequence[Callable[..., Any]]] = {}
-        for plugin in self.assembly.infos:
-            declared = self.assembly.hook(plugin, "subscriptions", context=self.context(plugin))
-            if declared:
-                found[plugin] = tuple(declared)
-        return found
-
-    @property
-    def topics(self) -> frozenset[str]:
-        return frozenset(topic for topics in self.groups.values() for topic in topics)
+    def routing(self) -> Routing:
+        """What the whole deployment reads of the bus."""
+        return Routing(self.assembly, self.context)
 
     # ── plugins ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -385,9 +370,12 @@ class Process:
     # ── what a worker runs ───────────────────────────────────────────────────────────────────────────────────
 
     def subscriptions(self, plugin: str) -> Iterator[Subscription]:
-        for method in self.all_subscriptions.get(plugin, ()):
+        for method in self.routing.subscriptions.get(plugin, ()):
             types = tuple(type_.type for type_ in event_types(method))
             yield Subscription(qualified(plugin, method.__name__), types, partial(method, self.service(plugin)))
+
+    def sinks(self, plugin: str) -> Sequence[Sink]:
+        return self.routing.sinks.get(plugin, ())
 
     def jobs(self, plugin: str) -> Sequence[Job]:
         return self.assembly.hook(plugin, "jobs", context=self.context(plugin)) or ()

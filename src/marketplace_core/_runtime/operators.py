@@ -12,10 +12,9 @@ from msgspec import Struct
 
 from marketplace_core._rpc.client import far_port
 from marketplace_core._runtime.assembly import Process
-from marketplace_core.deployment._workers import bus_groups
 from marketplace_core.errors import NotFound
 from marketplace_core.hookspecs import Schedule
-from marketplace_core.ports import FailedJob, mutation, qualified, query
+from marketplace_core.ports import FailedJob, mutation, query
 from marketplace_core.ports.parking import Parked, Parking
 from marketplace_core.ports.schedules import Schedules
 from marketplace_core.ports.servers import Truth
@@ -101,13 +100,9 @@ class OwnOperations(Operations):
                 yield truth.schedules, declared
 
     def _parkings(self) -> Iterator[tuple[Parking, list[str]]]:
-        """Per place, the handlers whose inbox is in it, and the groups in which they read the bus."""
-        subscriptions = self._process.all_subscriptions
+        """Per place, the handlers and sinks whose inbox is in it, and the groups in which they read the bus."""
         for truth, plugins in self._by_place():
-            names: list[str] = []
-            for plugin in plugins:
-                handlers = [qualified(plugin, method.__name__) for method in subscriptions.get(plugin, ())]
-                names += [*handlers, *bus_groups(self._process.deployment, plugin, handlers)]
+            names = [name for plugin in plugins for name in self._process.routing.names_of(plugin)]
             if names and truth.parking is not None:
                 yield truth.parking, names
 

@@ -50,7 +50,7 @@ async def _count(process: Process, operations: AllOperations) -> tuple[int, Pend
     sagas = await process.port(Orchestrator).runnable() if "orchestrator" in process.assembly.providers else 0
     return under_way.position, Pending(
         outbox=under_way.outbox,
-        bus=under_way.deferred + await process.bus.lag(process.groups),
+        bus=under_way.deferred + await process.bus.lag(process.routing.groups),
         jobs=await process.queue.backlog(process.clock.now()),
         schedules=under_way.schedules,
         sagas=sagas,

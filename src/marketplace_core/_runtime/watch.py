@@ -42,7 +42,7 @@ class Watch:
 
     async def _bus(self) -> None:
         for group, plugin in self._groups.items():
-            lag = await self._process.bus.lag({group: self._process.groups[group]})
+            lag = await self._process.bus.lag({group: self._process.routing.groups[group]})
             metrics.BUS_LAG.labels(plugin, group).set(lag)
 
     async def _parked(self) -> None:

@@ -12,12 +12,13 @@ import msgspec
 import structlog
 
 from marketplace_core._runtime.assembly import Process
+from marketplace_core._runtime.sinks import SinkDeliverer
 from marketplace_core._runtime.watch import Watch
 from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.adapters.redis.clock import RedisClock
-from marketplace_core.deployment._workers import bus_groups, runs
-from marketplace_core.hookspecs import Job
-from marketplace_core.outbox import Deliverer, Outbox, Relay, Subscription
+from marketplace_core.deployment._workers import bus_groups, runs, sink_group
+from marketplace_core.hookspecs import Job, Sink
+from marketplace_core.outbox import Deliverer, Outbox, Parking, Relay, Subscription
 
 __all__ = ["Worker", "WorkerTaskFailed"]
 
@@ -58,7 +59,7 @@ class Worker:
         if isinstance(process.clock, RedisClock):
             loops.append(("clock", process.clock.follow))
         for name, truth in process.places().items():
-            relay = Relay(name, truth.outbox, process.bus, process.queue, process.topics)
+            relay = Relay(name, truth.outbox, process.bus, process.queue, process.routing.topics)
             loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, truth.outbox))]
         for plugin in self._plugins:
             run = partial(self._run_plugin, plugin)
@@ -76,10 +77,11 @@ class Worker:
             for group, (worker, _) in bus_groups(self._process.deployment, plugin, names).items():
                 if worker == self._worker:
                     found[group] = plugin
+            found |= {sink_group(sink.name): plugin for sink in self._process.sinks(plugin) if self._runs(sink.name)}
         return found
 
     async def _exclusively(self, plugin: str, run: Loop) -> None:
-        async with self._process.truth(plugin).lease(plugin) as watch:
+        async with self._process.home(plugin).lease(plugin) as watch:
             work = asyncio.create_task(run())
             try:
                 done, _ = await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,8 +102,11 @@ class Worker:
         for group, (worker, handlers) in bus_groups(process.deployment, plugin, list(subscriptions)).items():
             if worker == self._worker:
                 loops += self._consumer(plugin, group, [subscriptions[name] for name in handlers])
+        for sink in process.sinks(plugin):
+            if self._runs(sink.name):
+                loops += self._sink(plugin, sink)
         if schedules := [schedule for schedule in process.schedules(plugin) if self._runs(schedule.name)]:
-            kept = process.truth(plugin).schedules
+            kept = process.home(plugin).schedules
             if kept is None:
                 raise TypeError(f"{plugin!r} has schedules, and its server keeps none")
             loops.append((f"{plugin}.schedules", partial(kept.run, schedules, service)))
@@ -115,15 +120,26 @@ class Worker:
         return runs(self._patterns, name)
 
     def _consumer(self, plugin: str, group: str, subscriptions: Sequence[Subscription]) -> list[tuple[str, Loop]]:
-        parking = self._process.truth(plugin).parking
-        if parking is None:
-            raise TypeError(f"{plugin!r} listens, and its server keeps no inbox")
-        deliverer = Deliverer(group, subscriptions, parking, self._process.bus.read)
+        deliverer = Deliverer(group, subscriptions, self._parking(plugin), self._process.bus.read)
         consumer = self._process.bus.consume(group, deliverer.topics)
         return [
             (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver, deliverer.put_aside)),
             (f"{plugin}.parked", deliverer.release_parked),
         ]
+
+    def _sink(self, plugin: str, sink: Sink) -> list[tuple[str, Loop]]:
+        process, group = self._process, sink_group(sink.name)
+        act = partial(sink.method, process.service(plugin))
+        deliverer = SinkDeliverer(sink.name, group, act, self._parking(plugin), process.bus.read)
+        consumer = process.bus.consume(group, process.routing.groups[group])
+        run = partial(consumer.run_batches, deliverer.deliver, deliverer.put_aside, size=sink.size, linger=sink.linger)
+        return [(sink.name, run), (f"{sink.name}.parked", deliverer.release_parked)]
+
+    def _parking(self, plugin: str) -> Parking:
+        parking = self._process.home(plugin).parking
+        if parking is None:
+            raise TypeError(f"{plugin!r} listens, and its server keeps no inbox")
+        return parking
 
     async def _run_jobs(self) -> None:
         process = self._process

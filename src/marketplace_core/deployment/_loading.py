@@ -53,7 +53,7 @@ def load_all(
     installed = installed_plugins() if found is None else found
     plugins = deployed_plugins(deployment, installed, problems)
     registry = load_plugins(tuple(plugins), found=installed)
-    listening = {name for name in registry.infos if {"subscriptions", "schedules"} & set(registry.implements(name))}
+    listening = {name for name in registry.infos if {"subscriptions", "sinks", "schedules"} & set(registry.implements(name))}
     deployment = wire(deployment, plugins, registry.infos, listening, metadata.version("marketplace-core"), problems)
     settings = {}
     for name in registry.infos:

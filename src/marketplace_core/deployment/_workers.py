@@ -13,7 +13,7 @@ from marketplace_core.deployment._problems import Problems, listed
 if TYPE_CHECKING:
     from marketplace_core._plugins.declarations import Declared
 
-__all__ = ["bus_groups", "check_inboxes", "check_workers", "runs", "workers_of"]
+__all__ = ["bus_groups", "check_inboxes", "check_workers", "runs", "sink_group", "workers_of"]
 
 
 def runs(patterns: Iterable[str], name: str) -> bool:
@@ -41,6 +41,11 @@ def bus_groups(deployment: Deployment, plugin: str, handlers: Sequence[str]) -> 
     return found
 
 
+def sink_group(sink: str) -> str:
+    """The group in which a sink, ``<plugin>.<sink>``, reads the bus: of its own, as no worker's name has a dot."""
+    return f"{sink}.sink"
+
+
 def check_workers(deployment: Deployment, declared: Mapping[str, Declared], problems: Problems) -> None:
     """Each thing is run by one worker: by none it would never be done, by two perhaps twice or out of order."""
     if not deployment.services:
@@ -65,7 +70,7 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
     """What listens needs a place for what it has seen, and what has schedules one for when they ran."""
     kinds = installed_kinds().by_name
     for plugin, own in declared.items():
-        wanted = {"inbox": own.subscriptions, "schedules": own.schedules, "lease": own.info.exclusive}
+        wanted = {"inbox": [*own.subscriptions, *own.sinks], "schedules": own.schedules, "lease": own.info.exclusive}
         needed = [what for what, declares in wanted.items() if declares]
         if not needed or not problems.none_at(f"plugins.{plugin}"):
             continue
@@ -84,6 +89,7 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
 
 def _named(own: Declared) -> Iterator[str]:
     yield from own.subscriptions
+    yield from own.sinks
     yield from own.jobs
     yield from own.schedules
     yield from own.tasks

@@ -224,7 +224,7 @@ async def _events(truth: Truth, process: Process, homes: dict[str, Database]) ->
             truth.check("events are numbered from 1", good, f"{row['topic']}:{row['key']}: {sequences} of {row['sequence']}")
         parked = await connection_rows(process, name, "SELECT id, error FROM marketplace.parked")
         truth.check("no event is parked", not parked, f"{name}: {parked}")
-    for plugin, methods in process.all_subscriptions.items():
+    for plugin, methods in process.routing.subscriptions.items():
         applied: dict[tuple[str, str], list[int]] = defaultdict(list)
         for row in await homes[plugin].fetch("SELECT handler, key, sequence FROM public.applied ORDER BY position"):
             applied[(row["handler"], row["key"])].append(row["sequence"])

@@ -22,8 +22,8 @@ class ConsumerProcess(ABC):
     """A consumer in a process of its own."""
 
     seen: list[str]
-    """``<key>/<sequence>`` of what it was delivered, in order. In batches ``+<key>/<sequence>`` of each as the batch begins, and
-    without the ``+`` once it is done, a while later."""
+    """``<key>/<sequence>`` of what it was delivered, in order. In batches ``+<key>/<sequence>`` of each as the batch begins,
+    and without the ``+`` once it is done, a while later."""
 
     @abstractmethod
     def stop(self) -> None:
