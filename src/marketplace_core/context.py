@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units, WebhookOutbox
+from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, ProjectionUnits, Units, WebhookOutbox
 from marketplace_core.values import Clock
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class PluginContext(ABC):
     @abstractmethod
     def units_of(self, role: str | None) -> Units:
         """Those of the store in ``role``, where a plugin has several."""
+
+    @property
+    @abstractmethod
+    def projections(self) -> ProjectionUnits:
+        """Units of work on a store of the plugin's that is a projection; see :mod:`marketplace_core.ports.projections`."""
 
     @property
     @abstractmethod

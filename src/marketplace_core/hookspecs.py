@@ -55,8 +55,9 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     ``provides`` is its capability, or None for a plugin that extends others, listens to them or does something by itself.
     ``requires`` are capabilities whose ports it calls, or that it extends and makes no sense without, ``uses`` those that it
     calls where the deployment has them. ``stores`` are the kinds of store it can keep its truth in (``postgres``, ``redis``,
-    …), the first being the default. ``roles`` are
-    further stores of its own, by role, each with the kinds it can be in, as ``{"ratings": ("postgres",)}``; ``needs`` are
+    …), the first being the default. ``roles`` are further stores of its own, by role, each with the kinds it can be in, as
+    ``{"ratings": ("postgres",)}``; a plugin that listens and whose own store is a projection has the role ``inbox``, without
+    naming it, where core remembers what it has seen. ``needs`` are
     resources by role that hold no truth of it, as ``{"sessions": "redis"}``. ``core`` is the range of core versions it works
     with. ``before`` and ``after`` order it among the plugins of a deployment. ``exclusive``: its worker runs in one process at
     a time, by a lease on its store, and others stand by.

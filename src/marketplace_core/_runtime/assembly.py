@@ -221,8 +221,9 @@ class Process:
         return self._truths[key]
 
     def home(self, plugin: str) -> Truth:
-        """Where core remembers what a plugin has seen and what waits for it, its schedules and its lease."""
-        return self.truth(plugin)
+        """Where core remembers what a plugin has seen and what waits for it, its schedules and its lease: beside its own
+        store, or in its role ``inbox`` where that is a projection."""
+        return self.truth(plugin, self.deployment.plugins[plugin].home)
 
     def truths(self, plugins: Collection[str] | None = None) -> list[tuple[str, Truth]]:
         """Those of the plugins that live in this process, or of some of them, with the plugin of each."""

@@ -16,7 +16,7 @@ from marketplace_core.capabilities import capability_of
 from marketplace_core.context import PluginContext
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
-from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, Units, WebhookOutbox
+from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, ProjectionUnits, Units, WebhookOutbox
 from marketplace_core.ports.engine import Journal, SagaEngine
 from marketplace_core.ports.servers import imported
 from marketplace_core.sagas import Performer, Saga
@@ -103,6 +103,13 @@ class Context(PluginContext):
 
     def units_of(self, role: str | None) -> Units:
         return self._process.truth(self.name, role).units
+
+    @property
+    def projections(self) -> ProjectionUnits:
+        parking = self._process.home(self.name).parking
+        if parking is None:
+            raise TypeError(f"{self.name!r} has projections, and its server keeps no inbox")
+        return ProjectionUnits(parking, self.clock, self.name)
 
     @property
     def cache(self) -> Cache:

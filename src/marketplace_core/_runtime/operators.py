@@ -107,11 +107,11 @@ class OwnOperations(Operations):
                 yield truth.parking, names
 
     def _by_place(self) -> Iterator[tuple[Truth, list[str]]]:
-        """A truth of each place, with the plugins whose own store is there: what they declare is about that one."""
+        """A truth of each place, with the plugins that core remembers there: what they declare is about that one."""
         own: dict[str, list[str]] = {}
         for plugin, role in self._process.assembly.truths:
-            if plugin in self._process.own and role == plugin:
-                own.setdefault(self._process.truth(plugin).place, []).append(plugin)
+            if plugin in self._process.own and role == self._process.deployment.plugins[plugin].home:
+                own.setdefault(self._process.home(plugin).place, []).append(plugin)
         for place, truth in self._process.places().items():
             yield truth, own.get(place, [])
 

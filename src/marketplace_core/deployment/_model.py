@@ -12,7 +12,7 @@ from marketplace_core.deployment._limits import Limits
 from marketplace_core.deployment._references import masked, resolve
 from marketplace_core.values import Audience
 
-__all__ = ["ROLES", "Deployment", "Gateway", "PluginEntry", "Resource", "Role", "Service", "Simulator"]
+__all__ = ["INBOX", "ROLES", "Deployment", "Gateway", "PluginEntry", "Resource", "Role", "Service", "Simulator"]
 
 Profile = Literal["embedded", "test", "production"]
 ClockKind = Literal["system", "movable"]
@@ -38,6 +38,10 @@ ROLES: dict[str, Role] = {
     "blobs": Role(lasting=True),
     "sagas": Role(lasting=True),
 }
+
+
+#: The role of a plugin's that remembers what it has seen, where its own store is a projection.
+INBOX = "inbox"
 
 
 class Resource(Struct, frozen=True, kw_only=True):
@@ -67,6 +71,11 @@ class PluginEntry(Struct, frozen=True, kw_only=True):
     on: dict[str, str] = {}
     pick: bool = False
     settings: dict[str, Any] = {}
+
+    @property
+    def home(self) -> str:
+        """The role in which core remembers what the plugin has seen, and its schedules."""
+        return INBOX if INBOX in self.on else self.name
 
     def __repr__(self) -> str:
         return f"PluginEntry({self.name!r}, store={self.store!r}, on={self.on!r}, settings={sorted(self.settings)})"

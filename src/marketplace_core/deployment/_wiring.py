@@ -11,7 +11,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from marketplace_core import capabilities
 from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._meaning import Unresolved, fits, resolve_roles, tell_unresolved
-from marketplace_core.deployment._model import ROLES, Deployment, PluginEntry, Service
+from marketplace_core.deployment._model import INBOX, ROLES, Deployment, PluginEntry, Service
 from marketplace_core.deployment._problems import Problems, likeliest, listed, suggest
 from marketplace_core.hookspecs import PluginInfo
 
@@ -92,7 +92,7 @@ def wire(
     deployment, unresolved = resolve_roles(deployment, problems, needed=needed)
     wired = dict(plugins)
     for name, info in infos.items():
-        wired[name] = _on(deployment, plugins[name], info, problems, unresolved)
+        wired[name] = _on(deployment, plugins[name], info, name in listening, problems, unresolved)
         if name in listening and not info.stores:
             wired[name] = remembering(deployment, wired[name])
     tell_unresolved(deployment, unresolved, problems)
@@ -276,7 +276,12 @@ def _alone(deployment: Deployment, plugins: Mapping[str, PluginEntry], problems:
 
 
 def _on(
-    deployment: Deployment, entry: PluginEntry, info: PluginInfo, problems: Problems, unresolved: list[Unresolved]
+    deployment: Deployment,
+    entry: PluginEntry,
+    info: PluginInfo,
+    listens: bool,
+    problems: Problems,
+    unresolved: list[Unresolved],
 ) -> PluginEntry:
     """The entry with its store and the resource of each of its roles."""
     key = f"plugins.{entry.name}"
@@ -285,7 +290,7 @@ def _on(
         remedy = likeliest(store, info.stores, f"use {listed(info.stores)}" if info.stores else "leave it out")
         problems.add(f"{key}.store", f"it has no store {store!r}", remedy)
         store = None
-    roles = _roles(info, store)
+    roles = _roles(info, store, listens)
     on: dict[str, str] = {}
     named: set[str] = set()
     for name, resource in entry.on.items():
@@ -314,14 +319,26 @@ def _on(
 
 def remembering(deployment: Deployment, entry: PluginEntry) -> PluginEntry:
     """The entry with the resource that remembers what a plugin without a store has seen, if it can be told which."""
-    kinds = [name for name, kind in installed_kinds().by_name.items() if kind.truth and {"inbox", "schedules"} <= kind.keeps]
-    found = deployment.choose(entry.name, kinds)
+    found = deployment.choose(entry.name, _remembering())
     return entry if found is None else msgspec.structs.replace(entry, on={**entry.on, entry.name: found})
 
 
-def _roles(info: PluginInfo, store: str | None) -> dict[str, tuple[str, ...]]:
-    """What a plugin wants a server for, and the kinds that will do: its own truth has its name."""
-    own = {info.name: (store,) if store is not None else info.stores} if info.stores else {}
+def _remembering() -> tuple[str, ...]:
+    """The kinds of server that remember what a plugin has seen."""
+    kinds = installed_kinds().by_name.items()
+    return tuple(name for name, kind in kinds if kind.truth and {"inbox", "schedules"} <= kind.keeps)
+
+
+def _roles(info: PluginInfo, store: str | None, listens: bool) -> dict[str, tuple[str, ...]]:
+    """What a plugin wants a server for, and the kinds that will do: its own store has its name.
+
+    One that listens and keeps projections only has its inbox elsewhere.
+    """
+    stores = info.stores if store is None else (store,)
+    own = {info.name: stores} if stores else {}
+    kinds = installed_kinds().by_name
+    if listens and stores and all(kind in kinds and kinds[kind].truth is None for kind in stores):
+        own[INBOX] = _remembering()
     return {**own, **info.roles, **{role: (kind,) for role, kind in info.needs.items()}}
 
 

@@ -74,7 +74,8 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
         needed = [what for what, declares in wanted.items() if declares]
         if not needed or not problems.none_at(f"plugins.{plugin}"):
             continue
-        resource = deployment.plugins[plugin].on.get(plugin)
+        home = deployment.plugins[plugin].home
+        resource = deployment.plugins[plugin].on.get(home)
         if resource is None:
             cause = "it listens or has schedules, and nothing says which server is to remember what it has seen"
             remedy = "tell its author to name the store 'postgres', or keep one PostgreSQL in the file"
@@ -84,7 +85,7 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
         lacking = [what for what in needed if kind.truth is None or what not in kind.keeps]
         if lacking:
             cause = f"it needs {' and '.join(lacking)}, and a {kind.name} keeps none"
-            problems.add(f"plugins.{plugin}.on.{plugin}", cause, "keep it on another kind of server")
+            problems.add(f"plugins.{plugin}.on.{home}", cause, "keep it on another kind of server")
 
 
 def _named(own: Declared) -> Iterator[str]:

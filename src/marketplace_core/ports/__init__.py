@@ -13,6 +13,7 @@ from marketplace_core.ports.methods import PortMethod, mutation, patient, query
 from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
 from marketplace_core.ports.parking import Parked, Parking, Reader, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
+from marketplace_core.ports.projections import ProjectionUnit, ProjectionUnits, Source
 from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore, content_type_of
 from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units, qualified
 from marketplace_core.ports.webhooks import StoredWebhook, WebhookInbox, WebhookState
@@ -48,9 +49,12 @@ __all__ = [
     "PoolFull",
     "PortMethod",
     "ProcessDied",
+    "ProjectionUnit",
+    "ProjectionUnits",
     "PutAside",
     "RawMessage",
     "Reader",
+    "Source",
     "StoredWebhook",
     "Subscription",
     "UnitOfWork",

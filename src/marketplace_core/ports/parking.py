@@ -88,8 +88,15 @@ class Parking(ABC):
         """Keep for a person what nobody of ``group`` could read, with its bytes; the same bytes once."""
 
     @abstractmethod
-    async def seen(self, handler: str, message: Message) -> int:
-        """How far the handler has come with the message's key: the sequence of its last event, 0 where there is none."""
+    async def seen(self, handler: str, event: Message | Envelope) -> int:
+        """How far the handler has come with the event's key: the sequence of its last event, 0 where there is none."""
+
+    @abstractmethod
+    async def supersede(self, handler: str, event: Envelope) -> None:
+        """The handler has applied it, in a store without transactions: note so, unless a later one of its key was.
+
+        What waits for it of the same key and writer, up to this event, has become superfluous, and is gone.
+        """
 
     @abstractmethod
     async def list(self, names: Sequence[str]) -> list[Parked]:

@@ -51,6 +51,16 @@ _REQUESTED = """
 SELECT id, reader, topic, partition, raw, error, requested FROM marketplace.unreadable
 WHERE reader = ANY($1::text[]) AND requested IS NOT NULL ORDER BY at, id LIMIT 100
 """
+
+#: The key is free again, unless later ones wait that failed, too.
+_SUPERSEDE = """
+WITH gone AS (DELETE FROM marketplace.parked WHERE (handler, key) = ($1, $2) AND sequence <= $3)
+INSERT INTO marketplace.inbox AS i (handler, key, sequence, writer) VALUES ($1, $2, $3, $4)
+ON CONFLICT (handler, key) DO UPDATE
+  SET sequence = greatest(i.sequence, excluded.sequence), writer = coalesce(nullif(excluded.writer, ''), i.writer),
+      parked_at = CASE WHEN EXISTS (SELECT FROM marketplace.parked WHERE (handler, key) = ($1, $2) AND sequence > $3)
+                  THEN i.parked_at END
+"""
 _NONE: Mapping[str, Reader] = {}
 
 
@@ -155,10 +165,14 @@ class PostgresParking(Parking):
             message.error,
         )
 
-    async def seen(self, handler: str, message: Message) -> int:
-        place = await place_of(self._database, handler, message)
+    async def seen(self, handler: str, event: Message | Envelope) -> int:
+        place = await place_of(self._database, handler, event)
         row = await self._database.row("SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
         return 0 if row is None else row["sequence"]
+
+    async def supersede(self, handler: str, event: Envelope) -> None:
+        place = await place_of(self._database, handler, event)
+        await self._database.execute(_SUPERSEDE, handler, place, event.sequence, event.writer)
 
     async def list(self, names: Sequence[str]) -> list[Parked]:
         rows = await self._database.fetch(
