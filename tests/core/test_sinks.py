@@ -114,7 +114,7 @@ async def test_it_is_given_every_event_in_batches(marketplace: Open) -> None:
 async def test_one_that_fails_or_is_silent_holds_up_nobody_and_loses_nothing(
     marketplace: Open, mood: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sinks, "RETRY_PAUSES", (0.05,))
+    monkeypatch.setattr(sinks, "RETRY_PAUSES", (0.2,))
     market = await marketplace(["catalog", "tally", "noticeboard"])
     service, listener = (market.process.service(name) for name in ("tally", "noticeboard"))
     service.mood = mood

@@ -65,7 +65,9 @@ class SinkDeliverer:
             except Exception as error:
                 pause = RETRY_PAUSES[min(failures, len(RETRY_PAUSES) - 1)]
                 failures += 1
-                log.warning("sink.failed", sink=self.name, events=len(envelopes), attempt=failures, exc_info=error)
+                first = error if failures == 1 else None  # once: it may go on for days
+                cause = f"{type(error).__name__}: {error}"
+                log.warning("sink.failed", sink=self.name, events=len(envelopes), attempt=failures, cause=cause, exc_info=first)
             await asyncio.sleep(pause)
         failpoints.hit("sink.after")
 
