@@ -153,7 +153,7 @@ async def test_a_rule_sees_who_buys_what(bench: Any) -> None:
     variants = await bench.stock(2)
     ruled(bench, look)
     await bench.place(variants, units=2)
-    [pricing] = seen
+    pricing = seen[0]
     assert (pricing.account_id, pricing.currency, pricing.subtotal) == (None, "EUR", eur(PRICE * 4))
     assert [(x.variant_id, x.seller_id, x.quantity, x.unit_price) for x in pricing.lines] == [
         (id_, bench.seller.id, 2, eur(PRICE)) for id_ in variants

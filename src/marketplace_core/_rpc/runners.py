@@ -82,13 +82,14 @@ def _wired_method(codec: MethodCodec, method: Callable[..., Awaitable[Any]]) -> 
         if inside_undoing():  # only the caller's own unit is undone
             with undoing(on=False):
                 return await asked(raw, call)
+        done = None
         if mark.kind == "mutation" and mark.retriable:
             with contextlib.suppress(RolledBack), undoing():
-                await once(raw, call)
-        return await asked(raw, call)
+                done = await once(raw, call)  # where nothing is committed there is nothing to undo: it is done
+        return await asked(raw, call, done)
 
-    async def asked(raw: bytes, call: calls.Call) -> Any:
-        encoded, outcome = await once(raw, call)
+    async def asked(raw: bytes, call: calls.Call, done: tuple[bytes, calls.Outcome] | None = None) -> Any:
+        encoded, outcome = done or await once(raw, call)
         if mark.retriable and encoded[:1] == b"\x01":
             again, _ = await once(raw, call)
             if mark.kind == "mutation" and again != encoded:

@@ -76,6 +76,8 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
             continue
         home = deployment.plugins[plugin].home
         resource = deployment.plugins[plugin].on.get(home)
+        if resource is None and own.info.stores:
+            continue  # it was told of its store already
         if resource is None:
             cause = "it listens or has schedules, and nothing says which server is to remember what it has seen"
             remedy = "tell its author to name the store 'postgres', or keep one PostgreSQL in the file"
