@@ -68,7 +68,7 @@ async def test_what_a_repeat_differs_in_is_said(database: Database) -> None:
         await run_port("wire", Stock, Forgetful(database)).take("b")
     assert str(caught.value) == "Stock.take was called twice by one key, and /1/count was 1 and then 2"
     with pytest.raises(RepeatDiffers) as caught:
-        await run_port("wire", Stock, Forgetful(database, most=2)).take("b")
+        await run_port("wire", Stock, Forgetful(database, most=1)).take("b")
     assert str(caught.value) == (
         "Stock.take was called twice by one key, and the second time it was refused: orders.out_of_stock: There is none left."
     )
