@@ -10,7 +10,8 @@ from marketplace_core.capabilities.users import Users
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
-from marketplace_users import router, worker
+from marketplace_core.http.users import users_routers
+from marketplace_users import worker
 from marketplace_users.config import UsersConfig
 from marketplace_users.service import UsersService
 
@@ -39,7 +40,7 @@ def provide_users(context: PluginContext) -> Users:
 
 @hookimpl
 def routers(context: PluginContext) -> Sequence[Router]:
-    return router.routers(context.port(Users))
+    return users_routers(context.port(Users))
 
 
 @hookimpl

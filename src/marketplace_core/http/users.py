@@ -1,4 +1,5 @@
-"""Routes of users, the same on every audience."""
+"""The routes of users, the same on every audience, whoever provides them: a plugin of the capability returns these from its
+``routers`` hook."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from marketplace_core.capabilities.users import AddressPatch, Profile, ProfilePa
 from marketplace_core.http.routing import Answer, Request, Router
 from marketplace_core.values import AUDIENCES, Address, Audience, Page, PageQuery
 
-__all__ = ["routers"]
+__all__ = ["users_routers"]
 
 
-def routers(users: Users) -> Sequence[Router]:
+def users_routers(users: Users) -> Sequence[Router]:
     return [_router(users, audience) for audience in AUDIENCES]
 
 
