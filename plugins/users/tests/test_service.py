@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from marketplace_core.capabilities.auth import Account
@@ -69,3 +70,23 @@ async def test_at_most_a_hundred_also_at_once(market: Marketplace, person: Perso
     pages = await users.list_addresses(ada.id, PageQuery(limit=100))
     assert (len(pages.items), pages.next) == (100, None)
     assert await users.add_address(eve.id, HOME)
+
+
+async def test_who_follows_profiles_hears_what_may_follow_from_them_and_nothing_of_the_person(
+    market: Marketplace, person: Person
+) -> None:
+    """Once for each change; what changes nothing is not told."""
+    users, ada = market.port(Users), await person("ada@example.org")
+    for patch in (
+        ProfilePatch(name="Ada L.", locale="de"),
+        ProfilePatch(locale="de"),
+        ProfilePatch(preferences={"personalised": False, "size": "XL"}),
+        ProfilePatch(preferences={"personalised": None}),
+    ):
+        await users.update_profile(ada.id, patch, None)
+    told = [msgspec.json.decode(envelope.data) for envelope in await market.outgoing("users")]
+    assert told == [
+        {"account_id": ada.id, "locale": "de", "personalised": True},
+        {"account_id": ada.id, "locale": "de", "personalised": False},
+        {"account_id": ada.id, "locale": "de", "personalised": True},
+    ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from marketplace_core.capabilities.auth import PersonName
+from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Address, Page, PageQuery
@@ -66,6 +67,19 @@ class AddressPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     postal_code: Annotated[str, Meta(min_length=1, max_length=20)] | UnsetType = UNSET
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType = UNSET
     phone: Annotated[str, Meta(max_length=40)] | UnsetType | None = UNSET
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@event("users.profile_changed", key="account_id")
+class ProfileChanged(Event, frozen=True, kw_only=True):
+    """A person changed the own profile. What is in it stays there; of the preferences one is told: whether what is shown may
+    follow from what the person did (``preferences.personalised``, true unless it is false)."""
+
+    account_id: str
+    locale: str | None
+    personalised: bool = True
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from msgspec.structs import asdict, replace
 
 from marketplace_core.capabilities.auth import Account, Auth, Registered
-from marketplace_core.capabilities.users import AddressPatch, Profile, ProfilePatch, SavedAddress, Users
+from marketplace_core.capabilities.users import AddressPatch, Profile, ProfileChanged, ProfilePatch, SavedAddress, Users
 from marketplace_core.errors import NotFound, PreconditionFailed
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler
 from marketplace_core.values import Address, Page, PageQuery, etag, new_id, require
@@ -52,6 +52,9 @@ class UsersService(Users):
             changes["preferences"] = merge_patch(profile.preferences, changes["preferences"]) or {}
         changed = replace(profile, **changes)
         self._check_preferences(changed.preferences)
+        if changed != profile:
+            personalised = changed.preferences.get("personalised") is not False
+            uow.emit(ProfileChanged(account_id=account_id, locale=changed.locale, personalised=personalised))
         return _view(account, await self._store.save_profile(uow, changed))
 
     @handler(Registered)
