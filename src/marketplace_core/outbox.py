@@ -26,7 +26,7 @@ from marketplace_core.ports.outbox import JobQueue, Lanes, Outbox
 from marketplace_core.ports.parking import Parked, Parking, Subscription
 from marketplace_core.ports.units import KeyParked
 
-__all__ = ["Deliverer", "JobQueue", "Lanes", "Outbox", "Parked", "Parking", "Relay", "Subscription"]
+__all__ = ["Deliverer", "JobQueue", "Lanes", "Outbox", "Parked", "Parking", "Relay", "Subscription", "apply_event"]
 
 log = structlog.get_logger("marketplace.outbox")
 

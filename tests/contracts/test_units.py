@@ -20,6 +20,7 @@ class TestPostgresUnits(UnitsContract):
     ("units", "test"),
     [
         (wrong.CommitsHalves, "test_a_unit_is_all_or_nothing"),
+        (wrong.CommitsAlways, "test_a_commit_that_is_forbidden_is_none"),
         (wrong.ActsTooEarly, "test_after_commit_comes_after_the_commit"),
         (wrong.NeverReplays, "test_a_repeat_gets_the_stored_answer"),
         (wrong.IgnoresTheScope, "test_keys_are_of_one_caller_and_one_method"),

@@ -26,11 +26,11 @@ def _flushing(change: tuple[str, str]) -> type[PostgresUnits]:
         async def flush(self, answer: Row | None = None) -> None:
             assert change[0] in postgres_units._FLUSH
             rows = json_text([answer] if answer else [])
-            await self.connection.execute(postgres_units._FLUSH.replace(*change), json_text(self._items), rows)
+            await self.connection.execute(postgres_units._FLUSH.replace(*change), json_text(self.items), rows)
 
     class Units(PostgresUnits):
         def _unit(self, connection: Connection) -> PostgresUnit:
-            return Unit(connection, self._clock.now(), "system")
+            return Unit(connection, self._clock.now())
 
     return Units
 

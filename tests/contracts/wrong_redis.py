@@ -107,7 +107,7 @@ class TellsNobody(_With):
 
 class TellsTwice(RedisUnits):
     async def _end(self, unit: RedisUnit, **guard: Any) -> bytes:
-        unit.rows += unit.rows
+        unit.items += unit.items
         return await super()._end(unit, **guard)
 
 

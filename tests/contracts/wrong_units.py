@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from marketplace_core._runtime.failpoints import undoing
 from marketplace_core.adapters.postgres import Connection
 from marketplace_core.adapters.postgres import units as postgres_units
 from marketplace_core.adapters.postgres.units import PostgresUnit, PostgresUnits
@@ -50,7 +51,15 @@ class ActsTooEarly(PostgresUnits):
                 self._acts.clear()
                 await super().flush(answer)
 
-        return Early(connection, self._clock.now(), "")
+        return Early(connection, self._clock.now())
+
+
+class CommitsAlways(PostgresUnits):
+    """It does not ask whether it may."""
+
+    async def run(self, work: Work[T]) -> T:
+        with undoing(on=False):
+            return await super().run(work)
 
 
 class NeverReplays(PostgresUnits):

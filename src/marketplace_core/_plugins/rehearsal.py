@@ -15,13 +15,11 @@ from marketplace_core._plugins.registry import Registry
 from marketplace_core._plugins.sources import source_faults
 from marketplace_core._plugins.specs import PluginProblem, implementations
 from marketplace_core._plugins.standins import involves_stand_in
-from marketplace_core.adapters._scripts import outside, schema_of
+from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._model import Deployment
+from marketplace_core.ports.servers import imported
 
 __all__ = ["rehearse"]
-
-#: Stores whose scripts are SQL with schemas.
-_SQL = frozenset({"postgres"})
 
 
 def rehearse(
@@ -42,11 +40,15 @@ def _package(plugin: object) -> str:
 
 
 def _tables(name: str, own: Declared) -> Iterator[Fault]:
+    kinds = installed_kinds().by_name
     for migration in own.migrations:
-        schema = schema_of(f"{name}.{migration.role}" if migration.role else name)
-        for touched in outside(migration.script, schema) if migration.store in _SQL else ():
+        kind = kinds.get(migration.store)
+        if kind is None or kind.scripts is None:
+            continue
+        kept = f"{name}.{migration.role}" if migration.role else name
+        for touched, right in imported(kind.scripts)(migration.script, kept):
             cause = f"its migration {migration.number}, {migration.name!r}, touches {touched}, outside of its schema"
-            yield cause, f"write {schema}.{touched.rpartition('.')[2]}"
+            yield cause, f"write {right}"
 
 
 def _service(registry: Registry, deployment: Deployment, own: Declared, settings: Struct) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["outside", "schema_of", "split_statements"]
+__all__ = ["outside", "outside_schema", "schema_of", "split_statements"]
 
 #: What may hold a semicolon, or a word, that does not count; then words, and what ends a statement.
 _TOKEN = re.compile(
@@ -66,3 +66,10 @@ def outside(script: str, schema: str) -> Iterator[str]:
                 parts = [part.strip().strip('"') for part in re.split(r"\.", match["name"])]
                 if len(parts) == 1 or parts[0] != schema:
                     yield match["name"]
+
+
+def outside_schema(script: str, kept: str) -> Iterator[tuple[str, str]]:
+    """What a script of ``<plugin>`` or ``<plugin>.<role>`` touches outside of its schema, and how it is called inside."""
+    schema = schema_of(kept)
+    for touched in outside(script, schema):
+        yield touched, f"{schema}.{touched.rpartition('.')[2]}"

@@ -80,7 +80,8 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
             continue  # it was told of its store already
         if resource is None:
             cause = "it listens or has schedules, and nothing says which server is to remember what it has seen"
-            remedy = "tell its author to name the store 'postgres', or keep one PostgreSQL in the file"
+            able = listed(sorted(name for name, kind in kinds.items() if kind.truth and kind.keeps.issuperset(needed)))
+            remedy = f"tell its author to name a store that remembers ({able}), or keep one of those servers in the file"
             problems.add(f"plugins.{plugin}", cause, remedy)
             continue
         kind = kinds[deployment.resources[resource].kind]

@@ -70,6 +70,8 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     ``(server, owner) -> Truth``, where it can hold truth, and ``keeps`` what it has then beside units and an outbox: an
     ``inbox`` with parked keys, without which nobody on it can listen, ``schedules``, a ``lease``, ``migrations``. ``native``
     names a :class:`Native`: with it the address ``embedded:<name>`` is known, too, whose table may hold ``native_settings``.
+    ``scripts`` names a function for ``check``: of a migration's script and ``<plugin>`` or ``<plugin>.<role>``, it gives what
+    the script touches that is not its own, each with how it should be called. Where there is none, scripts are not looked at.
     ``one_process``: one process must own it. ``path``: its address is a path of this machine; a relative one is beside the
     deployment's file.
     """
@@ -80,6 +82,7 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     roles: Mapping[str, str] = {}
     truth: str | None = None
     keeps: frozenset[str] = frozenset({"inbox", "schedules", "lease", "migrations"})
+    scripts: str | None = None
     settings: type[ServerSettings] = ServerSettings
     native: str | None = None
     native_settings: type[ServerSettings] | None = None

@@ -35,6 +35,7 @@ POSTGRES = ServerKind(
     open="marketplace_core.adapters.postgres.opening:open_server",
     roles={"sagas": "marketplace_core.adapters.postgres.opening:connection"},
     truth="marketplace_core.adapters.postgres.truth:PostgresTruth",
+    scripts="marketplace_core.adapters._scripts:outside_schema",
     settings=PostgresSettings,
     native="marketplace_core.adapters.postgres.embedded:NativePostgres",
     native_settings=NativePostgresSettings,

@@ -22,6 +22,7 @@ from marketplace_core.adapters._waits import ANSWER_SECONDS, STATEMENT_SECONDS, 
 from marketplace_core.adapters.postgres.notices import Notices
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import UnitOfWork
+from marketplace_core.ports.gathering import before_commit
 
 __all__ = ["Connection", "Database", "Row", "UniqueViolation", "json_text", "with_database"]
 
@@ -209,12 +210,11 @@ class Database:
                 if seconds != STATEMENT_SECONDS:
                     await connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(seconds)}")
                 answer = await work(connection)
-                failpoints.before_commit()
+                before_commit()
             except BaseException:
                 with contextlib.suppress(DriverError, Unavailable):
                     await connection._ask(transaction.rollback)
                 raise
-            failpoints.hit("unit.before_commit")
             await connection._ask(transaction.commit)
             failpoints.hit("unit.after_commit")
             return answer

@@ -7,15 +7,13 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import TypeVar
 
-import msgspec
-from msgspec import Struct
-
-from marketplace_core import calls, tracing
+from marketplace_core import calls
 from marketplace_core.adapters.postgres.server import Connection, Database, Row, UniqueViolation, json_text
-from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, Unavailable, error_from
-from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.errors import Failure, MarketplaceError, Unavailable
+from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, KeyParked, Message, UnitOfWork, Units
-from marketplace_core.values import Clock, new_id, utc_text
+from marketplace_core.ports.gathering import GatheringUnit, in_flight, stored_answer
+from marketplace_core.values import Clock
 
 __all__ = ["PostgresUnit", "PostgresUnits"]
 
@@ -26,17 +24,6 @@ replaying: ContextVar[bool] = ContextVar("marketplacereplaying", default=False)
 
 LANES = 16
 NOTIFY_CHANNEL = "marketplace_outbox"
-
-
-class OutboxItem(Struct, frozen=True):
-    position: int
-    kind: str
-    topic: str
-    type: str
-    key: str
-    event_id: str
-    payload: str
-    trace: str
 
 
 _FLUSH = f"""
@@ -86,73 +73,17 @@ RETURNING i.sequence
 """
 
 
-class PostgresUnit(UnitOfWork):
+class PostgresUnit(GatheringUnit):
     """A unit of work inside one PostgreSQL transaction."""
 
-    def __init__(
-        self, connection: Connection, now: datetime, actor: str, check: Callable[[Event], None] = lambda _: None
-    ) -> None:
+    def __init__(self, connection: Connection, now: datetime, check: Callable[[Event], None] = lambda _: None) -> None:
         """``check`` raises on an event that may not be emitted here."""
+        super().__init__(now, check)
         self.connection = connection
-        self._check = check
-        self._now = now
-        self._actor = actor
-        self._items: list[OutboxItem] = []
-        self._spans: list[tracing.Span] = []
-        self._acts: list[Callable[[], Awaitable[None]]] = []
-
-    @property
-    def now(self) -> datetime:
-        return self._now
-
-    def emit(self, event: Event, at: datetime | None = None) -> None:
-        self._check(event)
-        call = calls.current()
-        envelope = Envelope(
-            id=new_id(),
-            type=event.type,
-            version=event.version,
-            key=event.key,
-            occurred_at=utc_text(at or self._now),
-            trace=(trace := self._leaving(event.type, call.trace)),
-            actor=self._actor,
-            origin=call.origin,
-            data=msgspec.Raw(encode_data(event)),
-        )
-        text = msgspec.json.encode(envelope).decode()
-        self._items.append(OutboxItem(len(self._items), "event", event.topic, event.type, event.key, envelope.id, text, trace))
-
-    def enqueue(self, job: str, args: Struct | None = None) -> None:
-        text = msgspec.json.encode(args).decode() if args is not None else "{}"
-        id_ = new_id()
-        trace = self._leaving(job, calls.current().trace)
-        self._items.append(OutboxItem(len(self._items), "job", "", job, id_, id_, text, trace))
-
-    def _leaving(self, type_: str, trace: str) -> str:
-        """The ``traceparent`` of what leaves: of a span from here to the commit, where the trace is recorded."""
-        if not tracing.recorded(trace) or (span := tracing.begin(f"send {type_}", "producer", trace)) is None:
-            return trace
-        self._spans.append(span)
-        return span.trace
-
-    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
-        self._acts.append(act)
-
-    def clear(self) -> None:
-        """Forget what was to leave: the work was refused."""
-        self._items.clear()
-        self._spans.clear()
-        self._acts.clear()
-
-    async def committed(self) -> None:
-        for span in self._spans:
-            span.end()
-        for act in self._acts:
-            await act()
 
     async def flush(self, answer: Row | None = None) -> None:
-        if self._items or answer:
-            await self.connection.execute(_FLUSH, json_text(self._items), json_text([answer] if answer else []))
+        if self.items or answer:
+            await self.connection.execute(_FLUSH, json_text(self.items), json_text([answer] if answer else []))
 
 
 class PostgresUnits(Units):
@@ -164,8 +95,7 @@ class PostgresUnits(Units):
         self._clock = clock
 
     def _unit(self, connection: Connection) -> PostgresUnit:
-        caller = calls.current().caller
-        return PostgresUnit(connection, self._clock.now(), caller.account_id or "system", self.check_topic)
+        return PostgresUnit(connection, self._clock.now(), self.check_topic)
 
     async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         async def transaction(connection: Connection) -> tuple[PostgresUnit, T]:
@@ -182,7 +112,7 @@ class PostgresUnits(Units):
         async def transaction(connection: Connection) -> tuple[PostgresUnit | None, T | MarketplaceError]:
             row = await connection.row(_CLAIM, claim.scope, self.qualified(claim.method), claim.key)
             if row is None or (row["digest"] is None and not row["claimed"]):
-                raise Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
+                raise in_flight()
             if row["digest"] is not None:
                 return None, _replay(claim, row, answer)
             unit = self._unit(connection)
@@ -280,8 +210,4 @@ async def place_of(connection: Connection | Database, handler: str, event: Envel
 
 
 def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:
-    if row["digest"] != claim.digest.hex():
-        raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another request.")
-    if row["refused"]:
-        return error_from(msgspec.json.decode(row["body"], type=Failure))
-    return msgspec.json.decode(row["body"], type=answer)
+    return stored_answer(claim, row["digest"], row["refused"], row["body"], answer)

@@ -21,11 +21,12 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from marketplace_core import calls, tracing
+from marketplace_core import calls
 from marketplace_core.adapters.redis.server import redis_errors
-from marketplace_core.errors import Conflict, Failure, MarketplaceError, Refused, error_from
-from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.errors import Failure, MarketplaceError
+from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, UnitOfWork, Units
+from marketplace_core.ports.gathering import GatheringUnit, before_commit, in_flight, stored_answer
 from marketplace_core.values import Clock, new_id, utc_text
 
 __all__ = ["Argument", "RedisScript", "RedisUnit", "RedisUnits"]
@@ -40,16 +41,6 @@ ANSWER_SECONDS = 48 * 3600
 REMEMBERED_SECONDS = 120
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-class _Row(Struct, frozen=True, array_like=True):
-    kind: str
-    topic: str
-    type: str
-    key: str
-    event_id: str
-    payload: str
-    trace: str
 
 
 class _Answer(Struct, frozen=True):
@@ -82,22 +73,13 @@ class RedisScript:
             return await self._script(args=[*args, self._units.header(self._types)])
 
 
-class RedisUnit(UnitOfWork):
+class RedisUnit(GatheringUnit):
     """Gathers what is to be done. Nothing of it is done, or can be read, before the unit's end."""
 
-    def __init__(self, now: datetime, actor: str, check: Callable[[Event], None]) -> None:
+    def __init__(self, now: datetime, check: Callable[[Event], None]) -> None:
         """``check`` raises on an event that may not be emitted here."""
-        self._check = check
-        self._now = now
-        self._actor = actor
+        super().__init__(now, check)
         self.commands: list[tuple[Argument, ...]] = []
-        self.rows: list[_Row] = []
-        self._acts: list[Callable[[], Awaitable[None]]] = []
-        self._spans: list[tracing.Span] = []
-
-    @property
-    def now(self) -> datetime:
-        return self._now
 
     def add(self, *command: Argument) -> None:
         """A command of Redis that changes something, such as ``"HSET", name, field, value``.
@@ -106,48 +88,10 @@ class RedisUnit(UnitOfWork):
         """
         self.commands.append(command)
 
-    def emit(self, event: Event, at: datetime | None = None) -> None:
-        self._check(event)
-        call = calls.current()
-        envelope = Envelope(
-            id=new_id(),
-            type=event.type,
-            version=event.version,
-            key=event.key,
-            occurred_at=utc_text(at or self._now),
-            trace=(trace := self._leaving(event.type, call.trace)),
-            actor=self._actor,
-            origin=call.origin,
-            data=msgspec.Raw(encode_data(event)),
-        )
-        text = msgspec.json.encode(envelope).decode()
-        self.rows.append(_Row("event", event.topic, event.type, event.key, envelope.id, text, trace))
-
-    def enqueue(self, job: str, args: Struct | None = None) -> None:
-        text = msgspec.json.encode(args).decode() if args is not None else "{}"
-        id_ = new_id()
-        self.rows.append(_Row("job", "", job, id_, id_, text, self._leaving(job, calls.current().trace)))
-
-    def _leaving(self, type_: str, trace: str) -> str:
-        """The ``traceparent`` of what leaves: of a span from here to the commit, where the trace is recorded."""
-        if not tracing.recorded(trace) or (span := tracing.begin(f"send {type_}", "producer", trace)) is None:
-            return trace
-        self._spans.append(span)
-        return span.trace
-
-    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
-        self._acts.append(act)
-
     def clear(self) -> None:
         """Forget everything: the work was refused."""
-        for gathered in (self.commands, self.rows, self._acts, self._spans):
-            gathered.clear()
-
-    async def committed(self) -> None:
-        for span in self._spans:
-            span.end()
-        for act in self._acts:
-            await act()
+        super().clear()
+        self.commands.clear()
 
 
 class RedisUnits(Units):
@@ -190,7 +134,7 @@ class RedisUnits(Units):
         )
 
     def _unit(self) -> RedisUnit:
-        return RedisUnit(self._clock.now(), calls.current().caller.account_id or "system", self.check_topic)
+        return RedisUnit(self._clock.now(), self.check_topic)
 
     async def run(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         unit = self._unit()
@@ -206,7 +150,7 @@ class RedisUnits(Units):
         if state == b"answered":
             return _replay(claim, stored, answer)
         if state == b"busy":
-            raise _in_flight()
+            raise in_flight()
         unit = self._unit()
         refusal: MarketplaceError | None = None
         try:
@@ -221,7 +165,7 @@ class RedisUnits(Units):
             kept = msgspec.json.encode(_Answer(claim.digest.hex(), refusal is not None, msgspec.Raw(body))).decode()
             held = {"name": name, "lock": f"{name}:lock", "token": token, "answer": kept, "kept": ANSWER_SECONDS}
             if await self._end(unit, claim=held) == b"lost":
-                raise _in_flight()
+                raise in_flight()
         except BaseException:
             with contextlib.suppress(Exception):  # else it is free by itself
                 await asyncio.shield(self._give_up(args=[f"{name}:lock", token]))
@@ -256,7 +200,9 @@ class RedisUnits(Units):
             return True
 
     async def _end(self, unit: RedisUnit, **guard: Any) -> bytes:
-        work = _encode({"rows": unit.rows, "remembered": REMEMBERED_SECONDS, **guard})
+        before_commit()
+        rows = [msgspec.structs.astuple(item)[1:] for item in unit.items]  # the script counts by itself
+        work = _encode({"rows": rows, "remembered": REMEMBERED_SECONDS, **guard})
         commands = [part for command in unit.commands for part in (len(command), *command)]
         with redis_errors():
             end: bytes = await self._commit(args=[work, *commands, self.header({})])
@@ -267,16 +213,11 @@ class RedisUnits(Units):
         return f"{self.plugin}:answer:{hashlib.blake2b(raw, digest_size=20).hexdigest()}"
 
 
-def _in_flight() -> Conflict:
-    return Conflict("idempotency.in_flight", "The same request is being worked on.", retry_after=1)
-
-
 def _replay(claim: Claim, raw: bytes, answer: type[T]) -> T:
     """The answer that is kept. :raises MarketplaceError: it is a refusal, or one to other arguments."""
     kept = msgspec.json.decode(raw, type=_Answer)
-    if kept.digest != claim.digest.hex():
-        raise Refused("idempotency_key_reused", "This Idempotency-Key was used with another request.")
+    found = stored_answer(claim, kept.digest, kept.refused, bytes(kept.body), answer)
     calls.mark_replayed()
-    if kept.refused:
-        raise error_from(msgspec.json.decode(kept.body, type=Failure))
-    return msgspec.json.decode(kept.body, type=answer)
+    if isinstance(found, MarketplaceError):
+        raise found
+    return found

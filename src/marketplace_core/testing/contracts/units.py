@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from marketplace_core import calls
+from marketplace_core._runtime.failpoints import undoing
 from marketplace_core.errors import Conflict, MarketplaceError, Unavailable
 from marketplace_core.events import Event, event
 from marketplace_core.outbox import Parking
@@ -28,7 +29,8 @@ class Elsewhere(Event, frozen=True, kw_only=True):
 
 class UnitsContract(IdempotencyRules):
     """Fixtures: ``units`` of a plugin that emits on the topic ``contract``; ``other_units`` of another one on the same store;
-    ``probe``, a :class:`Probe` of that store, and its ``parking``.
+    ``probe``, a :class:`Probe` of that store, and its ``parking``. ``one_writer``: where the store lets one unit write at a
+    time, and the others wait.
     """
 
     # ── run ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,6 +51,17 @@ class UnitsContract(IdempotencyRules):
         assert (await probe.written(), await probe.outgoing()) == ([], [])
         assert await units.run(work) == "answer"
         assert (await probe.written(), await probe.outgoing()) == (["row"], [Happened.type, "contract.job"])
+
+    async def test_a_commit_that_is_forbidden_is_none(self, units: Units, probe: Probe) -> None:
+        """As the runner ``wire`` forbids it, by what :func:`~marketplace_core.ports.gathering.before_commit` raises."""
+
+        async def work(uow: UnitOfWork) -> None:
+            await probe.write(uow, "row")
+            uow.emit(Happened(thing="a"))
+
+        with undoing(), pytest.raises(Unavailable):
+            await units.run(work)
+        assert (await probe.written(), await probe.outgoing()) == ([], [])
 
     async def test_time_stands_still_within_a_unit(self, units: Units, probe: Probe) -> None:
         async def work(uow: UnitOfWork) -> bool:
