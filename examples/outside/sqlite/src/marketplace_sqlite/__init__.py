@@ -1,0 +1,1 @@
+"""SQLite as a server of a marketplace: a file that keeps the truth of plugins."""

@@ -1,0 +1,332 @@
+"""Keys that wait, in SQLite, beside the handlers' inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from marketplace_core.errors import Unavailable
+from marketplace_core.events import Envelope, Unreadable, decode_envelope
+from marketplace_core.outbox import apply_event
+from marketplace_core.ports import Message, Parked, Parking, RawMessage, Reader, Subscription
+from marketplace_sqlite.server import Database, Row
+from marketplace_sqlite.units import place_of, replaying
+
+__all__ = ["SqliteParking"]
+
+#: Seconds before each further try of a key for which somebody is away; the last one repeats.
+_DEFER_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+#: How often it is looked whether another process has asked for something.
+LOOK_SECONDS = 1.0
+#: Keys that are released at a time: each may wait for the time-out of who is away.
+_RELEASE_AT_ONCE = 8
+
+#: The first event of each key that waits, which speaks for the key. What was never tried only stood behind another one: as a
+#: head it is due at once. ?1: handlers, as JSON.
+_HEADS = """
+SELECT * FROM (
+  SELECT id, handler, key, type, sequence, error, attempts, at,
+    coalesce(retry_at, CASE WHEN attempts = 0 THEN at END) AS retry_at,
+    count(*) OVER (PARTITION BY handler, key) - 1 AS waiting,
+    max(requested IS NOT NULL) OVER (PARTITION BY handler, key) AS asked,
+    row_number() OVER (PARTITION BY handler, key ORDER BY sequence) AS place
+  FROM marketplace_parked WHERE handler IN (SELECT value FROM json_each(?1)))
+WHERE place = 1
+"""
+
+_UNREADABLE = "FROM marketplace_unreadable WHERE reader IN (SELECT value FROM json_each(?1))"
+
+_MARK = """
+INSERT INTO marketplace_inbox AS i (handler, key, sequence, parked_at, writer) VALUES (?1, ?2, ?3 - 1, ?4, ?5)
+ON CONFLICT (handler, key) DO UPDATE
+  SET parked_at = coalesce(i.parked_at, excluded.parked_at), writer = coalesce(nullif(excluded.writer, ''), i.writer)
+  WHERE i.sequence < ?3
+RETURNING sequence
+"""
+
+_KEEP = """
+INSERT INTO marketplace_parked AS p (id, handler, key, sequence, type, envelope, writer, error, attempts, at, retry_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (handler, key, sequence)
+"""
+_FAILED = """
+DO UPDATE SET error = excluded.error, requested = NULL, retry_at = NULL, attempts = p.attempts + excluded.attempts
+"""
+_NONE: Mapping[str, Reader] = {}
+
+
+class SqliteParking(Parking):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._told = database.told.event()
+
+    async def wait(self, names: Sequence[str], seconds: float) -> None:
+        until = time.time() + min(seconds, LOOK_SECONDS)
+        rows = await self._database.fetch(f"SELECT min(retry_at) AS due FROM ({_HEADS})", json.dumps(list(names)))  # noqa: S608
+        due = rows[0]["due"]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, (until if due is None else min(until, due)) - time.time())):
+                await self._told.wait()
+        self._told.clear()
+
+    # ── what must wait ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def park(self, handler: str, message: Message, error: str, attempts: int) -> None:
+        await self._mark(handler, message, _FAILED, error, attempts)
+
+    async def defer(self, handler: str, message: Message, error: str) -> None:
+        await self._mark(handler, message, "DO NOTHING", error, 1, _DEFER_PAUSES[0])
+
+    async def _mark(
+        self, handler: str, message: Message, conflict: str, error: str, attempts: int, pause: float | None = None
+    ) -> None:
+        """Mark the key, so that nothing of it passes, and keep the event."""
+        now = time.time()
+
+        def work(raw: sqlite3.Connection) -> None:
+            place = place_of(raw, handler, message)
+            if raw.execute(_MARK, (handler, place, message.sequence, now, message.writer)).fetchall():
+                _keep(raw, handler, place, message, conflict, error, attempts, None if pause is None else now + pause)
+
+        await self._database.write(work)
+        self._database.told.tell()  # the loop that waits for what is due first
+
+    async def append(self, handler: str, message: Message) -> bool:
+        def work(raw: sqlite3.Connection) -> bool:
+            place = place_of(raw, handler, message)
+            found = "SELECT 1 FROM marketplace_inbox WHERE (handler, key) = (?, ?) AND parked_at IS NOT NULL"
+            if not raw.execute(found, (handler, place)).fetchall():
+                return False
+            # What is there already was delivered again: it keeps its error and what a person asked for.
+            _keep(raw, handler, place, message, "DO NOTHING")
+            return True
+
+        return await self._database.write(work)
+
+    async def keep(self, group: str, message: RawMessage) -> None:
+        await self._database.execute(
+            "INSERT INTO marketplace_unreadable (id, reader, topic, partition, raw, error, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO NOTHING",
+            f"{group}:{_fingerprint(message.topic.encode() + message.raw)}",
+            group,
+            message.topic,
+            message.partition,
+            message.raw,
+            message.error,
+            time.time(),
+        )
+
+    # ── what waits ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def seen(self, handler: str, message: Message) -> int:
+        def read(raw: sqlite3.Connection) -> int:
+            sql = "SELECT sequence FROM marketplace_inbox WHERE (handler, key) = (?, ?)"
+            rows = raw.execute(sql, (handler, place_of(raw, handler, message))).fetchall()
+            return rows[0]["sequence"] if rows else 0
+
+        return await self._database.read(read)
+
+    async def list(self, names: Sequence[str]) -> list[Parked]:
+        given = json.dumps(list(names))
+        rows = await self._database.fetch(f"{_HEADS} ORDER BY handler, key", given)
+        rows += await self._database.fetch(
+            "SELECT id, reader AS handler, topic || ':' || partition AS key, '' AS type, 0 AS sequence, error, attempts, at,"
+            f" NULL AS retry_at, 0 AS waiting {_UNREADABLE} ORDER BY at, id",
+            given,
+        )
+        return [_parked(row) for row in rows]
+
+    async def backlog(self, handlers: Sequence[str]) -> int:
+        sql = f"SELECT count(*) FROM ({_HEADS}) WHERE retry_at IS NOT NULL"  # noqa: S608 - constants
+        count: int = await self._database.value(sql, json.dumps(list(handlers)))
+        return count
+
+    async def count(self, names: Sequence[str]) -> dict[tuple[str, str], int]:
+        rows = await self._database.fetch(
+            "SELECT handler, CASE WHEN retry_at IS NULL THEN 'parked' ELSE 'deferred' END AS state, count(*) AS count"  # noqa: S608
+            f" FROM ({_HEADS}) GROUP BY handler, state"
+            f" UNION ALL SELECT reader, 'unreadable', count(*) {_UNREADABLE} GROUP BY reader",
+            json.dumps(list(names)),
+        )
+        return {(row["handler"], row["state"]): row["count"] for row in rows}
+
+    # ── what goes on ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def request(self, id_: str, *, drop: bool) -> bool:
+        def work(raw: sqlite3.Connection) -> bool:
+            asked = ("drop" if drop else "replay", id_)
+            found = 0
+            for table in ("marketplace_parked", "marketplace_unreadable"):
+                found += raw.execute(f"UPDATE {table} SET requested = ? WHERE id = ?", asked).rowcount  # noqa: S608
+            return found > 0
+
+        found = await self._database.write(work)
+        self._database.told.tell()
+        return found
+
+    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = _NONE) -> int:
+        return await self._release_keys(handlers) + await self._reread(readers)
+
+    async def _reread(self, readers: Mapping[str, Reader]) -> int:
+        """One after the other, in the order in which they came."""
+        done = 0
+        sql = f"SELECT * {_UNREADABLE} AND requested IS NOT NULL ORDER BY at, id LIMIT 100"
+        for row in await self._database.fetch(sql, json.dumps(list(readers))) if readers else ():
+            if row["requested"] == "replay":
+                try:
+                    await readers[row["reader"]](RawMessage(row["topic"], row["partition"], row["raw"], row["error"]))
+                except (Unavailable, OSError):
+                    return done  # asked for still, and tried again in the next round
+                except Exception as error:
+                    await self._database.execute(
+                        "UPDATE marketplace_unreadable SET requested = NULL, attempts = attempts + 1, error = ? WHERE id = ?",
+                        str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}",
+                        row["id"],
+                    )
+                    continue
+            await self._database.execute("DELETE FROM marketplace_unreadable WHERE id = ?", row["id"])
+            done += 1
+        return done
+
+    async def _release_keys(self, handlers: Mapping[str, Subscription]) -> int:
+        keys = await self._database.fetch(
+            f"SELECT handler, key FROM ({_HEADS}) WHERE asked OR retry_at <= ?2 ORDER BY retry_at",  # noqa: S608 - constants
+            json.dumps(list(handlers)),
+            time.time(),
+        )
+        released = 0
+        for begin in range(0, len(keys), _RELEASE_AT_ONCE):
+            some = keys[begin : begin + _RELEASE_AT_ONCE]
+            tries = (self._try_key(handlers[row["handler"]], row["key"]) for row in some)
+            ends = await asyncio.gather(*tries, return_exceptions=True)
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
+                released += end
+        return released
+
+    async def _try_key(self, subscription: Subscription, key: str) -> int:
+        try:
+            return await self._release_key(subscription, key)
+        except (Unavailable, OSError) as error:
+            told = f"{type(error).__name__}: {error}"
+            await self._database.write(lambda raw: _wait_longer(raw, subscription.name, key, told))
+            return 0
+
+    async def _release_key(self, subscription: Subscription, key: str) -> int:
+        """Replay the key's events in order until none is left, or one fails again and keeps the key parked."""
+        released = 0
+        while True:
+            head = await self._database.row(
+                "SELECT id, key, sequence, type, envelope, writer, requested FROM marketplace_parked"
+                " WHERE (handler, key) = (?, ?) ORDER BY sequence LIMIT 1",
+                subscription.name,
+                key,
+            )
+            if head is None:
+                if await self._database.write(lambda raw: _unpark(raw, subscription.name, key)):
+                    return released
+                continue
+            if head["requested"] == "drop":
+                await self._database.execute(
+                    "UPDATE marketplace_inbox SET sequence = max(sequence, ?) WHERE (handler, key) = (?, ?)",
+                    head["sequence"],
+                    subscription.name,
+                    key,
+                )
+            else:
+                token = replaying.set(True)
+                try:
+                    await apply_event(subscription, _opened(head))
+                except (Unavailable, OSError):
+                    raise
+                except Exception as error:
+                    await self._failed_again(head["id"], f"{type(error).__name__}: {error}")
+                    return released
+                finally:
+                    replaying.reset(token)
+            await self._database.execute("DELETE FROM marketplace_parked WHERE id = ?", head["id"])
+            released += 1
+
+    async def _failed_again(self, id_: str, error: str) -> None:
+        """It waits for a person once more."""
+        await self._database.execute(
+            "UPDATE marketplace_parked SET error = ?, requested = NULL, retry_at = NULL, attempts = attempts + 1 WHERE id = ?",
+            error,
+            id_,
+        )
+
+
+# ── within a transaction ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _keep(
+    raw: sqlite3.Connection,
+    handler: str,
+    place: str,
+    message: Message,
+    conflict: str,
+    error: str = "",
+    attempts: int = 0,
+    retry_at: float | None = None,
+) -> None:
+    id_ = f"{handler}:{_id_of(message)}"
+    event = (message.sequence, message.type, message.envelope, message.writer)
+    raw.execute(_KEEP + conflict, (id_, handler, place, *event, error, attempts, time.time(), retry_at))
+
+
+def _wait_longer(raw: sqlite3.Connection, handler: str, key: str, error: str) -> None:
+    """What a person asked for stays so, and is tried again in the next round."""
+    rows = raw.execute(
+        "SELECT id, attempts, requested FROM marketplace_parked WHERE (handler, key) = (?, ?) ORDER BY sequence LIMIT 1",
+        (handler, key),
+    ).fetchall()
+    for row in rows:
+        if row["requested"] is None:
+            pause = _DEFER_PAUSES[min(row["attempts"], len(_DEFER_PAUSES) - 1)]
+            raw.execute(
+                "UPDATE marketplace_parked SET attempts = attempts + 1, error = ?, retry_at = ? WHERE id = ?",
+                (error, time.time() + pause, row["id"]),
+            )
+
+
+def _unpark(raw: sqlite3.Connection, handler: str, key: str) -> bool:
+    if raw.execute("SELECT 1 FROM marketplace_parked WHERE (handler, key) = (?, ?) LIMIT 1", (handler, key)).fetchall():
+        return False
+    raw.execute("UPDATE marketplace_inbox SET parked_at = NULL WHERE (handler, key) = (?, ?)", (handler, key))
+    return True
+
+
+# ── rows and messages ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parked(row: Row) -> Parked:
+    names = ("id", "handler", "key", "type", "sequence", "error", "attempts", "waiting")
+    retry_at = None if row["retry_at"] is None else datetime.fromtimestamp(row["retry_at"], UTC)
+    return Parked(**{name: row[name] for name in names}, at=datetime.fromtimestamp(row["at"], UTC), retry_at=retry_at)
+
+
+def _opened(row: Row) -> Envelope:
+    """A parked row's event. :raises Unreadable:"""
+    envelope = decode_envelope(row["envelope"], row["sequence"], row["writer"])
+    place = f"{envelope.topic}:{envelope.key}"
+    if row["type"] != envelope.type or row["key"] not in (place, f"{place}@{envelope.writer}"):
+        raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
+    return envelope
+
+
+def _id_of(message: Message) -> str:
+    """That of the event, where one can tell."""
+    try:
+        return message.open().id
+    except Unreadable:
+        return _fingerprint(message.envelope.encode())
+
+
+def _fingerprint(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()

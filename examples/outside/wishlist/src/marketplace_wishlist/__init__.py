@@ -1,0 +1,1 @@
+"""Wishlists of buyers, on PostgreSQL or on SQLite."""
