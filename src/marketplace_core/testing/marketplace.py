@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -38,6 +38,7 @@ __all__ = ["Failures", "Marketplace", "NotSettled", "open_marketplace"]
 
 P = TypeVar("P")
 
+_NONE: Mapping[str, str] = {}
 SECRET = b"the secret of a marketplace that lives as long as a test"
 
 #: How plugins reach each other: in one process, by the ports themselves or as if they were far; or in processes of their own.
@@ -180,6 +181,7 @@ async def open_marketplace(
     http: bool = False,
     databases: Mapping[str, str] | None = None,
     simulators: Mapping[str, str] | None = None,
+    resources: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Marketplace]:
     """Installed plugins by name, in this order, on databases of their own.
 
@@ -187,12 +189,16 @@ async def open_marketplace(
     :param settings: TOML lines for a plugin's table, or for that of the ``deployment``.
     :param http: whether all audiences are answered at ``url``.
     :param simulators: addresses of those that will run beside it, by name: they follow its clock.
+    :param resources: addresses of further servers by name, of whatever kind, for plugins whose ``settings`` say that they are
+        ``on`` them. They are brought up to date as ``marketplace migrate`` does.
     :param databases: existing databases, to open again what an earlier marketplace left: ``urls`` of that one.
     """
     with tempfile.TemporaryDirectory(prefix="mp-") as name:
         folder = Path(name)
         (folder / "secret").write_bytes(SECRET)
-        assembly, urls = await assembled(servers, folder, plugins, runner, settings or {}, databases, simulators or {})
+        assembly, urls = await assembled(
+            servers, folder, plugins, runner, settings or {}, databases, simulators or {}, resources or {}
+        )
         file = folder / "test.toml"
         async with contextlib.AsyncExitStack() as stack:
             if runner != "processes":
@@ -221,6 +227,7 @@ async def assembled(
     settings: Mapping[str, str],
     databases: Mapping[str, str] | None,
     simulators: Mapping[str, str],
+    resources: Mapping[str, str] = _NONE,
     *,
     kept: bool = False,
 ) -> tuple[Assembly, dict[str, str]]:
@@ -235,10 +242,13 @@ async def assembled(
         "cache": servers.redis_url(servers.cache, kept=kept),
         "files": str(folder / "files"),
         **dict.fromkeys(topology.databases, "postgres://localhost/to-be-made"),
+        **resources,
     }
 
     def write() -> Assembly:
-        (folder / "test.toml").write_text(topology.text(urls, tables, simulators, settings.get("deployment", "")))
+        (folder / "test.toml").write_text(
+            topology.text(urls, tables, simulators, settings.get("deployment", ""), list(resources))
+        )
         loaded = load_all(folder / "test.toml")
         return Assembly(loaded.deployment, loaded.registry)
 
@@ -246,11 +256,23 @@ async def assembled(
     if databases is not None:
         return assembly, urls
     for name, inside in assembly.databases().items():
-        urls[name] = await servers.create_migrated(inside)
+        if name not in resources:
+            urls[name] = await servers.create_migrated(inside)
     for name in ("lasting", "cache"):  # before it is opened: it would take over the clock of an earlier test
         async with connect(urls[name]) as client:
             await client.flushdb()
-    return write(), urls
+    assembly = write()
+    if resources:
+        await _migrate(assembly, urls, resources)
+    return assembly, urls
+
+
+async def _migrate(assembly: Assembly, urls: Mapping[str, str], names: Collection[str]) -> None:
+    """Bring servers up to date that are not cloned from templates."""
+    async with open_process(assembly, urls.__getitem__, SECRET) as process:
+        for name, wanted in process.databases().items():
+            if name in names:
+                await process.truth_on(name).migrate(wanted, lambda _: None)
 
 
 def _split(plugins: Sequence[str]) -> Topology:

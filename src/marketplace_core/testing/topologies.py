@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 
 from marketplace_core._supervisor.ports import free_port
@@ -43,18 +44,25 @@ class Topology:
         self._body = body
 
     def text(
-        self, urls: Mapping[str, str], plugins: Mapping[str, str], simulators: Mapping[str, str], deployment: str = ""
+        self,
+        urls: Mapping[str, str],
+        plugins: Mapping[str, str],
+        simulators: Mapping[str, str],
+        deployment: str = "",
+        more: Sequence[str] = (),
     ) -> str:
         """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
 
-        ``deployment``: further TOML lines for that table.
+        ``deployment``: further TOML lines for that table; ``more``: the names of further resources. A plugin whose table says
+        what it is ``on`` is there.
         """
         sagas = next((name for name, inside in self.databases.items() if "orchestrator" in inside), next(iter(self.databases)))
         lines = [_HEAD.format(sagas=sagas, more=deployment, **{name: urls[name] for name in ("lasting", "cache", "files")})]
-        lines += [f'{name} = "{urls[name]}"' for name in self.databases]
+        lines += [f'{name} = "{urls[name]}"' for name in (*self.databases, *more)]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():
-            on = f'on.postgres = "{home[plugin]}"\n' if plugin in home else ""
+            told = "on" in tomllib.loads(settings)
+            on = f'on.postgres = "{home[plugin]}"\n' if plugin in home and not told else ""
             lines.append(f"[plugins.{plugin}]\n{on}{settings}")
         lines += [f'[simulators.{name}]\nlisten = "{url.removeprefix("http://")}"' for name, url in simulators.items()]
         return "\n".join(lines) + self._body

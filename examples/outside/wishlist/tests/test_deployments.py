@@ -56,6 +56,20 @@ def test_the_plugin_is_well_made(installed: str) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+def test_the_readme_is_up_to_date(installed: str) -> None:
+    code = "import pathlib, sys; from marketplace_core.testing.readme import check_readme as check"
+    argv = [sys.executable, "-c", f"{code}; check('wishlist', pathlib.Path(sys.argv[1]))", os.fspath(HERE / "README.md")]
+    done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": installed}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_service_is_the_same_on_either_kind_of_server(installed: str) -> None:
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", os.fspath(HERE / "tests" / "by_pip.py")]
+    done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": installed}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "20 passed" in done.stdout
+
+
 def test_a_table_that_is_not_the_plugins_own_is_a_problem(installed: str, tmp_path: Path) -> None:
     """Said by the kind of server, as core knows nothing of SQLite's tables."""
     wrong = tmp_path / "wrong"

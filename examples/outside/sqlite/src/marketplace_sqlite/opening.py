@@ -31,7 +31,7 @@ class SqliteServer(Server):
 
 def open_server(opening: Opening) -> SqliteServer:
     settings = opening.settings if isinstance(opening.settings, SqliteSettings) else SqliteSettings()
-    return SqliteServer(opening.name, Path(opening.url.removeprefix("file://")), settings)
+    return SqliteServer(opening.name, Path(opening.url.removeprefix("file://").removeprefix("sqlite:")), settings)
 
 
 class NativeSqlite(Native):
