@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,20 +82,76 @@ def test_a_table_that_is_not_the_plugins_own_is_a_problem(installed: str, tmp_pa
     assert "its migration 2, 'wrong', touches likes" in told and "write wishlist_likes" in told
 
 
+#: A third plugin, on a PostgreSQL, that listens to what is emitted in the file.
+NOTICING = """
+import os
+
+from marketplace_core.hookspecs import PluginInfo, hookimpl
+from marketplace_core.ports import handler
+from marketplace_wishlist.wishlist import WishAdded
+
+
+class Service:
+    def __init__(self, units):
+        self.units = units
+
+    @handler(WishAdded)
+    async def on_added(self, uow, event: WishAdded):
+        with open(os.environ["NOTICED"], "a") as file:
+            file.write(event.product_id + "\\n")
+
+
+@hookimpl
+def info():
+    return PluginInfo(name="noticing", version="1.0", requires=("wishlist",), stores=("postgres",))
+
+
+@hookimpl
+def service(context):
+    return Service(context.units)
+
+
+@hookimpl
+def subscriptions():
+    return (Service.on_added,)
+"""
+
+
+def with_noticing(deployment: Path, installed: str, folder: Path, resource: str) -> str:
+    """The path with the plugin beside the others; the deployment's file has it."""
+    info = folder / "more" / "acme_noticing-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "more" / "acme_noticing.py").write_text(NOTICING)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-noticing\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[marketplace.plugins]\nnoticing = acme_noticing\n")
+    text = deployment.read_text().replace("[services.market]\nplugins = [", '[services.market]\nplugins = ["noticing", ')
+    deployment.write_text(f'{text}\n[plugins.noticing]\non = {{ noticing = "{resource}" }}\n')
+    return os.pathsep.join((installed, os.fspath(folder / "more")))
+
+
 @pytest.mark.costly("a whole deployment with its demo, twice")
-@pytest.mark.parametrize(("name", "file"), [("market.toml", "data/sqlite/lists.db"), ("split.toml", "wishes/lists.db")])
-def test_wishes_are_kept_in_a_file(installed: str, short_folder: Path, name: str, file: str) -> None:
-    deployment = elsewhere(HERE / name, short_folder)
-    with up(deployment, short_folder / "data", PYTHONPATH=installed) as running:
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("name", "file", "resource"),
+    [("market.toml", "data/sqlite/lists.db", "main"), ("split.toml", "wishes/lists.db", "users")],
+)
+def test_wishes_are_kept_in_a_file(installed: str, short_folder: Path, name: str, file: str, resource: str) -> None:
+    deployment, noticed = elsewhere(HERE / name, short_folder), short_folder / "noticed"
+    path = with_noticing(deployment, installed, short_folder, resource)
+    with up(deployment, short_folder / "data", PYTHONPATH=path, NOTICED=os.fspath(noticed)) as running:
         if name == "split.toml":
             assert {"wishlist.1", "wishlist.2", "wishlist.worker.1", "wishlist.worker.2"} <= running.names().keys()
         kept = asyncio.run(_wish(running))
-        again = marketplace("migrate", deployment, "--dry-run", "--data", short_folder / "data", path=installed)
+        until = time.monotonic() + 30
+        while not noticed.exists() or len(set(noticed.read_text().split())) < 2:
+            assert time.monotonic() < until, "another plugin hears of each"
+            time.sleep(0.05)
+        again = marketplace("migrate", deployment, "--dry-run", "--data", short_folder / "data", path=path)
         assert "nothing to do" in again.stdout, again.stderr
     with contextlib.closing(sqlite3.connect(short_folder / file)) as raw:
         rows = raw.execute("SELECT type, sequence, relayed_at IS NOT NULL FROM marketplace_outbox ORDER BY id").fetchall()
         assert rows == [("wishlist.added", 1, 1), ("wishlist.added", 2, 1)], "each once, and sent"
-    with up(deployment, short_folder / "data", PYTHONPATH=installed) as running:
+    with up(deployment, short_folder / "data", PYTHONPATH=path, NOTICED=os.fspath(noticed)) as running:
         assert asyncio.run(_wishes(running)) == kept
 
 
