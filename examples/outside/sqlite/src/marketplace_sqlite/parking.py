@@ -50,6 +50,14 @@ ON CONFLICT (handler, key) DO UPDATE
 RETURNING sequence
 """
 
+#: The key is free again, unless later ones wait that failed, too.
+_SUPERSEDE = """
+INSERT INTO marketplace_inbox AS i (handler, key, sequence, writer) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (handler, key) DO UPDATE
+  SET sequence = max(i.sequence, excluded.sequence), writer = coalesce(nullif(excluded.writer, ''), i.writer),
+      parked_at = CASE WHEN EXISTS (SELECT 1 FROM marketplace_parked WHERE (handler, key) = (?1, ?2)) THEN i.parked_at END
+"""
+
 _KEEP = """
 INSERT INTO marketplace_parked AS p (id, handler, key, sequence, type, envelope, writer, error, attempts, at, retry_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (handler, key, sequence)
@@ -123,13 +131,22 @@ class SqliteParking(Parking):
 
     # ── what waits ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def seen(self, handler: str, message: Message) -> int:
+    async def seen(self, handler: str, event: Message | Envelope) -> int:
         def read(raw: sqlite3.Connection) -> int:
             sql = "SELECT sequence FROM marketplace_inbox WHERE (handler, key) = (?, ?)"
-            rows = raw.execute(sql, (handler, place_of(raw, handler, message))).fetchall()
+            rows = raw.execute(sql, (handler, place_of(raw, handler, event))).fetchall()
             return rows[0]["sequence"] if rows else 0
 
         return await self._database.read(read)
+
+    async def supersede(self, handler: str, event: Envelope) -> None:
+        def work(raw: sqlite3.Connection) -> None:
+            place = place_of(raw, handler, event)
+            gone = "DELETE FROM marketplace_parked WHERE (handler, key) = (?, ?) AND sequence <= ?"
+            raw.execute(gone, (handler, place, event.sequence))
+            raw.execute(_SUPERSEDE, (handler, place, event.sequence, event.writer))
+
+        await self._database.write(work)
 
     async def list(self, names: Sequence[str]) -> list[Parked]:
         given = json.dumps(list(names))
