@@ -53,8 +53,8 @@ class WishlistService(Wishlist):
 
     @handler(ProductChanged)
     async def on_product_changed(self, uow: UnitOfWork, event: ProductChanged) -> None:
-        """What shoppers do not see any more is wished for in vain. A draft's event may be late: by now the product is there."""
-        if event.page is None and event.status != "draft":
+        """What shoppers do not see any more is wished for in vain. What was before it came is late."""
+        if event.page is None and event.status in ("archived", "rejected"):
             await self._store.forget_product(uow, event.product_id)
 
 
