@@ -64,6 +64,7 @@ def test_the_readme_is_up_to_date(installed: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.costly("a whole run of pytest of its own, with its servers")
 def test_the_service_is_the_same_on_either_kind_of_server(installed: str) -> None:
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", os.fspath(HERE / "tests" / "by_pip.py")]
     done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": installed}, capture_output=True, text=True, check=False)
