@@ -15,6 +15,7 @@ from marketplace_core.adapters.postgres.server import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.server import connect
+from marketplace_core.capabilities import capability_of
 from marketplace_core.errors import Failure, PreconditionFailed, Unavailable
 from marketplace_core.ports import UnitOfWork, Units, command
 from marketplace_core.ports.engine import Journal, SagaEngine, SagaRun, SagaStatus, StepRecord
@@ -142,7 +143,7 @@ class EngineRunner(SagaRunner):
         self._database = database
         self._clock = clock
         self.journal = RowJournal(database)
-        self.engine = make(database, SAGAS, Performer(lambda: {"sagas": acts}, _note), clock, self.journal)
+        self.engine = make(database, SAGAS, Performer(lambda: {capability_of(Acts): acts}, _note), clock, self.journal)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
