@@ -233,6 +233,7 @@ class UnitsContract(IdempotencyRules):
                 break
             except Conflict:
                 await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # what nobody waited for has ended, too
         assert await probe.written() == ["first half", "second half"]
 
     async def test_what_is_stored_can_be_asked_for(self, units: Units, probe: Probe) -> None:
