@@ -10,6 +10,7 @@ import pytest
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BEGAN = pytest.StashKey[float]()
+_IS_LAST = pytest.StashKey[bool]()
 
 
 # ── what a test costs ────────────────────────────────────────────────────────────────────────────────────────
@@ -20,8 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     item.stash[_BEGAN] = cpu_seconds()
+    item.stash[_IS_LAST] = nextitem is None
     return (yield)
 
 
@@ -29,7 +31,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     most = float(item.config.getini("cpu_seconds"))
-    if report.when == "teardown" and report.passed and item.get_closest_marker("costly") is None:
+    # The last one's fixtures are all that stands: what ends with the session is not its own cost, so it is judged without.
+    when = "call" if item.stash[_IS_LAST] else "teardown"
+    if report.when == when and report.passed and item.get_closest_marker("costly") is None:
         spent = cpu_seconds() - item.stash[_BEGAN]
         if spent > most:
             report.outcome = "failed"

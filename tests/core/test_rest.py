@@ -17,7 +17,7 @@ SECONDS = 6.0
 #: A lease that is held by asking, deadlines of sagas, schedules that are due each minute: of all plugins together.
 MOST_STATEMENTS = 8.0
 #: Blocking reads of each group, leases of partitions: also those of the server's other databases.
-MOST_COMMANDS = 60.0
+MOST_COMMANDS = 90.0
 
 Open = Callable[..., Awaitable[Marketplace]]
 

@@ -109,8 +109,8 @@ async def a_backlog(shop: Shop, seller: Client, product: Any, seen: Prometheus) 
 
 
 async def events_that_cannot_be_applied(shop: Shop) -> None:
-    """On one partition, so that each stands behind those before it."""
-    keys = [key for number in range(64) if zlib.crc32((key := f"bad-{number}").encode()) % 4 == 0][:6]
+    """On one partition, so that each stands behind those before it, and as many as are seen to wait."""
+    keys = [key for number in range(6000) if zlib.crc32((key := f"bad-{number}").encode()) % 4 == 0]
     envelope = {
         "id": "", "type": "payments.changed", "version": 1, "key": "", "occurred_at": "2026-01-01T00:00:00Z", "data": 7,
     }  # fmt: skip

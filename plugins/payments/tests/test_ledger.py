@@ -34,7 +34,7 @@ class Books:
         self.units = PostgresUnits(database, SystemClock(), "payments")
         self.store = PostgresLedgerStore(database)
         payments: Any = PostgresPaymentStore(database)
-        self.service = PaymentService(self.units, payments, self.store, None, SystemClock(), config)  # type: ignore[arg-type]
+        self.service = PaymentService(self.units, payments, self.store, None, None, SystemClock(), config)  # type: ignore[arg-type]
         self._sequence = 0
 
     async def tell(self, event: Event) -> None:

@@ -16,7 +16,7 @@ from marketplace_core._runtime.operators import OwnOperations
 
 __all__ = ["Watch"]
 
-SECONDS = 15.0
+SECONDS = 5.0
 
 
 class Watch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from marketplace_core.testing.contracts import eventually, together
 from marketplace_core.testing.contracts.clock import MovableClock
 from marketplace_core.testing.contracts.sagas_acts import (
@@ -248,6 +250,7 @@ class SagaContract(PlanRules):
         await clock.advance(3601)  # the first deadline
         await runner.start(straight, Began(id="s2"))
         await _ends(runner, "s2", "done")
+        await asyncio.sleep(1)  # long enough for a claim to be made
         assert await runner.status("s1") == "running"
         await runner.signal(Answered(id="s1", text="in time too"), "2")
         await _ends(runner, "s1", "done")
