@@ -12,6 +12,7 @@ from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord, 
 
 from marketplace_core.capabilities.catalog import ProductQuery, SellerRef, SellerState
 from marketplace_core.errors import Conflict, Invalid
+from marketplace_core.testing.contracts import eventually
 from marketplace_core.values import new_id
 
 SELLER = SellerRef("seller", "Kettle & Sons")
@@ -192,3 +193,27 @@ async def test_skus_that_come_in_at_once_do_not_wait_for_each_other(bench: Any, 
         calls = (bench.units.run(lambda uow, one=one: store.save_products(uow, [one])) for one in given)
         answers = await asyncio.gather(*calls, return_exceptions=True)
         assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 3 + ["NoneType"]
+
+
+@pytest.mark.parametrize("end", ["commit", "release", "restock", "expire"])
+async def test_a_repeat_meets_the_end_of_its_reservation(bench: Any, store: CatalogStore, units: StockStore, end: str) -> None:
+    """The repeat has the variants and looks at the reservation, whose end has the reservation and waits for the variants."""
+    [variant] = (await _saved(bench, store, 10)).variants
+    line, until = [StockLine(variant.id, 1)], bench.clock.now() + timedelta(seconds=1)
+    held = await bench.units.run(lambda uow: units.reserve(uow, "k", line, until))
+    await bench.clock.advance(2)
+    ending: list[asyncio.Task[Any]] = []
+
+    async def ended(uow: Any) -> Any:
+        return await (units.expire(uow, 1) if end == "expire" else getattr(units, end)(uow, "k"))
+
+    async def repeat(uow: Any) -> Any:
+        await units.lock_skus(uow, SELLER.id, [variant.sku])
+        ending.append(asyncio.create_task(bench.units.run(ended)))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        await eventually(lambda: bench.database.value(waiting))
+        return await units.reserve(uow, "k", line, until)
+
+    again = await bench.units.run(repeat)
+    assert again[:2] == held[:2]
+    assert [change.available for change in await ending[0]] == [9 if end == "commit" else 10]

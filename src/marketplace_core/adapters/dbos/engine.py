@@ -199,6 +199,7 @@ class DbosSagas(SagaEngine):
 def _destroy() -> None:
     rows = library()._dbos._get_dbos_instance()._sys_db
     rows._run_background_processes = False  # so that the thread that listens takes the end of its connection for its own
+    rows._retry_connection_errors = False  # else a thread that meets the end tries again for ever, and the process waits for it
     end_listening()
     library().DBOS.destroy(destroy_registry=True)
 

@@ -1,7 +1,8 @@
 """Stock in PostgreSQL. Safe whoever calls at once, and without a deadlock.
 
-Variants are locked in the order of their ids. A reservation's row is locked before its variants; ``reserve`` inserts that
-row with all its variants locked already, so that who waits for the row waits for somebody who waits for nobody.
+Variants are locked in the order of their ids. A reservation's row is locked before its variants and written after them;
+``reserve`` inserts that row with all its variants locked already. So who waits for the row waits for somebody who waits for
+nobody: an insert does not wait for a row that is only locked, but for one that is written.
 """
 
 from __future__ import annotations
@@ -139,8 +140,9 @@ class PostgresStockStore(StockStore):
             moves = [_move(id_, allocated=count) for id_, count in units.items()]
         else:
             moves = [_move(id_, reserved=-count, allocated=count) for id_, count in units.items()]
-        await self._set_status(connection, key, "committed", uow.now)
-        return await self._move(connection, moves)
+        changes = await self._move(connection, moves)
+        await self._set_status(connection, [key], "committed", uow.now)
+        return changes
 
     async def restock(self, uow: UnitOfWork, key: str) -> list[StockChange]:
         ends = {"held": "reserved", "expired": None, "committed": "allocated"}
@@ -149,14 +151,15 @@ class PostgresStockStore(StockStore):
     async def expire(self, uow: UnitOfWork, limit: int) -> list[StockChange]:
         connection = self._database.on(uow)
         rows = await connection.fetch(
-            "UPDATE catalog.reservations SET status = 'expired' WHERE key IN (SELECT key FROM catalog.reservations"
-            " WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2::int FOR UPDATE SKIP LOCKED)"
-            " RETURNING lines::text AS lines",
+            "SELECT key, lines::text AS lines FROM catalog.reservations"
+            " WHERE status = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2::int FOR UPDATE SKIP LOCKED",
             uow.now,
             limit,
         )
         units = add_up(StockLine(line.variant_id, line.quantity) for row in rows for line in _lines(row))
-        return await self._move(connection, [_move(id_, reserved=-count) for id_, count in units.items()])
+        changes = await self._move(connection, [_move(id_, reserved=-count) for id_, count in units.items()])
+        await self._set_status(connection, [row["key"] for row in rows], "expired", None)
+        return changes
 
     async def forget(self, uow: UnitOfWork, before: datetime, limit: int, *, committed: bool) -> int:
         forget = FORGET_COMMITTED if committed else FORGET_GIVEN_BACK
@@ -176,10 +179,11 @@ class PostgresStockStore(StockStore):
         row = await self._lock_reservation(connection, key)
         if row["status"] not in ends:
             return []
-        await self._set_status(connection, key, "released", now)
         field = ends[row["status"]]
         units = _units(row) if field else {}
-        return await self._move(connection, [_move(id_, **{field: -count}) for id_, count in units.items() if field])
+        changes = await self._move(connection, [_move(id_, **{field: -count}) for id_, count in units.items() if field])
+        await self._set_status(connection, [key], "released", now)
+        return changes
 
     async def _lock_reservation(self, connection: Connection, key: str) -> Row:
         row = await connection.row(
@@ -187,8 +191,11 @@ class PostgresStockStore(StockStore):
         )
         return row or {}
 
-    async def _set_status(self, connection: Connection, key: str, status: str, now: datetime) -> None:
-        await connection.execute("UPDATE catalog.reservations SET status = $2, ended_at = $3 WHERE key = $1", key, status, now)
+    async def _set_status(self, connection: Connection, keys: list[str], status: str, ended_at: datetime | None) -> None:
+        """The last step: see above."""
+        await connection.execute(
+            "UPDATE catalog.reservations SET status = $2, ended_at = $3 WHERE key = ANY($1::text[])", keys, status, ended_at
+        )
 
     async def _short(self, connection: Connection, lines: Sequence[ReservedLine], ids: list[str]) -> list[Short]:
         rows = await connection.fetch(_LOCK_LINES, ids)
