@@ -94,7 +94,7 @@ async def test_a_table_that_was_changed_is_prepared_anew(database: Database) -> 
 @pytest.fixture
 async def server() -> AsyncIterator[EmbeddedRedis]:
     with tempfile.TemporaryDirectory(prefix="mp-") as folder:
-        server = EmbeddedRedis(Path(folder), "lasting")
+        server = EmbeddedRedis(Path(folder), "lasting", settings={"enable-protected-configs": "yes"})
         await server.start()
         yield server
         await server.stop()

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import os
 import queue
 import shutil
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import psutil
 
 from marketplace_core.adapters.dbos.connections import SCHEMA, engine_url, library
 from marketplace_core.adapters.native import query
@@ -25,6 +28,7 @@ __all__ = ["Servers"]
 
 _POSTGRES = {"full_page_writes": "off", "max_wal_size": "2GB", "autovacuum": "off", "max_connections": "200"}
 _REDIS_DATABASES = 16
+_PREFIX = "mp-servers-"
 
 
 class Servers:
@@ -32,7 +36,8 @@ class Servers:
 
     def __init__(self) -> None:
         # Not pytest's own folder: its path is too long for a socket, and PostgreSQL's user could not pass it.
-        self._folder = Path(tempfile.mkdtemp(prefix="mp-"))
+        _sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._folder.chmod(0o711)
         data = self._folder / "d"
         self.postgres = EmbeddedPostgres(data, durable=False, settings=_POSTGRES)
@@ -123,3 +128,11 @@ class Servers:
         while (name := self._done.get()) is not None and not self._stopped:
             with contextlib.suppress(OSError, query.QueryError):  # the whole folder goes at the end anyway
                 asyncio.run(self._administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def _sweep() -> None:
+    """Remove what killed processes left: it may stand in memory."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).split("-", 1)[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)

