@@ -16,11 +16,11 @@ test: install
 
 install: .venv/.installed
 
-# Core first and editable together with the plugins in one call: otherwise a plugin's dependency on core is looked up in
-# the index, where the name may be a stranger's.
-.venv/.installed: $(SOURCES)
+# What is others' comes as it is locked, by its hashes; ours is the working copy, built without a look into the index, where
+# a plugin's name may be a stranger's.
+.venv/.installed: requirements.lock $(SOURCES)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dbos,otlp,testing,dev]' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
 		$(foreach distribution,$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml),-e $(dir $(distribution))) >&2
 	@touch $@
