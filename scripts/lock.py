@@ -13,6 +13,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
 #: The extras of core that `make install` takes.
@@ -38,8 +40,9 @@ def name_of(requirement: str) -> str:
 
 
 def locked(text: str) -> dict[str, str]:
-    """The version of each."""
-    return {name_of(name): version for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE)}
+    """The version of each that is installed here: what is of other platforms and versions of Python is left out."""
+    lines = (Requirement(line.rstrip(" \\")) for line in text.splitlines() if line[:1].isalnum())
+    return {name_of(one.name): str(one.specifier)[2:] for one in lines if one.marker is None or one.marker.evaluate()}
 
 
 def _asked(path: Path) -> Iterator[str]:
