@@ -18,6 +18,8 @@ Every distribution of `requirements.lock` that this platform installs, with the 
 """
 #: The classifiers that name a family and not a licence.
 _VAGUE = {"OSI Approved"}
+#: Whose metadata says nothing, by the file that they carry or publish.
+_READ = {"psqlpy": "MIT"}
 
 
 def licence_of(found: Distribution) -> str:
@@ -27,7 +29,7 @@ def licence_of(found: Distribution) -> str:
     ]
     written = (found.metadata.get("License") or "").strip().split("\n")[0]
     named = [text for text in classified if text not in _VAGUE]
-    return told or ", ".join(named) or (written if len(written) < 80 else "") or "see its files"
+    return told or ", ".join(named) or (written if len(written) < 80 else "") or _READ.get(found.name, "see its files")
 
 
 def page() -> str:
