@@ -33,7 +33,7 @@ from marketplace_core._supervisor.state import running
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.capabilities.auth import Auth
-from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.capabilities.sellers import Sellers, ShopStatus
 from marketplace_core.deployment import Deployment, Limits
 from marketplace_core.deployment._kinds import address_of
 from marketplace_core.errors import Forbidden, NotFound, Unavailable
@@ -93,23 +93,21 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
     providers = process.assembly.providers
     sellers = process.port(Sellers) if "sellers" in providers else None
 
-    async def shop(account_id: str) -> tuple[str, str] | None:
+    async def shop(account_id: str, acts: bool) -> tuple[str, str] | None:
         membership = await sellers.get_membership(account_id) if sellers is not None else None
         if membership is None:
             return None
-        if membership.status == "closed":
-            raise Forbidden("sellers.suspended", "This shop is closed.")
+        _check_shop(membership.status, acts)
         return membership.seller_id, membership.role
 
-    async def seller(seller_id: str) -> None:
+    async def seller(seller_id: str, acts: bool) -> None:
         try:
             found = await sellers.get_shop(seller_id) if sellers is not None else None
         except NotFound:
             found = None
         if found is None:
             raise Forbidden("sellers.no_shop", "This API key is of no shop that there is.")
-        if found.status == "closed":
-            raise Forbidden("sellers.suspended", "This shop is closed.")
+        _check_shop(found.status, acts)
 
     gate = SessionGate(
         process.key(TOKENS),
@@ -136,6 +134,14 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
         ),
         metrics=watched,
     )
+
+
+def _check_shop(status: ShopStatus, acts: bool) -> None:
+    """:raises Forbidden: a closed shop does nothing, and a suspended one only what is not acting."""
+    if status == "closed":
+        raise Forbidden("sellers.suspended", "This shop is closed.")
+    if status == "suspended" and acts:
+        raise Forbidden("sellers.suspended", "This shop is suspended: it may look, and ship what is ordered.")
 
 
 async def serve(deployment: Deployment, name: str, data: Path, listen: str | None = None) -> None:

@@ -129,7 +129,7 @@ def _runner(
 ) -> Callable[[QuartRequest, Exchange, dict[str, str]], Awaitable[Reply]]:
     """The route as one function, with everything that does not depend on the request worked out."""
     handler = route.handler
-    admit = admission(route.access)
+    admit = admission(route)
     is_open = route.access == "open"
     arguments_of = _arguments(route, options.body_seconds)
     reply_with = answerer(route, prefix, options.ping_seconds)

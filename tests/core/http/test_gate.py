@@ -22,7 +22,7 @@ from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities.auth import SessionState
 from marketplace_core.errors import Forbidden, Unauthorized, Unavailable
 from marketplace_core.http.gate import SessionGate, session_key
-from marketplace_core.http.routing import Request, Router
+from marketplace_core.http.routing import Request, RouteError, Router, everybody_of
 from marketplace_core.values import Audience, Clock
 
 KEY = b"k" * 32
@@ -65,10 +65,10 @@ class Rows:
         return None if raw is None else msgspec.msgpack.decode(raw, type=SessionState)
 
 
-async def shops(account_id: str) -> tuple[str, str] | None:
-    if account_id == "suspended":
+async def shops(account_id: str, acts: bool) -> tuple[str, str] | None:
+    if account_id == "suspended" and acts:
         raise Forbidden("sellers.suspended", "Not for now.")
-    return ("shop-1", "owner") if account_id == "seller" else None
+    return ("shop-1", "owner") if account_id in ("seller", "suspended") else None
 
 
 def bearer(session_id: str, account_id: str, audience: Audience = "buyer", **options: Any) -> dict[str, str]:
@@ -92,6 +92,11 @@ def routers() -> list[Router]:
             return "kept"
 
         router.get("/kept", access="anyone", cached="kept")(kept)
+        router.post("/act", access="shop")(kept)
+        router.post("/ship", access="shop", while_suspended=True)(kept)
+        if audience == "admin":
+            router.get("/judge", access="staff", roles=["moderator"])(kept)
+            router.get("/both", roles=everybody_of(audience))(kept)
         found.append(router)
     return found
 
@@ -242,15 +247,48 @@ async def test_shops(client: aiohttp.ClientSession, rows: Rows) -> None:
     assert (caller["seller_id"], caller["roles"]) == ("shop-1", ["shop:owner"])
     assert await code_of(client, "/seller/v1/shop", bearer("buyer", "buyer", "seller")) == (403, "sellers.no_shop")
     assert await code_of(client, "/seller/v1/account", bearer("buyer", "buyer", "seller")) == (200, "")
-    suspended = bearer("suspended", "suspended", "seller")
-    assert await code_of(client, "/seller/v1/shop", suspended) == (403, "sellers.suspended")
+
+
+async def test_a_suspended_shop_looks_and_does_what_is_open_to_it(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("suspended", "suspended")
+    headers = bearer("suspended", "suspended", "seller")
+    assert await code_of(client, "/seller/v1/shop", headers) == (200, "")
+    for path, status in (("act", 403), ("ship", 201)):
+        answer = await client.post(f"/seller/v1/{path}", headers=headers)
+        assert answer.status == status, path
+
+
+async def test_moderators_have_what_names_them(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("s1", "a1", "moderator")
+    await rows.begin("s2", "a2", "admin")
+    found = [
+        (await code_of(client, f"/admin/v1/{path}", bearer(session, account, "admin")))[0]
+        for session, account in (("s1", "a1"), ("s2", "a2"))
+        for path in ("account", "staff", "judge", "both")
+    ]
+    assert found == [403, 403, 200, 200, 200, 200, 403, 200]
+
+
+@pytest.mark.parametrize(
+    ("audience", "options", "remedy"),
+    [
+        ("admin", {"roles": ["moderatr"]}, "did you mean 'moderator'?"),
+        ("admin", {"roles": []}, "name them on admin routes that need an account"),
+        ("admin", {"roles": ["admin"], "access": "open"}, "name them on admin routes that need an account"),
+        ("buyer", {"roles": ["admin"]}, "name them on admin routes that need an account"),
+    ],
+)
+def test_roles_that_nobody_has(audience: Audience, options: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(RouteError) as caught:
+        Router(audience, "wrong").get("/x", **options)
+    assert caught.value.remedy == remedy
 
 
 @pytest.mark.parametrize(
     ("audience", "roles", "status"),
     [
         ("admin", ("admin",), 200),
-        ("admin", ("moderator",), 200),
+        ("admin", ("moderator",), 403),
         ("admin", ("courier:post",), 403),
         ("admin", (), 403),
         ("logistics", ("courier:post",), 200),

@@ -41,6 +41,7 @@ from marketplace_core.capabilities.auth import (
     SignedIn,
 )
 from marketplace_core.capabilities.cart import Cart
+from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.errors import Forbidden, NotFound, Problem, Refused, Unauthorized, Unavailable
 from marketplace_core.http.gate import key_entry, session_key
 from marketplace_core.ports import UnitOfWork, Units, command, natural
@@ -67,11 +68,12 @@ class AuthService(ApiKeyUseCases):
         *,
         keys: ApiKeyStore,
         cart: Cart | None = None,
+        sellers: Sellers | None = None,
         access_key: bytes,
         refresh_key: bytes,
         api_key_key: bytes,
     ) -> None:
-        """``cart``: None where the deployment has none."""
+        """``cart`` and ``sellers``: None where the deployment has none."""
         self.units = units
         self._store = store
         self._allowed = allowed
@@ -79,6 +81,7 @@ class AuthService(ApiKeyUseCases):
         self._clock = clock
         self._life = timedelta(days=config.session_days)
         self._cart = cart
+        self._sellers = sellers
         self._access_key = access_key
         self._refresh_key = refresh_key
         self._keys = keys
