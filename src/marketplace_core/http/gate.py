@@ -72,7 +72,7 @@ class SessionGate(Gate):
 
     def __init__(
         self,
-        key: bytes,
+        public_keys: Sequence[bytes],
         clock: Clock,
         redis: Redis | None,
         auth: Sessions,
@@ -81,11 +81,12 @@ class SessionGate(Gate):
         seller: Callable[[str, bool], Awaitable[None]] | None = None,
         with_reads: bool = False,
     ) -> None:
-        """``shop`` and ``seller`` are as the methods :meth:`shop` and :meth:`check_seller`, ``acts`` included.
+        """``public_keys`` are those of what auth signs. ``shop`` and ``seller`` are as the methods :meth:`shop` and
+        :meth:`check_seller`, ``acts`` included.
 
         ``with_reads``: the allow-list and the encoded reads are on one Redis.
         """
-        self._read = functools.lru_cache(8192)(functools.partial(tokens.read, key))
+        self._read = functools.lru_cache(8192)(functools.partial(tokens.read, public_keys))
         self._clock = clock
         self._lookups = None if redis is None else Lookups(redis)
         self._auth = auth

@@ -12,6 +12,7 @@ import aiohttp
 import jwt
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from http_serving import app_of, served
 from redis.asyncio import Redis
 
@@ -26,6 +27,7 @@ from marketplace_core.http.routing import Request, RouteError, Router, everybody
 from marketplace_core.values import Audience, Clock
 
 KEY = b"k" * 32
+PUBLIC = tokens.public_key(KEY)
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -113,7 +115,7 @@ def clock() -> Moved:
 
 @pytest.fixture
 async def client(redis: Redis, rows: Rows, clock: Moved) -> AsyncIterator[aiohttp.ClientSession]:
-    gate = SessionGate(KEY, clock, redis, rows, shops, with_reads=True)
+    gate = SessionGate([PUBLIC], clock, redis, rows, shops, with_reads=True)
     async with served(app_of(*routers(), gate=gate, reads=EncodedReads(redis))) as session:
         yield session
 
@@ -130,13 +132,23 @@ async def code_of(client: aiohttp.ClientSession, path: str, headers: dict[str, s
 
 def test_a_token_says_what_was_issued() -> None:
     token = tokens.issue(KEY, audience="seller", account_id="a", session_id="s", now=NOW)
-    claims = tokens.verify(KEY, token, "seller", NOW + timedelta(seconds=599))
+    claims = tokens.verify([PUBLIC], token, "seller", NOW + timedelta(seconds=599))
+    other = tokens.issue(b"o" * 32, audience="seller", account_id="a", session_id="s", now=NOW)
+    for both in (token, other):  # while a key is changed, two are known
+        tokens.verify([tokens.public_key(b"o" * 32), PUBLIC], both, "seller", NOW)
     assert (claims.account_id, claims.session_id, claims.expires_at - claims.issued_at) == ("a", "s", 600)
+
+
+KID = jwt.get_unverified_header(tokens.issue(KEY, audience="buyer", account_id="a", session_id="s", now=NOW))["kid"]
+GOOD = {"aud": "buyer", "sub": "a", "sid": "s", "iat": 0, "exp": 9_999_999_999}
 
 
 def forged(**claims: Any) -> str:
     return jwt.encode(
-        {"aud": "buyer", "sub": "a", "sid": "s", "iat": 0, "exp": 9_999_999_999, **claims}, KEY, algorithm="HS256"
+        {"aud": "buyer", "sub": "a", "sid": "s", "iat": 0, "exp": 9_999_999_999, **claims},
+        Ed25519PrivateKey.from_private_bytes(KEY),
+        algorithm="EdDSA",
+        headers={"kid": KID},
     )
 
 
@@ -147,6 +159,10 @@ def forged(**claims: Any) -> str:
         ("a.b.c", "auth.token_invalid"),
         ("é.b.c", "auth.token_invalid"),
         (jwt.encode({"aud": "buyer"}, KEY, algorithm="HS256"), "auth.token_invalid"),
+        (jwt.encode(GOOD, PUBLIC, algorithm="HS256", headers={"kid": KID}), "auth.token_invalid"),
+        (jwt.encode(GOOD, Ed25519PrivateKey.generate(), algorithm="EdDSA", headers={"kid": KID}), "auth.token_invalid"),
+        (jwt.encode(GOOD, Ed25519PrivateKey.from_private_bytes(KEY), algorithm="EdDSA"), "auth.token_invalid"),
+        (jwt.encode(GOOD, None, algorithm="none", headers={"kid": KID}), "auth.token_invalid"),
         (forged(sub=7), "auth.token_invalid"),
         (forged(exp="x"), "auth.token_invalid"),
         (jwt.encode({"aud": "buyer", "sub": "a"}, None, algorithm="none"), "auth.token_invalid"),
@@ -158,7 +174,7 @@ def forged(**claims: Any) -> str:
 )
 def test_tokens_that_are_refused(token: str, code: str) -> None:
     with pytest.raises(Unauthorized) as caught:
-        tokens.verify(KEY, token, "buyer", NOW)
+        tokens.verify([PUBLIC], token, "buyer", NOW)
     assert caught.value.code == code
 
 
@@ -214,13 +230,13 @@ async def test_auth_away_is_503(client: aiohttp.ClientSession, rows: Rows) -> No
 async def test_redis_away_asks_auth(redis: Redis, rows: Rows, clock: Moved, tmp_path: Path) -> None:
     await rows.begin("s1", "a1")
     nobody = connect(EmbeddedRedis(tmp_path / "nowhere", "cache").url)
-    gate = SessionGate(KEY, clock, nobody, rows, shops)
+    gate = SessionGate([PUBLIC], clock, nobody, rows, shops)
     async with served(app_of(*routers(), gate=gate, reads=EncodedReads(nobody))) as client:
         for path in ("/buyer/v1/account", "/buyer/v1/kept"):
             assert await code_of(client, path, bearer("s1", "a1")) == (200, "")
             assert await code_of(client, path, bearer("s2", "a1")) == (401, "auth.token_invalid")
     await nobody.aclose()
-    without = SessionGate(KEY, clock, None, rows, None)
+    without = SessionGate([PUBLIC], clock, None, rows, None)
     caller = await without.identify("buyer", {"authorization": bearer("s1", "a1")["Authorization"]}, {})
     assert caller.account_id == "a1"
     assert await without.shop("seller") is None

@@ -58,8 +58,8 @@ def provide_auth(context: PluginContext) -> Auth:
         keys=keys,
         cart=context.optional_port(Cart),
         sellers=context.optional_port(Sellers),
-        access_key=context.key("tokens"),
-        refresh_key=context.key("refresh_tokens"),
+        access_seed=context.key("tokens"),
+        refresh_keys=context.keys("refresh_tokens"),
         api_key_key=context.key("api_keys"),
     )
 
