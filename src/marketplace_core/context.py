@@ -134,7 +134,12 @@ class PluginContext(ABC):
 
     @abstractmethod
     def key(self, purpose: str) -> bytes:
-        """32 bytes derived from the deployment's secret, for one purpose."""
+        """32 bytes derived from the deployment's secret, for one purpose of this plugin; no other plugin can derive them."""
+
+    def keys(self, purpose: str) -> tuple[bytes, ...]:
+        """All by which something may have been made, that of :meth:`key` first: a secret that is changed stays good beside the
+        new one."""
+        return (self.key(purpose),)
 
     @abstractmethod
     def pool(self, name: str, *, size: int = 0, waiting: int | None = None, processes: bool = False) -> Pool:

@@ -15,7 +15,7 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._rpc.server import Allowed, InternalApplication
 from marketplace_core._runtime import serve as process_main
 from marketplace_core._supervisor.ports import free_port
 from marketplace_core.capabilities.catalog import Card, Image, ProductQuery, Rating, SellerRef
@@ -75,7 +75,7 @@ async def main() -> None:
     floor = Server(bare(body), address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_access=False, log_enabled=False)
     serving = asyncio.create_task(floor.serve())
     await process_main._listening(serving, "127.0.0.1", port)
-    async with process_main.serving(InternalApplication({NAME: (Shelf, made)}, KEY, ready)) as url:
+    async with process_main.serving(InternalApplication({NAME: (Shelf, made)}, {KEY: Allowed("other")}, ready)) as url:
         print(url, f"http://127.0.0.1:{port}", flush=True)
         await process_main._terminated()
     floor.stop()  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from marketplace_core import capabilities
 from marketplace_core._plugins.specs import hook_specs
 from marketplace_core._runtime.assembly import Assembly, Process
+from marketplace_core._runtime.keys import RootKeys
 from marketplace_core._runtime.resources import Resources
 from marketplace_core.deployment import load
 from marketplace_core.errors import Invalid
@@ -36,7 +37,7 @@ def process(assembly: Assembly, service: str | None) -> Process:
     """A process of that service, or of a gateway, whose servers answer nothing."""
     own = frozenset(assembly.deployment.plugins_of(service)) if service else frozenset()
     resources = Resources(assembly.deployment, lambda name: f"postgres://nowhere.invalid/{name}")
-    return Process(assembly, resources, SystemClock(), secret=b"secret", own=own)
+    return Process(assembly, resources, SystemClock(), keys=RootKeys(b"secret"), own=own)
 
 
 @pytest.mark.parametrize(

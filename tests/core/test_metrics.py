@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from marketplace_core import metrics
 from marketplace_core._rpc.client import Breaker, Target, far_port
-from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._rpc.server import Allowed, InternalApplication
 from marketplace_core._runtime import watch
 from marketplace_core._runtime.operators import Operations, UnderWay
 from marketplace_core._runtime.serve import serving
@@ -74,7 +74,7 @@ async def test_an_internal_listener_tells() -> None:
     async def ready() -> dict[str, str]:
         return {}
 
-    app = InternalApplication({}, b"k" * 32, ready)
+    app = InternalApplication({}, {}, ready)
     async with serving(app) as url, aiohttp.ClientSession(url) as client, client.get("/metrics") as answer:
         assert answer.status == 200 and "marketplace_build_info" in await answer.text()
 
@@ -141,7 +141,7 @@ async def test_far_calls_are_counted_on_both_sides() -> None:
         return {}
 
     key = b"k" * 32
-    async with serving(InternalApplication({"seen": (Operations, Own())}, key, ready)) as url:
+    async with serving(InternalApplication({"seen": (Operations, Own())}, {key: Allowed("other")}, ready)) as url:
         target = Target("seen", url, key)
         far = far_port("seen", Operations, target)
         await far.under_way()

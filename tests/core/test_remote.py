@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,11 +17,11 @@ from msgspec import Struct
 
 from marketplace_core import calls
 from marketplace_core._rpc.client import Breaker, Target, far_port
-from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._rpc.server import Allowed, InternalApplication
 from marketplace_core._runtime.serve import serving
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound, Problem, Unavailable
 from marketplace_core.ports import mutation, patient, query
-from marketplace_core.values import Caller
+from marketplace_core.values import Audience, Caller
 
 KEY = b"k" * 32
 
@@ -115,7 +116,7 @@ async def _served(service: Service, listen: str = "127.0.0.1:0") -> AsyncIterato
     async def ready() -> dict[str, str]:
         return {"main": "ok"}
 
-    async with serving(InternalApplication({"things": (Things, service)}, KEY, ready), listen) as url:
+    async with serving(InternalApplication({"things": (Things, service)}, {KEY: Allowed("other")}, ready), listen) as url:
         yield url
 
 
@@ -309,6 +310,47 @@ async def test_what_is_not_a_call_is_refused(url: str, path: str, body: bytes, h
     sent = {name: authorization(KEY) if value == "good" else value for name, value in headers.items()}
     async with aiohttp.ClientSession() as session, session.post(url + path, data=body, headers=sent) as answer:
         assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("process", "audience", "status"),
+    [
+        ("shop", "buyer", 200),
+        ("shop", "admin", 403),
+        ("shop", None, 403),
+        ("office", "admin", 200),
+        ("office", "buyer", 403),
+        ("service", "buyer", 200),
+        ("service", None, 200),
+    ],
+)
+async def test_a_gateway_calls_for_its_own_audience(
+    service: Service, process: str, audience: Audience | None, status: int
+) -> None:
+    """Whoever has a gateway's key has the people of that gateway, and is nobody else's; what operators ask is theirs alone."""
+    of = {name: secrets.token_bytes(32) for name in ("shop", "office", "service")}
+    callers = {
+        of["shop"]: Allowed("shop", ("buyer", "seller")),
+        of["office"]: Allowed("office", ("admin",)),
+        of["service"]: Allowed("service"),
+    }
+
+    async def ready() -> dict[str, str]:
+        return {}
+
+    async with serving(InternalApplication({"things": (Things, service), "core": (Things, service)}, callers, ready)) as url:
+        target = Target("things", url, of[process])
+        with calls.scope(calls.Call(Caller(audience=audience))):
+            for port in ("things", "core"):
+                expected = 403 if (process, port) == ("shop", "core") else status
+                if expected == 200:
+                    assert await far_port(port, Things, target).get(["a"]) == [Thing("a", 1)]
+                else:
+                    with pytest.raises(MarketplaceError) as caught:
+                        await far_port(port, Things, target).get(["a"])
+                    assert caught.value.status == 500
+        await target.close()
+    assert len(service.calls) == {("office", 200): 2, ("service", 200): 2, ("shop", 200): 1}.get((process, status), 0)
 
 
 async def test_health_and_readiness_are_answered_beside(url: str) -> None:

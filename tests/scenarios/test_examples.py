@@ -93,7 +93,7 @@ def test_small_runs_on_servers_of_ones_own(short_folder: Path, marketplace_serve
     with up(
         file,
         short_folder / "data",
-        MARKETPLACE_SECRET="a secret of thirty-two characters or more",
+        MARKETPLACE_SECRET="pT7vXq2LmZ9wRk4HsB8nYc3JdF6gUa1E-x5oQiWtKyMzNhVb",
         MARKETPLACE_POSTGRES=database.dsn("small"),
         MARKETPLACE_REDIS=marketplace_servers.redis_url(marketplace_servers.lasting),
         MARKETPLACE_CACHE=marketplace_servers.redis_url(marketplace_servers.cache),

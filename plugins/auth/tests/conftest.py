@@ -17,6 +17,7 @@ from marketplace_auth.stores.api_keys import PostgresApiKeyStore
 from marketplace_auth.stores.postgres import PostgresAuthStore
 from redis.asyncio import Redis
 
+from marketplace_core import tokens
 from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
@@ -69,13 +70,13 @@ class Bench:
             self.clock,
             QUICK,
             keys=PostgresApiKeyStore(self.database),
-            access_key=ACCESS_KEY,
-            refresh_key=REFRESH_KEY,
+            access_seed=ACCESS_KEY,
+            refresh_keys=[REFRESH_KEY],
             api_key_key=API_KEY_KEY,
         )
 
     def gate(self, redis: Redis | None = None) -> SessionGate:
-        return SessionGate(ACCESS_KEY, self.clock, redis or self.redis, self.auth, None)
+        return SessionGate([tokens.public_key(ACCESS_KEY)], self.clock, redis or self.redis, self.auth, None)
 
     async def register(self, email: str = "ada@example.org", password: str = PASSWORD) -> SignedIn:
         return await self.auth.register(Registration(email, password, "Ada"), Client("buyer", "tests"))

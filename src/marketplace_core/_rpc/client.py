@@ -30,7 +30,6 @@ __all__ = [
     "DEADLINE",
     "PREFIX",
     "REPLAYED",
-    "RPC",
     "Breaker",
     "Target",
     "authorization",
@@ -42,8 +41,8 @@ log = structlog.get_logger("marketplace.rpc")
 
 P = TypeVar("P")
 
-#: Where ports are answered, and what the key of the deployment's processes is derived for.
-PREFIX, RPC = "/_rpc/", "rpc"
+#: Where ports are answered.
+PREFIX = "/_rpc/"
 #: Headers: the call (base64 of MessagePack), the milliseconds that the caller still waits, and whether an answer was stored.
 CALL, DEADLINE, REPLAYED = "x-marketplace-call", "x-marketplace-deadline", "x-marketplace-replayed"
 
@@ -60,7 +59,7 @@ _decode_call = msgspec.msgpack.Decoder(calls.Call).decode
 
 
 def authorization(key: bytes) -> str:
-    """What the processes of one deployment know each other by; ``key`` is derived from its secret."""
+    """What a process says who it is by; ``key`` is that of the caller and the called."""
     return f"Bearer {base64.urlsafe_b64encode(key).decode()}"
 
 

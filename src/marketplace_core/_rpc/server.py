@@ -4,7 +4,7 @@ those who watch it: ``/healthz``, ``/readyz`` and ``/metrics``."""
 from __future__ import annotations
 
 import asyncio
-import hmac
+import hashlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from marketplace_core import calls, metrics, tracing
@@ -20,11 +21,14 @@ from marketplace_core._rpc.client import CALL, DEADLINE, PREFIX, REPLAYED, autho
 from marketplace_core._rpc.codec import MethodCodec, encode_failure, port_methods
 from marketplace_core.errors import MarketplaceError, Unavailable
 from marketplace_core.http.direct import readiness
+from marketplace_core.values import Audience
 
-__all__ = ["InternalApplication"]
+__all__ = ["Allowed", "InternalApplication"]
 
 log = structlog.get_logger("marketplace.rpc")
 
+#: What operators ask of each service, which is nobody's but theirs.
+OPERATIONS = f"{PREFIX}core/"
 BODY_LIMIT = 64 * 1024 * 1024
 
 Scope = MutableMapping[str, Any]
@@ -41,16 +45,33 @@ _METRICS = (b"content-type", metrics.CONTENT_TYPE.encode())
 _INTERNAL = encode_failure(MarketplaceError("http.internal", "Something went wrong on our side."))
 
 
+class Allowed(Struct, frozen=True):
+    """A process that calls: its name, and the audiences for whose people it does; None for whomever, as services do."""
+
+    name: str
+    audiences: tuple[Audience, ...] | None = None
+
+    def may(self, path: str, call: calls.Call) -> bool:
+        if self.audiences is None:
+            return True
+        return call.caller.audience in self.audiences and (not path.startswith(OPERATIONS) or "admin" in self.audiences)
+
+
+def _digest(authorization: bytes) -> bytes:
+    """By which a caller is looked up: how long that takes tells nothing of a key, as comparing keys would."""
+    return hashlib.sha256(authorization).digest()
+
+
 class InternalApplication:
     """ASGI. ``ports`` by name are what other processes may call: the declaring class and the service behind it."""
 
     def __init__(
         self,
         ports: Mapping[str, tuple[type, Any]],
-        key: bytes,
+        callers: Mapping[bytes, Allowed],
         ready: Callable[[], Awaitable[dict[str, str]]],
     ) -> None:
-        """``key`` is what the processes of the deployment know each other by; ``ready`` says ``ok`` or a cause per resource."""
+        """``callers``: by its key, who may call and for whom; ``ready`` says ``ok`` or a cause per resource."""
         self._methods: dict[str, Method] = {
             f"{PREFIX}{name}/{method}": (
                 codec,
@@ -60,7 +81,7 @@ class InternalApplication:
             for name, (declared, service) in ports.items()
             for method, codec in port_methods(declared).items()
         }
-        self._authorization = authorization(key).encode()
+        self._callers = {_digest(authorization(key).encode()): allowed for key, allowed in callers.items()}
         self._ready = ready
         # Replicas share an address: which of them it was is told. Not by the process that imported this: we are forked from it.
         self._healthy = msgspec.json.encode({"status": "ok", "pid": os.getpid()})
@@ -105,7 +126,8 @@ class InternalApplication:
         return 404, b"{}"
 
     async def _answer(self, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Answered:
-        if not hmac.compare_digest(headers.get(b"authorization", b""), self._authorization):
+        allowed = self._callers.get(_digest(headers.get(b"authorization", b"")))
+        if allowed is None:
             log.warning("rpc.unauthorized", path=path)
             return HTTPStatus.UNAUTHORIZED, _INTERNAL, False
         found = self._methods.get(path)
@@ -120,6 +142,9 @@ class InternalApplication:
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             log.error("rpc.malformed", path=path, cause=f"{type(error).__name__}: {error}")
             return HTTPStatus.BAD_REQUEST, _INTERNAL, False
+        if not allowed.may(path, call):
+            log.error("rpc.forbidden", path=path, process=allowed.name, audience=call.caller.audience)
+            return HTTPStatus.FORBIDDEN, _INTERNAL, False
         began = time.perf_counter()
         span = None
         if tracing.recorded(call.trace):

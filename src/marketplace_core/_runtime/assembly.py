@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 from marketplace_core import capabilities
 from marketplace_core._plugins.declarations import declaring_context
 from marketplace_core._plugins.registry import Registry, check_extensions, idle_plugins, load_plugins
-from marketplace_core._rpc.client import RPC, Target, far_port
+from marketplace_core._rpc.client import Target, far_port
 from marketplace_core._rpc.runners import Runner, run_port
-from marketplace_core._runtime.context import Context, derive_key
+from marketplace_core._runtime.context import Context
+from marketplace_core._runtime.keys import OPERATORS, Keys, grant
 from marketplace_core._runtime.pools import OwnPool, ProcessPool, ThreadPool
 from marketplace_core._runtime.resources import Resources
 from marketplace_core._runtime.routing import Routing
@@ -83,6 +84,17 @@ class Assembly:
         }
         return picked | chosen
 
+    def extending(self, own: Collection[str]) -> frozenset[str]:
+        """The plugins that extend what the plugins ``own`` provide."""
+        provided = {capability for capability, provider in self.providers.items() if provider in own}
+        return frozenset(plugin for plugin, extended in self.extended.items() if extended & provided)
+
+    def grant(self, keys: Keys, process: str) -> str:
+        """What ``marketplace secrets`` writes for a service or a gateway: the keys of all plugins that run in it."""
+        own = self.deployment.plugins_of(process)
+        inside = sorted({*own, *self.extending(own)})
+        return grant(keys, self.deployment, process, inside, self.providers.get("auth"))
+
     @cached_property
     def sagas(self) -> tuple[Saga, ...]:
         return tuple(saga for plugin in self.infos for saga in self.hook(plugin, "sagas") or ())
@@ -142,6 +154,7 @@ class Process:
     """One process of a deployment, its resources not yet opened. Services are made when they are first asked for.
 
     ``own`` are the plugins whose services live in this process (None: every one); the ports of others are far.
+    ``name``: what others know it by when it calls them.
     ``simulators``: addresses of the simulators that run beside the deployment, by name.
     """
 
@@ -151,7 +164,8 @@ class Process:
         resources: Resources,
         clock: Clock,
         *,
-        secret: bytes,
+        keys: Keys,
+        name: str = OPERATORS,
         runner: Runner = "local",
         own: frozenset[str] | None = None,
     ) -> None:
@@ -160,7 +174,8 @@ class Process:
         self.deployment = assembly.deployment
         self.resources = resources
         self.clock = clock
-        self.secret = secret
+        self.keys = keys
+        self.name = name
         self.runner: Runner = runner
         self.simulators: dict[str, str] = {}
         self._contexts: dict[str, Context] = {}
@@ -190,10 +205,6 @@ class Process:
     def feeds(self) -> FeedStore:
         made: FeedStore = self.resources.play("feed", f"feeds:{self.deployment.name}")
         return made
-
-    def key(self, purpose: str) -> bytes:
-        """32 bytes of the deployment's secret for one purpose."""
-        return derive_key(self.secret, purpose)
 
     @cached_property
     def bus(self) -> Bus:
@@ -308,14 +319,13 @@ class Process:
         """A service of another process."""
         if service not in self._targets:
             found = self.deployment.services[service]
-            self._targets[service] = Target(service, found.reached_at, self.key(RPC))
+            self._targets[service] = Target(service, found.reached_at, self.keys.between(self.name, service)[0])
         return self._targets[service]
 
     @cached_property
     def extending(self) -> frozenset[str]:
         """The plugins whose extension hooks this process calls, wherever they live: those of its own capabilities."""
-        own = {capability for capability, provider in self.assembly.providers.items() if provider in self.own}
-        return frozenset(plugin for plugin, extended in self.assembly.extended.items() if extended & own)
+        return self.assembly.extending(self.own)
 
     def databases(self, *, extending: bool = False) -> dict[str, dict[str, Sequence[Migration]]]:
         """Like the assembly's, of the plugins that live in this process; perhaps also of those that only extend them here."""

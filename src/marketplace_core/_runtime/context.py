@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
@@ -26,16 +25,11 @@ if TYPE_CHECKING:
     from marketplace_core.adapters.postgres.server import Database
     from marketplace_core.http.egress import Egress
 
-__all__ = ["Context", "derive_key"]
+__all__ = ["Context"]
 
 P = TypeVar("P")
 S = TypeVar("S")
 C = TypeVar("C", bound=Struct)
-
-
-def derive_key(secret: bytes, purpose: str) -> bytes:
-    """32 bytes of the deployment's secret for one purpose: knowing one key tells nothing of another."""
-    return hashlib.blake2b(purpose.encode(), key=hashlib.blake2b(secret).digest(), digest_size=32).digest()
 
 
 class Context(PluginContext):
@@ -147,7 +141,10 @@ class Context(PluginContext):
         return PluginMetrics(self.name)
 
     def key(self, purpose: str) -> bytes:
-        return self._process.key(purpose)
+        return self.keys(purpose)[0]
+
+    def keys(self, purpose: str) -> tuple[bytes, ...]:
+        return self._process.keys.of_plugin(self.name, purpose)
 
     def pool(self, name: str, *, size: int = 0, waiting: int | None = None, processes: bool = False) -> Pool:
         return self._process.pool(f"{self.name}-{name}", size or len(os.sched_getaffinity(0)), waiting, processes=processes)

@@ -18,22 +18,22 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from marketplace_core import metrics, tracing
-from marketplace_core._rpc.client import RPC
 from marketplace_core._rpc.runners import Runner
-from marketplace_core._rpc.server import InternalApplication
+from marketplace_core._rpc.server import Allowed, InternalApplication
 from marketplace_core._runtime.assembly import Assembly, Process
+from marketplace_core._runtime.keys import OPERATORS, Keys, RootKeys, callers
 from marketplace_core._runtime.operator_routes import operations_router
 from marketplace_core._runtime.operators import CORE, Operations, OwnOperations
 from marketplace_core._runtime.resources import Resources
 from marketplace_core._runtime.worker import Worker
 from marketplace_core._supervisor.children import notify_ready
 from marketplace_core._supervisor.ports import free_port
-from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
+from marketplace_core._supervisor.secrets import process_keys, simulator_secret
 from marketplace_core._supervisor.state import running
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.capabilities.auth import Auth
-from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.capabilities.sellers import Sellers, ShopStatus
 from marketplace_core.deployment import Deployment, Limits
 from marketplace_core.deployment._kinds import address_of
 from marketplace_core.errors import Forbidden, NotFound, Unavailable
@@ -49,7 +49,6 @@ __all__ = ["application", "migrate", "open_process", "opened", "serve", "serving
 
 T = TypeVar("T")
 
-TOKENS = "tokens"
 DRAIN_SECONDS = 10.0
 #: How long a process that begins waits for its databases, and how often it looks.
 AWAY_SECONDS = 30.0
@@ -65,17 +64,19 @@ INTERNAL_LIMITS = Limits(header_seconds=75)
 async def open_process(
     assembly: Assembly,
     url: Callable[[str], str],
-    secret: bytes,
+    secret: bytes | Keys,
     *,
+    name: str = OPERATORS,
     runner: Runner = "local",
     own: frozenset[str] | None = None,
 ) -> AsyncIterator[Process]:
-    """A process of a deployment. ``url`` gives the address of each of its resources by name; ``own`` are the plugins whose
-    services live in it (None: every one)."""
+    """A process of a deployment. ``url`` gives the address of each of its resources by name; ``secret`` is the deployment's, or
+    the keys that the process has; ``own`` are the plugins whose services live in it (None: every one)."""
+    keys = secret if isinstance(secret, Keys) else RootKeys(secret)
     deployment = assembly.deployment
     resources = Resources(deployment, url)
     movable: RedisClock | None = resources.play("clock") if deployment.clock == "movable" else None
-    process = Process(assembly, resources, movable or SystemClock(), secret=secret, runner=runner, own=own)
+    process = Process(assembly, resources, movable or SystemClock(), keys=keys, name=name, runner=runner, own=own)
     try:
         if movable is not None:
             await movable.refresh()
@@ -93,26 +94,24 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
     providers = process.assembly.providers
     sellers = process.port(Sellers) if "sellers" in providers else None
 
-    async def shop(account_id: str) -> tuple[str, str] | None:
+    async def shop(account_id: str, acts: bool) -> tuple[str, str] | None:
         membership = await sellers.get_membership(account_id) if sellers is not None else None
         if membership is None:
             return None
-        if membership.status == "closed":
-            raise Forbidden("sellers.suspended", "This shop is closed.")
+        _check_shop(membership.status, acts)
         return membership.seller_id, membership.role
 
-    async def seller(seller_id: str) -> None:
+    async def seller(seller_id: str, acts: bool) -> None:
         try:
             found = await sellers.get_shop(seller_id) if sellers is not None else None
         except NotFound:
             found = None
         if found is None:
             raise Forbidden("sellers.no_shop", "This API key is of no shop that there is.")
-        if found.status == "closed":
-            raise Forbidden("sellers.suspended", "This shop is closed.")
+        _check_shop(found.status, acts)
 
     gate = SessionGate(
-        process.key(TOKENS),
+        process.keys.public(providers["auth"]),
         process.clock,
         sessions,
         process.port(Auth),
@@ -138,6 +137,14 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
     )
 
 
+def _check_shop(status: ShopStatus, acts: bool) -> None:
+    """:raises Forbidden: a closed shop does nothing, and a suspended one only what is not acting."""
+    if status == "closed":
+        raise Forbidden("sellers.suspended", "This shop is closed.")
+    if status == "suspended" and acts:
+        raise Forbidden("sellers.suspended", "This shop is suspended: it may look, and ship what is ordered.")
+
+
 async def serve(deployment: Deployment, name: str, data: Path, listen: str | None = None) -> None:
     """The HTTP side of a service or of a gateway, until SIGTERM; then what is under way is finished.
 
@@ -150,7 +157,7 @@ async def serve(deployment: Deployment, name: str, data: Path, listen: str | Non
     service = deployment.services.get(name)
     own = frozenset(deployment.plugins_of(name)) if service is not None else frozenset()
     elsewhere = listen is not None or (service is not None and service.internal is not None)
-    async with opened(deployment, data, own) as process, contextlib.AsyncExitStack() as stack:
+    async with opened(deployment, data, own, name) as process, contextlib.AsyncExitStack() as stack:
         stack.enter_context(_seen(deployment, name, "api"))
         await _check_migrated(process)
         following = asyncio.create_task(process.clock.follow()) if isinstance(process.clock, RedisClock) else None
@@ -174,7 +181,18 @@ async def serve(deployment: Deployment, name: str, data: Path, listen: str | Non
 def internal_application(process: Process) -> InternalApplication:
     """What a process answers to the others of its deployment."""
     ports = {**process.internal_ports(), CORE: (Operations, OwnOperations(process))}
-    return InternalApplication(ports, process.key(RPC), process.resources.ready)
+    return InternalApplication(ports, _callers(process), process.resources.ready)
+
+
+def _callers(process: Process) -> dict[bytes, Allowed]:
+    """Who may call this service, by key: a gateway for its own audiences, whatever it says; the other processes for any."""
+    gateways = process.deployment.gateways
+    found: dict[bytes, Allowed] = {}
+    for name in callers(process.deployment):
+        if name != process.name:
+            allowed = Allowed(name, gateways[name].audiences if name in gateways else None)
+            found |= dict.fromkeys(process.keys.between(name, process.name), allowed)
+    return found
 
 
 @contextlib.contextmanager
@@ -192,7 +210,7 @@ async def _watched(process: Process, listen: str | None) -> AsyncIterator[str | 
     if listen is None:
         yield None
         return
-    async with serving(InternalApplication({}, process.key(RPC), process.resources.ready), listen, INTERNAL_LIMITS) as url:
+    async with serving(InternalApplication({}, {}, process.resources.ready), listen, INTERNAL_LIMITS) as url:
         yield url.removeprefix("http://")
 
 
@@ -250,7 +268,7 @@ async def work(deployment: Deployment, name: str, worker: str, data: Path, liste
     """
     configure_logging()
     async with (
-        opened(deployment, data, frozenset(deployment.plugins_of(name))) as process,
+        opened(deployment, data, frozenset(deployment.plugins_of(name)), name) as process,
         contextlib.AsyncExitStack() as stack,
     ):
         stack.enter_context(_seen(deployment, name, "worker"))
@@ -310,14 +328,16 @@ async def migrate(
 
 
 @contextlib.asynccontextmanager
-async def opened(deployment: Deployment, data: Path, own: frozenset[str] | None = None) -> AsyncIterator[Process]:
+async def opened(
+    deployment: Deployment, data: Path, own: frozenset[str] | None = None, name: str = OPERATORS
+) -> AsyncIterator[Process]:
     """A process of a deployment whose embedded resources are in ``data``, with the services of the plugins ``own``."""
     simulators = _know_simulators(data) or {
         name: f"http://{simulator.listen}" for name, simulator in deployment.simulators.items() if simulator.listen
     }
     assembly = Assembly.of(deployment)
-    secret = deployment_secret(deployment, data)
-    async with open_process(assembly, lambda name: address_of(deployment, data, name), secret, own=own) as process:
+    keys = process_keys(deployment, data, name)
+    async with open_process(assembly, partial(address_of, deployment, data), keys, own=own, name=name) as process:
         process.simulators = simulators
         yield process
 

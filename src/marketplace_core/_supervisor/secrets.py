@@ -9,9 +9,32 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from marketplace_core._runtime.keys import Keys, RootKeys, read_granted
+from marketplace_core.commands import Failed
 from marketplace_core.deployment._model import Deployment
+from marketplace_core.deployment._secrets import KEYS
 
-__all__ = ["deployment_secret", "simulator_secret"]
+__all__ = ["deployment_secret", "process_keys", "root_keys", "simulator_secret"]
+
+
+def process_keys(deployment: Deployment, data: Path, name: str) -> Keys:
+    """What the file that ``MARKETPLACE_KEYS`` names grants to the process ``name``; without it all of the root secrets.
+
+    :raises Failed: the file is of another process.
+    """
+    granted = os.environ.get(KEYS)
+    if granted is None:
+        return root_keys(deployment, data)
+    try:
+        return read_granted(Path(granted), deployment, name)
+    except ValueError as error:
+        raise Failed(str(error), "write it by: marketplace secrets FILE SERVICE", 2) from None
+
+
+def root_keys(deployment: Deployment, data: Path) -> RootKeys:
+    """:raises marketplace_core.deployment.MissingReference: what the file names is not there."""
+    former = [deployment.resolve(deployment.former_secret).encode()] if deployment.former_secret is not None else []
+    return RootKeys(deployment_secret(deployment, data), *former)
 
 
 def deployment_secret(deployment: Deployment, data: Path) -> bytes:

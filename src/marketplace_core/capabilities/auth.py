@@ -87,7 +87,7 @@ def key_digest(key: str) -> str:
 
 
 class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """``scopes``: those of the audience that are wanted; None or none for all that there are now."""
+    """``scopes``: those of the audience that are wanted, one at least; None for all that there are now."""
 
     name: KeyName
     scopes: list[str] | None = None

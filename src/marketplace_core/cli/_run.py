@@ -32,6 +32,7 @@ COMMANDS = {
     "sagas": "operators",
     "accounts": "operators",
     "openapi": "deployments",
+    "secrets": "deployments",
     "new": "scaffolding",
 }
 

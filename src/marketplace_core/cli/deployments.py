@@ -1,7 +1,8 @@
-"""Reading a deployment without running it: check, plugins, graph."""
+"""Reading a deployment without running it: check, plugins, graph, secrets."""
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from marketplace_core.commands import Failed, File, Json, print_json
+from marketplace_core.commands import Data, Failed, File, Json, print_json
 from marketplace_core.deployment._problems import DeploymentErrors, DeploymentProblem
 
 app = typer.Typer()
@@ -100,6 +101,32 @@ def graph(
     from marketplace_core.deployment import load_all  # noqa: PLC0415
 
     print(mermaid(load_all(file, secrets=False)), end="")
+    return 0
+
+
+@app.command("secrets")
+def write_secrets(
+    file: File,
+    process: Annotated[str, typer.Argument(metavar="SERVICE", help="A service, or a gateway with a process of its own.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PATH", help="Into this file, for its owner only.")] = None,
+    data: Data = Path(".data"),
+) -> int:
+    """Write the keys that one process needs, so that it starts without the root secret: MARKETPLACE_KEYS names the file."""
+    from marketplace_core._runtime.assembly import Assembly  # noqa: PLC0415
+    from marketplace_core._supervisor.secrets import root_keys  # noqa: PLC0415
+    from marketplace_core.deployment import load  # noqa: PLC0415
+
+    deployment = load(file)
+    known = [*deployment.services, *(name for name, gateway in deployment.gateways.items() if gateway.service is None)]
+    if process not in known:
+        raise Failed(f"the deployment has no service {process!r}", f"use one of {', '.join(known)}", 2)
+    text = Assembly.of(deployment).grant(root_keys(deployment, data), process)
+    if out is None:
+        print(text)
+        return 0
+    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        os.fchmod(opened.fileno(), 0o600)
+        print(text, file=opened)
     return 0
 
 

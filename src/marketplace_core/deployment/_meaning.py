@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from marketplace_core.deployment._kinds import installed_kinds, natives
 from marketplace_core.deployment._model import ROLES, Deployment, Role, split_address
 from marketplace_core.deployment._problems import Problems, likeliest, listed
 from marketplace_core.deployment._references import MissingReference, is_reference, references, resolve
+from marketplace_core.deployment._secrets import KEYS, check_secrets
 from marketplace_core.deployment._shape import Raw
 
 __all__ = ["Unresolved", "check_file", "fits", "resolve_roles", "tell_unresolved"]
@@ -27,6 +29,7 @@ def check_file(deployment: Deployment, raw: Raw, problems: Problems, *, secrets:
     _deployment(deployment, problems)
     if secrets:
         _references(raw, problems)
+        check_secrets(deployment, problems)
     _addresses(deployment, problems)
     _services(deployment, problems)
     _gateways(deployment, problems)
@@ -41,13 +44,12 @@ def _deployment(deployment: Deployment, problems: Problems) -> None:
     key = "deployment"
     if deployment.clock == "movable" and deployment.profile == "production" and not problems.at(f"{key}.profile"):
         problems.add(f"{key}.clock", "a production clock cannot be moved", 'write clock = "system", or another profile')
-    if deployment.secret is None:
-        if deployment.profile != "embedded" and problems.none_at(key, "secret", "profile"):
-            problems.add(f"{key}.secret", "it is missing", 'write secret = "env:MARKETPLACE_SECRET"')
-    elif not is_reference(deployment.secret):
-        problems.add(
-            f"{key}.secret", "a secret may not stand in the file", 'write secret = "env:MARKETPLACE_SECRET" or "file:PATH"'
-        )
+    if deployment.secret is None and deployment.profile != "embedded" and problems.none_at(key, "secret", "profile"):
+        problems.add(f"{key}.secret", "it is missing", 'write secret = "env:MARKETPLACE_SECRET"')
+    for field, value in (("secret", deployment.secret), ("former_secret", deployment.former_secret)):
+        if value is not None and not is_reference(value):
+            remedy = f'write {field} = "env:MARKETPLACE_{field.upper()}" or "file:PATH"'
+            problems.add(f"{key}.{field}", "a secret may not stand in the file", remedy)
     for index, proxy in enumerate(deployment.trusted_proxies):
         try:
             ipaddress.ip_network(proxy)
@@ -59,6 +61,8 @@ def _deployment(deployment: Deployment, problems: Problems) -> None:
 def _references(raw: Raw, problems: Problems) -> None:
     """What ``env:`` and ``file:`` name; the addresses of resources were looked up when their kind was wanted."""
     for key, reference in (found for section, value in raw.items() for found in references(value, section)):
+        if key in ("deployment.secret", "deployment.former_secret") and KEYS in os.environ:
+            continue  # this process was given its keys, and needs no root of them
         if not (key.startswith("resources.") and (key.count(".") == 1 or key.endswith(".url"))):
             _present(key, reference, problems)
 

@@ -130,7 +130,8 @@ class Simulator(Struct, frozen=True, kw_only=True):
 class Deployment(Struct, frozen=True, kw_only=True):
     """One deployment file. ``on`` names the resource of each role of the infrastructure that has one.
 
-    ``secret`` is a reference (``env:`` or ``file:``), or None in the embedded profile, where ``up`` makes one.
+    ``secret`` is a reference (``env:`` or ``file:``), or None in the embedded profile, where ``up`` makes one. The one before
+    it stays good while ``former_secret`` names it.
     ``time_zone`` is the one by whose clocks schedules have a time of day.
     ``hook_seconds`` is the time limit of each extension hook's implementation. ``trace_to`` is where traces go: an OTLP
     endpoint (or a reference to it), or ``folder:PATH``; ``trace_sample`` the share of them that is recorded.
@@ -144,6 +145,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     clock: ClockKind = "system"
     time_zone: str = "UTC"
     secret: str | None = None
+    former_secret: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     on: dict[str, str] = {}
     hook_seconds: float = 5.0

@@ -70,6 +70,7 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         clock=own.clock,
         time_zone=_time_zone(own.time_zone, problems),
         secret=own.secret,
+        former_secret=own.former_secret,
         trusted_proxies=tuple(own.trusted_proxies),
         on=own.on,
         hook_seconds=own.hook_seconds,

@@ -22,6 +22,7 @@ class DeploymentTable(Struct, forbid_unknown_fields=True):
     tax_included: bool = True
     clock: Literal["system", "movable"] = "system"
     secret: str | None = None
+    former_secret: str | None = None
     time_zone: str = "UTC"
     trusted_proxies: list[str] = []
     on: dict[str, str] = {}

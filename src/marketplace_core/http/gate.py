@@ -16,7 +16,7 @@ from marketplace_core import tokens
 from marketplace_core.adapters.redis.reads import Lookups
 from marketplace_core.capabilities.auth import KEY_PREFIX, ApiKeyState, SessionState, key_digest
 from marketplace_core.errors import Forbidden, Unauthorized, declare_codes
-from marketplace_core.http.routing import Access
+from marketplace_core.http.routing import ANYBODY, Route
 from marketplace_core.values import Audience, Caller, Clock
 
 __all__ = ["Gate", "SessionGate", "admission", "check_scope", "key_entry", "session_key"]
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _API_KEY = re.compile(KEY_PREFIX + "[A-Za-z0-9_-]{43}").fullmatch
 
-Shop = Callable[[str], Awaitable[tuple[str, str] | None]]
+Shop = Callable[[str, bool], Awaitable[tuple[str, str] | None]]
 
 
 class Sessions(Protocol):
@@ -53,14 +53,14 @@ class Gate(ABC):
         """
 
     @abstractmethod
-    async def shop(self, account_id: str) -> tuple[str, str] | None:
-        """The seller that an account acts for and its role there, or None.
+    async def shop(self, account_id: str, *, acts: bool = False) -> tuple[str, str] | None:
+        """The seller that an account acts for and its role there, or None. ``acts``: what is closed to a suspended shop.
 
-        :raises Forbidden: ``sellers.suspended`` where the seller may not act.
+        :raises Forbidden: ``sellers.suspended`` where the seller may not do this.
         """
 
-    async def check_seller(self, seller_id: str) -> None:
-        """Of an API key. :raises Forbidden: ``sellers.suspended``, ``sellers.no_shop``: the seller may not act."""
+    async def check_seller(self, seller_id: str, *, acts: bool = False) -> None:
+        """Of an API key. :raises Forbidden: ``sellers.suspended``, ``sellers.no_shop``: the seller may not do this."""
         raise Forbidden("sellers.no_shop", "There are no shops here.")
 
 
@@ -72,20 +72,21 @@ class SessionGate(Gate):
 
     def __init__(
         self,
-        key: bytes,
+        public_keys: Sequence[bytes],
         clock: Clock,
         redis: Redis | None,
         auth: Sessions,
         shop: Shop | None,
         *,
-        seller: Callable[[str], Awaitable[None]] | None = None,
+        seller: Callable[[str, bool], Awaitable[None]] | None = None,
         with_reads: bool = False,
     ) -> None:
-        """``shop`` and ``seller`` are as the methods :meth:`shop` and :meth:`check_seller`.
+        """``public_keys`` are those of what auth signs. ``shop`` and ``seller`` are as the methods :meth:`shop` and
+        :meth:`check_seller`, ``acts`` included.
 
         ``with_reads``: the allow-list and the encoded reads are on one Redis.
         """
-        self._read = functools.lru_cache(8192)(functools.partial(tokens.read, key))
+        self._read = functools.lru_cache(8192)(functools.partial(tokens.read, public_keys))
         self._clock = clock
         self._lookups = None if redis is None else Lookups(redis)
         self._auth = auth
@@ -143,14 +144,14 @@ class SessionGate(Gate):
         except msgspec.DecodeError:
             return None  # written by another release: the truth is elsewhere
 
-    async def shop(self, account_id: str) -> tuple[str, str] | None:
-        return None if self._shop is None else await self._shop(account_id)
+    async def shop(self, account_id: str, *, acts: bool = False) -> tuple[str, str] | None:
+        return None if self._shop is None else await self._shop(account_id, acts)
 
-    async def check_seller(self, seller_id: str) -> None:
+    async def check_seller(self, seller_id: str, *, acts: bool = False) -> None:
         if self._seller is None:
             await super().check_seller(seller_id)
         else:
-            await self._seller(seller_id)
+            await self._seller(seller_id, acts)
 
 
 def session_key(session_id: str) -> str:
@@ -199,12 +200,18 @@ def _caller_by_key(state: ApiKeyState) -> Caller:
 
 Admission = Callable[[Gate, Caller], Awaitable[Caller]]
 
-STAFF_ROLES = frozenset({"admin", "moderator"})
+NOT_FOR_ROLE = "This account does not have the role for this."
 
 
-def admission(access: Access) -> Admission | None:
-    """What a caller goes through on a route of this access level; None where anybody passes."""
-    return {"open": None, "anyone": None, "guest": None, "account": _account, "shop": _shop, "staff": _staff}[access]
+def admission(route: Route) -> Admission | None:
+    """What a caller goes through on a route; None where anybody passes."""
+    if route.access in ANYBODY:
+        return None
+    if route.access == "shop":
+        return functools.partial(_shop, acts=not route.while_suspended)
+    if route.audience == "admin":
+        return functools.partial(_role, roles=frozenset(route.roles))
+    return _staff if route.access == "staff" else _account
 
 
 def check_scope(scope: str | None, caller: Caller) -> None:
@@ -226,12 +233,12 @@ async def _account(_: Gate, caller: Caller) -> Caller:
     return caller
 
 
-async def _shop(gate: Gate, caller: Caller) -> Caller:
+async def _shop(gate: Gate, caller: Caller, *, acts: bool) -> Caller:
     """The member's role in the shop is added as ``shop:<role>``. An API key is the shop's own, whoever made it."""
     if caller.seller_id is not None:
-        await gate.check_seller(caller.seller_id)
+        await gate.check_seller(caller.seller_id, acts=acts)
         return caller
-    shop = await gate.shop(_known(caller))
+    shop = await gate.shop(_known(caller), acts=acts)
     if shop is None:
         raise Forbidden("sellers.no_shop", "This account has no shop; apply for one first.")
     seller_id, role = shop
@@ -239,8 +246,15 @@ async def _shop(gate: Gate, caller: Caller) -> Caller:
 
 
 async def _staff(_: Gate, caller: Caller) -> Caller:
+    """Of a carrier: the other audiences have no staff but that of admin, whose routes name roles."""
     _known(caller)
-    allowed = caller.carrier is not None if caller.audience == "logistics" else not STAFF_ROLES.isdisjoint(caller.roles)
-    if not allowed:
-        raise Forbidden("auth.forbidden", "This account does not have the role for this.")
+    if caller.carrier is None:
+        raise Forbidden("auth.forbidden", NOT_FOR_ROLE)
+    return caller
+
+
+async def _role(_: Gate, caller: Caller, *, roles: frozenset[str]) -> Caller:
+    _known(caller)
+    if roles.isdisjoint(caller.roles):
+        raise Forbidden("auth.forbidden", NOT_FOR_ROLE)
     return caller

@@ -19,24 +19,37 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TypeVar, get_args, get_type_hints
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hints
 
 from msgspec import Struct
 
 from marketplace_core.calls import Call
+from marketplace_core.http._contents import Answer, Content, Redirect, ServerSentEvents, Upload
 from marketplace_core.validation import closest
 from marketplace_core.values import AUDIENCES, Audience, Caller
 
-__all__ = ["Answer", "Content", "Redirect", "Request", "Route", "Router", "ServerSentEvents", "Upload"]
+__all__ = ["Answer", "Content", "Redirect", "Request", "Route", "Router", "ServerSentEvents", "Upload", "everybody_of"]
 
 Access = Literal["open", "anyone", "guest", "account", "shop", "staff"]
 """Who may call a route. A token that is sent is checked, but on ``open`` ones.
 
 ``open``: where one comes in, perhaps with a token that has run out, and where signed calls arrive.
 ``anyone``: a public read, the same for all. ``guest``: with or without an account. ``account``: a person of this audience.
-``shop``: an account with a shop (seller). ``staff``: a role of a closed audience (logistics, admin).
+``shop``: an account with a shop (seller); where the shop is suspended, only reads and what is declared ``while_suspended``.
+``staff``: a role of a closed audience (logistics, admin).
+
+On the admin audience a route that needs somebody is for ``roles``, by default for ``admin`` alone.
 """
+
+Role = Literal["admin", "moderator"]
+"""What an account of the admin audience may be."""
+
+
+def everybody_of(audience: Audience) -> tuple[Role, ...] | None:
+    """``roles`` of what everybody has who logs in on ``audience``: the own sessions, the own profile."""
+    return get_args(Role) if audience == "admin" else None
+
 
 Key = Literal["optional", "required", "ignored"]
 """What an ``Idempotency-Key`` means to a route that changes something."""
@@ -50,6 +63,8 @@ Subject = Callable[[Any], str]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 T = TypeVar("T")
 
+#: Access levels that ask for nobody.
+ANYBODY = frozenset({"open", "anyone", "guest"})
 PARAMETERS = frozenset({"request", "query", "body", "files", "raw"})
 METHODS = ("get", "post", "put", "patch", "delete")
 OCTETS = "application/octet-stream"
@@ -90,55 +105,6 @@ class Request(Struct, frozen=True):
         return self.call.caller.seller_id
 
 
-class Upload(Struct, frozen=True):
-    """A file of a multipart body; a handler's ``files`` is a list of them.
-
-    ``media_type`` is what the client says of it: never believe it. ``file`` is at its beginning, and above 1 MiB on disk; it is
-    closed when the request is answered.
-    """
-
-    field: str
-    name: str
-    media_type: str
-    file: BinaryIO
-    size: int
-
-    @property
-    def content(self) -> bytes:
-        """All of it, in memory."""
-        self.file.seek(0)
-        return self.file.read()
-
-
-class Answer(Struct, Generic[T], frozen=True):
-    """A value with more than a body: another status, a ``Location`` (below the audience's prefix), headers."""
-
-    value: T
-    status: int | None = None
-    location: str | None = None
-    headers: Mapping[str, str] = {}
-
-
-class Content(Struct, frozen=True):
-    """Bytes that are not JSON: a PDF, a CSV."""
-
-    body: bytes
-    media_type: str
-    filename: str | None = None
-
-
-class Redirect(Struct, frozen=True):
-    """301 to a path below the audience's prefix."""
-
-    location: str
-
-
-class ServerSentEvents(Struct, frozen=True):
-    """A ``text/event-stream``: ``(event, id, data)`` each; None sends a ping. Ends when the iterator does."""
-
-    events: AsyncIterator[tuple[str, str | None, Any] | None]
-
-
 class Route(Struct, frozen=True, kw_only=True):
     """One method on one path of one audience, all of it known at assembly."""
 
@@ -150,6 +116,8 @@ class Route(Struct, frozen=True, kw_only=True):
     name: str
     summary: str
     access: Access
+    roles: tuple[Role, ...] = ()
+    while_suspended: bool = False
     status: int
     key: Key
     cached: str | None
@@ -193,8 +161,10 @@ class Router:
     counts besides, in all processes together, by address and by ``subject(body)``, else by account.
     """
 
-    def __init__(self, audience: Audience, tag: str, *, scope: str | None = None) -> None:
-        """``scope``: what an API key needs, with ``:read`` for a GET and ``:write`` for the rest; without one, no key will do.
+    def __init__(self, audience: Audience, tag: str, *, scope: str | None = None, roles: Sequence[Role] | None = None) -> None:
+        """``roles``: of the admin audience, who may use what names no ``roles`` itself; without them ``admin`` alone.
+
+        ``scope``: what an API key needs, with ``:read`` for a GET and ``:write`` for the rest; without one, no key will do.
 
         Only routes that need an account are closed to keys. See :func:`marketplace_core.scopes.declare_scopes`.
         """
@@ -202,6 +172,7 @@ class Router:
         self.audience: Audience = audience
         self.tag = tag
         self.scope = scope
+        self.roles: tuple[Role, ...] = ("admin",) if roles is None else tuple(roles)
         self.routes: list[Route] = []
 
     if not TYPE_CHECKING:
@@ -221,6 +192,7 @@ class Router:
         cached_for: CachedFor = "everybody",
         rate: str = "general",
         scope: str | None = None,
+        roles: Sequence[Role] | None = None,
         headers: Sequence[str] = (),
         media_type: str = OCTETS,
         also: Sequence[int] = (),
@@ -243,7 +215,7 @@ class Router:
         if cached_seconds is not None and cached_seconds <= 0:
             raise ValueError(f"{path}: cached_seconds is more than 0")
         about: dict[str, Any] = {"headers": headers, "media_type": media_type, "also": also}
-        about |= {"cached_seconds": cached_seconds, "cached_for": cached_for}
+        about |= {"cached_seconds": cached_seconds, "cached_for": cached_for, "roles": roles}
         return self._route("GET", path, access, 200, "ignored", cached, rate=rate, scope=scope, **about)
 
     def post(
@@ -258,18 +230,23 @@ class Router:
         rate: str = "general",
         subject: Subject | None = None,
         scope: str | None = None,
+        roles: Sequence[Role] | None = None,
+        while_suspended: bool = False,
         headers: Sequence[str] = (),
     ) -> Callable[[Handler], Handler]:
         """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20).
 
+        ``roles``: of the admin audience, who besides or instead of ``admin``; ``while_suspended``: a suspended shop may, too.
         ``headers`` as of :meth:`get`.
         """
-        return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope, headers)
+        about: dict[str, Any] = {"roles": roles, "while_suspended": while_suspended}
+        return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope, headers, **about)
 
     def put(
         self, path: str, *, access: Access = "account", status: int = 200, key: Key = "optional", **options: Any
     ) -> Callable[[Handler], Handler]:
-        """``options`` are ``rate``, ``subject`` and ``scope``, as of :meth:`post`; so for the two below."""
+        """``options`` are ``rate``, ``subject``, ``scope``, ``roles`` and ``while_suspended``, as of :meth:`post`; so for the
+        two below."""
         return self._route("PUT", path, access, status, key, None, **options)
 
     def patch(
@@ -300,11 +277,14 @@ class Router:
         also: Sequence[int] = (),
         cached_seconds: float | None = None,
         cached_for: CachedFor = "everybody",
+        roles: Sequence[Role] | None = None,
+        while_suspended: bool = False,
     ) -> Callable[[Handler], Handler]:
         named = scope or self.scope
         where = f"{method} {path}"
         _known("access", access, get_args(Access), where)
         _known("key", key, get_args(Key), where)
+        for_roles = self._roles(where, access, roles)
 
         def declare(handler: Handler) -> Handler:
             params = tuple(_FIELD.findall(path))
@@ -326,6 +306,8 @@ class Router:
                     summary=summary,
                     description=rest.strip(),
                     access=access,
+                    roles=for_roles,
+                    while_suspended=while_suspended or method == "GET",
                     status=status,
                     key=key,
                     cached=cached,
@@ -351,6 +333,17 @@ class Router:
             return handler
 
         return declare
+
+    def _roles(self, where: str, access: Access, named: Sequence[Role] | None) -> tuple[Role, ...]:
+        """:raises RouteError: roles are named where nobody has one, or one that there is not."""
+        needed = self.audience == "admin" and access not in ANYBODY
+        if named is None:
+            named = self.roles if needed else ()
+        elif not needed or not named:
+            raise RouteError(f"{where}: roles are named for nobody", "name them on admin routes that need an account")
+        for role in named:
+            _known("role", role, get_args(Role), where)
+        return tuple(named)
 
 
 def _known(what: str, given: str, known: Sequence[str], where: str) -> None:

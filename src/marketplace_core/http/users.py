@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketplace_core.capabilities.users import AddressPatch, Profile, ProfilePatch, SavedAddress, Users
-from marketplace_core.http.routing import Answer, Request, Router
+from marketplace_core.http.routing import Answer, Request, Router, everybody_of
 from marketplace_core.values import AUDIENCES, Address, Audience, Page, PageQuery
 
 __all__ = ["users_routers"]
@@ -17,7 +17,7 @@ def users_routers(users: Users) -> Sequence[Router]:
 
 
 def _router(users: Users, audience: Audience) -> Router:
-    router = Router(audience, "users")
+    router = Router(audience, "users", roles=everybody_of(audience))
 
     @router.get("/me")
     async def get_profile(request: Request) -> Profile:

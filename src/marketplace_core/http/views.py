@@ -88,9 +88,6 @@ def to_response(reply: Reply, method: str) -> Response:
     return response
 
 
-_NOBODY = Caller()
-
-
 def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
     run = _runner(route, gate, prefix, options)
     proxy = cast(Any, request)
@@ -129,7 +126,7 @@ def _runner(
 ) -> Callable[[QuartRequest, Exchange, dict[str, str]], Awaitable[Reply]]:
     """The route as one function, with everything that does not depend on the request worked out."""
     handler = route.handler
-    admit = admission(route.access)
+    admit = admission(route)
     is_open = route.access == "open"
     arguments_of = _arguments(route, options.body_seconds)
     reply_with = answerer(route, prefix, options.ping_seconds)
@@ -139,14 +136,15 @@ def _runner(
 
     async def run(current: QuartRequest, exchange: Exchange, params: dict[str, str]) -> Reply:
         if is_open:
-            caller = _NOBODY
+            caller = NOBODY[route.audience]
             exchange.count()
         else:
             caller = exchange.caller or await identify(gate, route.audience, exchange)
         if admit is not None:
             if caller.api_key is not None:
                 check_scope(route.scope, caller)
-            caller = exchange.caller = await admit(gate, caller)
+            with calls.scope(Call(caller, request_id=exchange.request_id, trace=exchange.trace)):
+                caller = exchange.caller = await admit(gate, caller)
         call = Call(
             caller=caller,
             key=_key(route, exchange) if keyed else None,

@@ -7,21 +7,44 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from marketplace_core._supervisor.keeper import Supervisor
-from marketplace_core._supervisor.plan import plan
+from msgspec.structs import replace
+
+from marketplace_core._runtime.assembly import Assembly
+from marketplace_core._supervisor.keeper import ProcessSpec, Supervisor
+from marketplace_core._supervisor.plan import Plan, plan
+from marketplace_core._supervisor.secrets import root_keys
 from marketplace_core._supervisor.state import ProcessState, targets_of
 from marketplace_core.deployment._model import Deployment
+from marketplace_core.deployment._secrets import KEYS
 from marketplace_core.testing._forks import forks
 
 __all__ = ["Apart"]
+
+
+#: Where the command of a process names it.
+_NAME = 5
+
+
+def _granted(plan: Plan, deployment: Deployment, folder: Path) -> Plan:
+    root, assembly = root_keys(deployment, folder), Assembly.of(deployment)
+
+    def given(spec: ProcessSpec) -> ProcessSpec:
+        path = folder / f"{spec.argv[_NAME]}.keys"
+        path.write_text(assembly.grant(root, spec.argv[_NAME]))
+        return replace(spec, env={**(spec.env or {}), KEYS: str(path)})
+
+    found = Plan(plan.simulators, [given(spec) for spec in plan.workers], [given(spec) for spec in plan.apis])
+    (folder / "secret").unlink()
+    return found
 
 
 class Apart:
     """Workers are started and stopped by themselves; everything else runs from :meth:`start` to :meth:`stop`."""
 
     def __init__(self, deployment: Deployment, folder: Path, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """``folder`` is for the logs. ``loop`` is the one that keeps them, of another thread: that of whoever asks, if none."""
-        self._plan = plan(deployment, folder, {})
+        """``folder`` is for the logs, and the keys of each process: none of them has the root secret, which is taken away.
+        ``loop`` is the one that keeps them, of another thread: that of whoever asks, if none."""
+        self._plan = _granted(plan(deployment, folder, {}), deployment, folder)
         self._logs, self._loop = folder / "logs", loop
         self._apis = Supervisor(self._logs, spawn=forks().spawn)
         self._workers: Supervisor | None = None

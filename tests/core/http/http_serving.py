@@ -26,7 +26,7 @@ class NoGate(Gate):
     async def identify(self, audience: Audience, headers: Mapping[str, str], entries: Mapping[str, bytes | None]) -> Caller:
         raise AssertionError("nobody logs in here")
 
-    async def shop(self, account_id: str) -> tuple[str, str] | None:
+    async def shop(self, account_id: str, *, acts: bool = False) -> tuple[str, str] | None:
         raise AssertionError("nobody has a shop here")
 
 

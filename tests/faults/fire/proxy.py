@@ -119,7 +119,7 @@ def _folder() -> Iterator[Path]:
 def _urls(host: str, ports: dict[str, int]) -> dict[str, str]:
     redis = {name: f"redis://{host}:{ports[server]}/0" for server, name in SERVERS.items()}
     postgres = {SERVERS["postgres"]: f"postgres://postgres@{host}:{ports['postgres']}/small"}
-    return {"MARKETPLACE_SECRET": "a secret of thirty-two characters or more", **redis, **postgres}
+    return {"MARKETPLACE_SECRET": "pT7vXq2LmZ9wRk4HsB8nYc3JdF6gUa1E-x5oQiWtKyMzNhVb", **redis, **postgres}
 
 
 @asynccontextmanager

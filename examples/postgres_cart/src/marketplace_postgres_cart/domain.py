@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from marketplace_core.errors import NotFound, Refused
@@ -114,19 +114,21 @@ class CartState:
 class CartTokens:
     """A guest's token is its cart's id, signed: nobody else can make one, and an empty cart needs no row."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """The first makes tokens; each knows its own."""
+        self._keys = keys
 
     def issue(self, cart_id: str) -> str:
-        return f"{cart_id}.{self._mac(cart_id)}"
+        return f"{cart_id}.{self._mac(cart_id, self._keys[0])}"
 
     def read(self, token: str) -> str | None:
         """The cart's id, or None for what this deployment has not issued."""
         cart_id, _, mac = token.partition(".")
-        return cart_id if hmac.compare_digest(mac.encode(), self._mac(cart_id).encode()) else None
+        ours = [hmac.compare_digest(mac.encode(), self._mac(cart_id, key).encode()) for key in self._keys]
+        return cart_id if any(ours) else None
 
-    def _mac(self, cart_id: str) -> str:
-        return hashlib.blake2b(cart_id.encode(), key=self._key, digest_size=24).hexdigest()
+    def _mac(self, cart_id: str, key: bytes) -> str:
+        return hashlib.blake2b(cart_id.encode(), key=key, digest_size=24).hexdigest()
 
 
 def is_secret(key: str) -> bool:

@@ -40,7 +40,7 @@ def provide_cart(context: PluginContext) -> Cart:
         context.port(Catalog),
         context.config(PostgresCartConfig),
         currency=context.currency,
-        token_key=context.key("cart.token"),
+        token_keys=context.keys("cart.token"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
@@ -50,7 +50,14 @@ class PostgresCartService(Cart):
     """An account's cart has the account's id; a guest's has one that only its token tells."""
 
     def __init__(
-        self, units: Units, store: CartStore, catalog: Catalog, config: PostgresCartConfig, *, currency: str, token_key: bytes
+        self,
+        units: Units,
+        store: CartStore,
+        catalog: Catalog,
+        config: PostgresCartConfig,
+        *,
+        currency: str,
+        token_keys: Sequence[bytes],
     ) -> None:
         """``currency``: that of an empty cart's zero."""
         self.units = units
@@ -59,7 +66,7 @@ class PostgresCartService(Cart):
         self._config = config
         self._limits = Limits(config.line_limit, config.quantity_limit)
         self._currency = currency
-        self._tokens = CartTokens(token_key)
+        self._tokens = CartTokens(token_keys)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from marketplace_core.capabilities.auth import (
     KeyRequest,
     key_digest,
 )
+from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.errors import Forbidden, Invalid, NotFound, Problem
 from marketplace_core.http.gate import key_entry
 from marketplace_core.ports import UnitOfWork, Units, command, natural
@@ -37,12 +38,14 @@ class ApiKeyUseCases(Auth):
     _store: AuthStore
     _keys: ApiKeyStore
     _api_key_key: bytes
+    _sellers: Sellers | None
 
     async def create_api_key(self, account_id: str, audience: KeyAudience, owner: KeyOwner, wanted: KeyRequest) -> IssuedApiKey:
         chosen = KeyRequest(wanted.name, list(_scopes(audience, wanted.scopes)))
         accounts = await self._store.get_accounts([account_id])
         if not accounts or _roles(audience, owner.carrier, accounts[0].roles) is None:
             raise Forbidden("auth.forbidden", "This account does not have the role for such a key.")
+        await self._check_shop(owner.seller_id)
         made = await self._create_api_key(account_id, audience, owner, chosen)
         return IssuedApiKey(key=self._key_of(made.id), **{name: getattr(made, name) for name in ApiKey.__struct_fields__})
 
@@ -64,6 +67,17 @@ class ApiKeyUseCases(Auth):
         )
         await self._keys.add_key(uow, made, key_digest(key))
         return made
+
+    async def _check_shop(self, seller_id: str | None) -> None:
+        """:raises Invalid: a key would be nobody's: there is no such shop, or not any more."""
+        if seller_id is None or self._sellers is None:
+            return
+        try:
+            shop = await self._sellers.get_shop(seller_id)
+        except NotFound:
+            shop = None
+        if shop is None or shop.status == "closed":
+            raise Invalid([Problem("/seller_id", "not_found", "There is no such shop.")])
 
     def _key_of(self, key_id: str) -> str:
         secret = hmac.digest(self._api_key_key, key_id.encode(), "sha256")
@@ -94,14 +108,18 @@ class ApiKeyUseCases(Auth):
 def _scopes(audience: KeyAudience, wanted: list[str] | None) -> tuple[str, ...]:
     """A key without a choice has all that there are today: a scope that comes later is not given away unasked."""
     known = scopes_of(audience)
+    if wanted is None:
+        return known
+    if not wanted:
+        raise Invalid([Problem("/scopes", "length", "A key of no scope opens nothing; leave scopes out for all.")])
     problems = [
         Problem(f"/scopes/{index}", "unknown_value", f"There is no such scope; use {', '.join(known)}.")
-        for index, scope in enumerate(wanted or ())
+        for index, scope in enumerate(wanted)
         if scope not in known
     ]
     if problems:
         raise Invalid(problems)
-    return tuple(scope for scope in known if scope in wanted) if wanted else known
+    return tuple(scope for scope in known if scope in wanted)
 
 
 def _roles(audience: KeyAudience, carrier: str | None, roles: tuple[str, ...]) -> tuple[str, ...] | None:

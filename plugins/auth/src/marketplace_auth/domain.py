@@ -9,7 +9,7 @@ import hmac
 import math
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from marketplace_core.values import Audience
@@ -109,15 +109,16 @@ def new_refresh_token(key: bytes, session_id: str) -> str:
     return f"{session_id}.{base64.urlsafe_b64encode(secret + _seal(key, session_id, secret)).decode()}"
 
 
-def session_of(key: bytes, token: str) -> str | None:
-    """The session that a refresh token was made for; None: we did not make it."""
+def session_of(keys: Sequence[bytes], token: str) -> str | None:
+    """The session that a refresh token was made for, by one of the keys; None: we did not make it."""
     session_id, _, rest = token.rpartition(".")
     try:
         raw = base64.b64decode(rest.encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
     secret, seal = raw[:RANDOM_BYTES], raw[RANDOM_BYTES:]
-    return session_id if hmac.compare_digest(seal, _seal(key, session_id, secret)) else None
+    ours = [hmac.compare_digest(seal, _seal(key, session_id, secret)) for key in keys]
+    return session_id if any(ours) else None
 
 
 def _seal(key: bytes, session_id: str, secret: bytes) -> bytes:

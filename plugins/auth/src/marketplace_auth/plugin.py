@@ -12,6 +12,7 @@ from marketplace_auth.service import AuthService
 from marketplace_auth.store import ApiKeyStore, AuthStore
 from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.cart import Cart
+from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
@@ -22,7 +23,12 @@ STORES = {"postgres": "marketplace_auth.stores.postgres:make"}
 @hookimpl
 def info() -> PluginInfo:
     return PluginInfo(
-        name="auth", version="0.1.0", provides="auth", uses=("cart",), stores=("postgres",), needs={"sessions": "redis"}
+        name="auth",
+        version="0.1.0",
+        provides="auth",
+        uses=("cart", "sellers"),
+        stores=("postgres",),
+        needs={"sessions": "redis"},
     )
 
 
@@ -51,8 +57,9 @@ def provide_auth(context: PluginContext) -> Auth:
         config,
         keys=keys,
         cart=context.optional_port(Cart),
-        access_key=context.key("tokens"),
-        refresh_key=context.key("refresh_tokens"),
+        sellers=context.optional_port(Sellers),
+        access_seed=context.key("tokens"),
+        refresh_keys=context.keys("refresh_tokens"),
         api_key_key=context.key("api_keys"),
     )
 

@@ -41,6 +41,7 @@ from marketplace_core.capabilities.auth import (
     SignedIn,
 )
 from marketplace_core.capabilities.cart import Cart
+from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.errors import Forbidden, NotFound, Problem, Refused, Unauthorized, Unavailable
 from marketplace_core.http.gate import key_entry, session_key
 from marketplace_core.ports import UnitOfWork, Units, command, natural
@@ -67,11 +68,13 @@ class AuthService(ApiKeyUseCases):
         *,
         keys: ApiKeyStore,
         cart: Cart | None = None,
-        access_key: bytes,
-        refresh_key: bytes,
+        sellers: Sellers | None = None,
+        access_seed: bytes,
+        refresh_keys: Sequence[bytes],
         api_key_key: bytes,
     ) -> None:
-        """``cart``: None where the deployment has none."""
+        """``cart`` and ``sellers``: None where the deployment has none. ``access_seed`` signs access tokens;
+        by the first of ``refresh_keys`` refresh tokens are made, and by each of them known."""
         self.units = units
         self._store = store
         self._allowed = allowed
@@ -79,8 +82,9 @@ class AuthService(ApiKeyUseCases):
         self._clock = clock
         self._life = timedelta(days=config.session_days)
         self._cart = cart
-        self._access_key = access_key
-        self._refresh_key = refresh_key
+        self._sellers = sellers
+        self._access_seed = access_seed
+        self._refresh_keys = refresh_keys
         self._keys = keys
         self._api_key_key = api_key_key
 
@@ -159,7 +163,7 @@ class AuthService(ApiKeyUseCases):
             raise _too_many(1)
 
     async def refresh(self, refresh_token: str, client: Client) -> Session:
-        session_id = session_of(self._refresh_key, refresh_token)
+        session_id = session_of(self._refresh_keys, refresh_token)
         session = None if session_id is None else await self._rotate(session_id, refresh_digest(refresh_token), client)
         if session is None:
             raise Unauthorized("auth.token_invalid", "This refresh token is not good; log in again.")
@@ -324,8 +328,8 @@ class AuthService(ApiKeyUseCases):
         return record, session
 
     def _tokens(self, uow: UnitOfWork, audience: Audience, account_id: str, session_id: str) -> Session:
-        access = tokens.issue(self._access_key, audience=audience, account_id=account_id, session_id=session_id, now=uow.now)
-        return Session(access, new_refresh_token(self._refresh_key, session_id))
+        access = tokens.issue(self._access_seed, audience=audience, account_id=account_id, session_id=session_id, now=uow.now)
+        return Session(access, new_refresh_token(self._refresh_keys[0], session_id))
 
 
 def _imported(id_: str, made: set[str], known: set[str]) -> Imported | None:

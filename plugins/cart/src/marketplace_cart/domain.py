@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 import uuid
+from collections.abc import Sequence
 
 __all__ = ["CartTokens", "born", "is_secret"]
 
@@ -18,12 +19,13 @@ _SECRET_LENGTH = 16
 class CartTokens:
     """A guest's token is its cart's id, sealed: nobody else can make one, and no store has to keep it."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """The first makes tokens; each knows its own."""
+        self._keys = keys
 
     def issue(self, cart_id: str) -> str:
         raw = uuid.UUID(cart_id).bytes
-        return base64.urlsafe_b64encode(raw + self._mac(raw)).decode()
+        return base64.urlsafe_b64encode(raw + self._mac(raw, self._keys[0])).decode()
 
     def read(self, token: str) -> str | None:
         """The cart's id, or None for what this deployment has not issued."""
@@ -31,10 +33,11 @@ class CartTokens:
             return None
         sealed = base64.urlsafe_b64decode(token)
         raw, mac = sealed[:16], sealed[16:]
-        return str(uuid.UUID(bytes=raw)) if hmac.compare_digest(mac, self._mac(raw)) else None
+        ours = [hmac.compare_digest(mac, self._mac(raw, key)) for key in self._keys]
+        return str(uuid.UUID(bytes=raw)) if any(ours) else None
 
-    def _mac(self, raw: bytes) -> bytes:
-        return hashlib.blake2b(raw, key=self._key, digest_size=_MAC_BYTES).digest()
+    def _mac(self, raw: bytes, key: bytes) -> bytes:
+        return hashlib.blake2b(raw, key=key, digest_size=_MAC_BYTES).digest()
 
 
 def born(cart_id: str) -> float:

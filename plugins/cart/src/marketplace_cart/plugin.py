@@ -33,7 +33,7 @@ def provide_cart(context: PluginContext) -> Cart:
         context.port(Catalog),
         context.config(CartConfig),
         currency=context.currency,
-        token_key=context.key("cart.token"),
+        token_keys=context.keys("cart.token"),
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -33,13 +33,15 @@ COUNTING_DAYS = 400
 class CartService(Cart):
     """An account's cart has the account's id; a guest's has one that only its token tells."""
 
-    def __init__(self, store: CartStore, catalog: Catalog, config: CartConfig, *, currency: str, token_key: bytes) -> None:
+    def __init__(
+        self, store: CartStore, catalog: Catalog, config: CartConfig, *, currency: str, token_keys: Sequence[bytes]
+    ) -> None:
         """``currency``: that of an empty cart's zero."""
         self._store = store
         self._catalog = catalog
         self._config = config
         self._currency = currency
-        self._tokens = CartTokens(token_key)
+        self._tokens = CartTokens(token_keys)
         self._process = os.urandom(12).hex()
         self._numbers = itertools.count()
 

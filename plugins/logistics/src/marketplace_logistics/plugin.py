@@ -47,7 +47,7 @@ def provide_logistics(context: PluginContext) -> Logistics:
         store,
         webhooks,
         Carriers(lambda: context.extensions),
-        Labels(context.blobs, context.key("logistics.labels")),
+        Labels(context.blobs, context.keys("logistics.labels")),
         lambda: context.optional_port(Orders),
         context.clock,
         context.config(LogisticsConfig),

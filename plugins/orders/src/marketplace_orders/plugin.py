@@ -63,8 +63,8 @@ def provide_orders(context: PluginContext) -> Orders:
         takes_money=context.optional_port(Payments) is not None,
         tax_included=context.tax_included,
     )
-    key = context.key("orders.token")
-    return OrderService(context.units, context.store(STORES), checkout, context.clock, config, token_key=key)
+    keys = context.keys("orders.token")
+    return OrderService(context.units, context.store(STORES), checkout, context.clock, config, token_keys=keys)
 
 
 @hookimpl

@@ -186,7 +186,7 @@ def seller(orders: Orders) -> Router:
         """One of the shop's packages."""
         return await orders.get_package(request.seller_id, id)
 
-    @router.post("/orders/{id}/ship", access="shop", status=202)
+    @router.post("/orders/{id}/ship", access="shop", status=202, while_suspended=True)
     async def ship(request: Request, id: str, body: ShipRequest) -> Answer[Shipment]:
         """Hand units to a carrier; what is shipped is captured."""
         shipment = await orders.ship(request.seller_id, id, body)

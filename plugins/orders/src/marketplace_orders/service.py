@@ -50,14 +50,21 @@ POLL_SECONDS = 0.25
 
 class OrderService(Orders):
     def __init__(
-        self, units: Units, store: OrderStore, checkout: Checkout, clock: Clock, config: OrdersConfig, *, token_key: bytes
+        self,
+        units: Units,
+        store: OrderStore,
+        checkout: Checkout,
+        clock: Clock,
+        config: OrdersConfig,
+        *,
+        token_keys: Sequence[bytes],
     ) -> None:
         self.units = units
         self._store = store
         self._checkout = checkout
         self._clock = clock
         self._config = config
-        self._token_key = token_key
+        self._token_keys = token_keys
 
     # ── placing ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -335,15 +342,19 @@ class OrderService(Orders):
             record.complete_at = now + timedelta(days=self._config.complete_days)
 
     def _token(self, id_: str) -> str:
-        digest = hmac.new(self._token_key, id_.encode(), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest[:24]).decode()
+        return _sealed(self._token_keys[0], id_)
+
+    def _is_token(self, id_: str, token: str) -> bool:
+        """Also of a key that makes no new ones any more."""
+        ours = [hmac.compare_digest(token.encode(), _sealed(key, id_).encode()) for key in self._token_keys]
+        return any(ours)
 
     def _visible(self, found: Sequence[domain.Order], account_id: str | None, token: str | None) -> domain.Order:
         """A buyer's own order, or a guest's whose token is shown."""
         for record in found:
             if record.account_id is not None and record.account_id == account_id:
                 return record
-            if record.guest and token is not None and hmac.compare_digest(token.encode(), self._token(record.id).encode()):
+            if record.guest and token is not None and self._is_token(record.id, token):
                 return record
         raise NotFound("There is no such order.")
 
@@ -394,3 +405,8 @@ def _possible(package: domain.Package, units: domain.Units) -> Money:
         return domain.cancel_units(package, units)
     except domain.NotPossible as error:
         raise Conflict("orders.not_cancellable", str(error)) from error
+
+
+def _sealed(key: bytes, id_: str) -> str:
+    digest = hmac.new(key, id_.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:24]).decode()
