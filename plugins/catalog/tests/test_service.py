@@ -230,7 +230,7 @@ async def test_statements_per_read(make_bench: Any, statements: list[str]) -> No
     for name, read in reads.items():
         statements.clear()
         await read()
-        assert len(statements) == 1, (name, statements)
+        assert len(statements) == (2 if name == "a list" else 1), (name, statements)  # first which categories are below
     statements.clear()
     with pytest.raises(MarketplaceError):
         await catalog.get_product("nothing")

@@ -86,7 +86,7 @@ async def test_a_record_is_read_as_it_was_written(bench: Any, store: CatalogStor
     assert await bench.units.run(lambda uow: store.lock_products_of(uow, SELLER.id, skus)) == [record]
     assert await bench.units.run(lambda uow: store.lock_products_of(uow, "another", skus)) == []
     taken = await bench.units.run(lambda uow: store.taken_skus(uow, [(SELLER.id, sku) for sku in skus]))
-    assert taken == {(SELLER.id, skus[0]): record.id}
+    assert taken == {(SELLER.id, skus[0]): (record.id, "k")}
     page = await store.find_page(record.id)
     assert page is not None
     assert [each.url for each in page.images] == ["catalog/aa/a.png"]

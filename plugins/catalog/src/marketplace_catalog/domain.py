@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
+    "MAX_DEPTH",
+    "MAX_NAME",
     "CategoryNode",
     "StockLine",
     "add_up",
     "can_publish",
     "category_slug",
     "category_tree",
+    "depth_below",
     "is_below",
+    "name_key",
     "product_slug",
     "shortages",
     "slugify",
@@ -43,7 +47,12 @@ def category_slug(name: str, id_: str) -> str:
 # ── categories ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass
+#: Levels of the tree, wherever a category is made: as deep as a path that a person can read.
+MAX_DEPTH = 30
+MAX_NAME = 200
+
+
+@dataclass(slots=True)
 class CategoryNode:
     """``count`` is of products in the category and in all below it."""
 
@@ -55,8 +64,16 @@ class CategoryNode:
     children: list[CategoryNode] = field(default_factory=list)
 
 
-def category_tree(nodes: Iterable[CategoryNode]) -> list[CategoryNode]:
-    """Hang the nodes below their parents, by name, and add up their counts."""
+def name_key(name: str) -> str:
+    """Equal for names that a person would call the same."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def category_tree(nodes: Iterable[CategoryNode], depth: int | None = None) -> list[CategoryNode]:
+    """Hang the nodes below their parents, by name, and add up their counts; ``depth``: of so many levels.
+
+    What is deeper than :data:`MAX_DEPTH`, as a tree of before that bound may be, is counted and not shown.
+    """
     by_id = {node.id: node for node in sorted(nodes, key=lambda node: (node.name, node.id))}
     roots = []
     for node in by_id.values():
@@ -64,8 +81,14 @@ def category_tree(nodes: Iterable[CategoryNode]) -> list[CategoryNode]:
             roots.append(node)
         else:
             by_id[node.parent_id].children.append(node)
-    for root in roots:
-        _add_up_counts(root)
+    levels = [roots]
+    while levels[-1]:
+        levels.append([child for node in levels[-1] for child in node.children])
+    for level in reversed(levels[1:]):
+        for node in level:
+            by_id[node.parent_id or ""].count += node.count
+    for node in levels[min(depth or MAX_DEPTH, MAX_DEPTH, len(levels)) - 1]:
+        node.children = []
     return roots
 
 
@@ -78,9 +101,18 @@ def is_below(parents: Mapping[str, str | None], id_: str | None, top: str) -> bo
     return False
 
 
-def _add_up_counts(node: CategoryNode) -> int:
-    node.count += sum(_add_up_counts(child) for child in node.children)
-    return node.count
+def depth_below(parents: Mapping[str, str | None], parent_id: str | None, id_: str) -> int:
+    """Levels of the tree once a category hangs below another one, with all below it, as far as they lead through it."""
+    above = 0
+    while parent_id is not None:
+        above, parent_id = above + 1, parents[parent_id]
+    children: dict[str | None, list[str]] = {}
+    for child, parent in parents.items():
+        children.setdefault(parent, []).append(child)
+    level, height = [id_], 0
+    while level:
+        level, height = [child for node in level for child in children.get(node, ())], height + 1
+    return above + height
 
 
 # ── publishing ───────────────────────────────────────────────────────────────────────────────────────────────

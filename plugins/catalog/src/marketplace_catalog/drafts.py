@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from marketplace_catalog.domain import unpublishable
+from marketplace_catalog.domain import MAX_DEPTH, CategoryNode, depth_below, is_below, unpublishable
 from marketplace_catalog.store import ProductRecord, VariantRecord
-from marketplace_core.capabilities.catalog import MoneyInput, ProductPatch, VariantDraft, VariantPatch
+from marketplace_core.capabilities.catalog import CategoryPatch, MoneyInput, ProductPatch, VariantDraft, VariantPatch
 from marketplace_core.errors import Invalid, Problem
-from marketplace_core.values import new_id
+from marketplace_core.values import new_id, require
 
-__all__ = ["add_variants", "apply_patch", "check_publishable", "inconsistent", "oversized"]
+__all__ = ["add_variants", "apply_category", "apply_patch", "check_publishable", "inconsistent", "oversized"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,21 @@ def apply_patch(record: ProductRecord, patch: ProductPatch) -> dict[str, str]:
         problems += _change(known[change.sku], change, pointer)
     _raise(problems + inconsistent(record.variants, [pointers.get(variant.sku) for variant in record.variants]))
     return pointers
+
+
+def apply_category(node: CategoryNode, nodes: Mapping[str, CategoryNode], patch: CategoryPatch) -> None:
+    """Change a category of the tree ``nodes``. :raises Invalid: it would hang below itself, nothing, or too deep."""
+    node.name = _given(patch.name, node.name)
+    if isinstance(patch.parent_id, UnsetType):
+        return
+    known = patch.parent_id is None or patch.parent_id in nodes
+    require(known, "/parent_id", "not_found", "There is no such category.")
+    parents = {id_: other.parent_id for id_, other in nodes.items()}
+    below = is_below(parents, patch.parent_id, node.id)
+    require(not below, "/parent_id", "unknown_value", "A category cannot hang below itself.")
+    deep = depth_below(parents, patch.parent_id, node.id) > MAX_DEPTH
+    require(not deep, "/parent_id", "range", f"A tree of categories has at most {MAX_DEPTH} levels.")
+    node.parent_id = patch.parent_id
 
 
 def _blank(sku: str) -> VariantRecord:

@@ -30,6 +30,12 @@ from marketplace_core.values import Page
 __all__ = ["routers"]
 
 
+class CategoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """``depth``: so many levels; what hangs below is counted all the same."""
+
+    depth: Annotated[int, Meta(ge=1, le=30)] | None = None
+
+
 class StockRows(Struct, frozen=True, forbid_unknown_fields=True):
     items: Annotated[list[StockRow], Meta(max_length=1000)]
 
@@ -57,9 +63,9 @@ def buyer(catalog: Catalog) -> Router:
         return found.page or Redirect(f"/products/{found.moved_to}")
 
     @router.get("/categories", access="anyone", cached="categories")
-    async def get_categories() -> CategoryTree:
+    async def get_categories(query: CategoryQuery) -> CategoryTree:
         """The tree of categories, with the number of products in each."""
-        return await catalog.get_categories()
+        return await catalog.get_categories(query.depth)
 
     return router
 
@@ -68,9 +74,9 @@ def seller(catalog: Catalog) -> Router:
     router = Router("seller", "catalog", scope="products")
 
     @router.get("/categories")
-    async def get_categories() -> CategoryTree:
+    async def get_categories(query: CategoryQuery) -> CategoryTree:
         """The tree of categories."""
-        return await catalog.get_categories()
+        return await catalog.get_categories(query.depth)
 
     @router.get("/products", access="shop")
     async def list_products(request: Request, query: SellerProductQuery) -> Page[SellerProduct]:
@@ -125,9 +131,9 @@ def admin(catalog: Catalog) -> Router:
     router = Router("admin", "catalog", scope="categories")
 
     @router.get("/categories", access="staff")
-    async def get_categories() -> CategoryTree:
+    async def get_categories(query: CategoryQuery) -> CategoryTree:
         """The tree of categories."""
-        return await catalog.get_categories()
+        return await catalog.get_categories(query.depth)
 
     @router.post("/categories", access="staff")
     async def create_category(body: CategoryDraft) -> Category:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from msgspec import UnsetType
 from msgspec.structs import replace
 
 from marketplace_catalog import views
@@ -17,10 +16,9 @@ from marketplace_catalog.domain import (
     can_publish,
     category_slug,
     category_tree,
-    is_below,
     product_slug,
 )
-from marketplace_catalog.drafts import add_variants, apply_patch, check_publishable
+from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
 from marketplace_catalog.rows import change_prices, change_stock
 from marketplace_catalog.store import CatalogStore, ProductRecord, Short, StockChange, StockStore
@@ -99,8 +97,8 @@ class CatalogService(Catalog):
             raise NotFound("There is no such product.")
         return ProductFound(moved_to=moved)
 
-    async def get_categories(self) -> CategoryTree:
-        return CategoryTree([views.category(node) for node in category_tree(await self._store.list_categories())])
+    async def get_categories(self, depth: int | None = None) -> CategoryTree:
+        return CategoryTree(views.categories(category_tree(await self._store.list_categories(), depth)))
 
     # ── for carts and orders ─────────────────────────────────────────────────────────────────────────────────
 
@@ -197,7 +195,7 @@ class CatalogService(Catalog):
         pointers = apply_patch(record, patch)
         if record.title != title:
             record.slug = self._slug(record.title, record.id)
-            uow.after_commit(lambda: self._forget([slug]))
+            uow.after_commit(lambda: self._forget([slug], recounted=False))
         if record.status == "published":
             check_publishable(record, pointers)
         return await self._changed(uow, record)
@@ -260,7 +258,8 @@ class CatalogService(Catalog):
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
         results, records = await read_batch(uow, self._store, products, self._slug)
         await self._save(uow, records)
-        uow.after_commit(self._cache.drop_all)  # former slugs too
+        if records:
+            uow.after_commit(self._cache.drop_all)  # former slugs too
         return results
 
     # ── for operators ────────────────────────────────────────────────────────────────────────────────────────
@@ -271,7 +270,7 @@ class CatalogService(Catalog):
         node = CategoryNode(id_, draft.parent_id, category_slug(draft.name, id_), draft.name, 0)
         require(await self._store.add_category(uow, node), "/parent_id", "not_found", "There is no such category.")
         uow.after_commit(lambda: self._cache.drop(["categories"]))
-        return views.category(node)
+        return views.categories([node])[0]
 
     @command
     async def update_category(self, uow: UnitOfWork, category_id: str, patch: CategoryPatch) -> Category:
@@ -279,19 +278,11 @@ class CatalogService(Catalog):
         node = nodes.get(category_id)
         if node is None:
             raise NotFound("There is no such category.")
-        if isinstance(patch.name, str):
-            node.name = patch.name
-        if not isinstance(patch.parent_id, UnsetType):
-            require(
-                patch.parent_id is None or patch.parent_id in nodes, "/parent_id", "not_found", "There is no such category."
-            )
-            below = is_below({id_: other.parent_id for id_, other in nodes.items()}, patch.parent_id, category_id)
-            require(not below, "/parent_id", "unknown_value", "A category cannot hang below itself.")
-            node.parent_id = patch.parent_id
+        apply_category(node, nodes, patch)
         await self._store.save_category(uow, node)
         uow.after_commit(self._cache.drop_all)  # pages show the path
         category_tree(nodes.values())
-        return views.category(node)
+        return views.categories([node])[0]
 
     @command
     async def delete_category(self, uow: UnitOfWork, category_id: str) -> None:
@@ -316,7 +307,8 @@ class CatalogService(Catalog):
     @handler(ProductChanged)
     async def on_product_changed(self, uow: UnitOfWork, event: ProductChanged) -> None:
         """What the command dropped is dropped again: it may have died between its commit and that."""
-        await self._forget([event.product_id, *await self._store.slugs(uow, event.product_id)])
+        names = [event.product_id, *await self._store.slugs(uow, event.product_id)]
+        await self._forget(names, recounted=event.recounted)
 
     @handler(SellerChanged)
     async def on_seller_changed(self, uow: UnitOfWork, event: SellerChanged) -> None:
@@ -371,13 +363,18 @@ class CatalogService(Catalog):
                     seller_id=record.seller_id,
                     status=record.status,
                     page=views.page(record, frame, self._blobs.url),
+                    recounted=record.recounted,
                 )
             )
         await self._store.save_products(uow, records)
-        uow.after_commit(lambda: self._forget(name for record in records for name in (record.id, record.slug)))
+        names = [name for record in records for name in (record.id, record.slug)]
+        recounted = any(record.recounted for record in records)
+        uow.after_commit(lambda: self._forget(names, recounted=recounted))
 
-    async def _forget(self, ids_and_slugs: Iterable[str]) -> None:
-        await self._cache.drop(["lists", "categories", *(f"product:{name}" for name in ids_and_slugs)])
+    async def _forget(self, ids_and_slugs: Iterable[str], *, recounted: bool) -> None:
+        """``recounted``: the tree tells other numbers; it is asked for at every page, and most edits change none."""
+        tree = ["categories"] if recounted else []
+        await self._cache.drop(["lists", *tree, *(f"product:{name}" for name in ids_and_slugs)])
 
     def _stock_changed(self, uow: UnitOfWork, changes: Sequence[StockChange]) -> None:
         """Pages show how many there are; lists only whether there are any. One event per product."""

@@ -76,7 +76,10 @@ class VariantRecord(Struct, kw_only=True):
 
 
 class ProductRecord(Struct, kw_only=True):
-    """A whole product with its variants in order: read under a lock, changed, saved."""
+    """A whole product with its variants in order: read under a lock, changed, saved.
+
+    ``counted_in`` is read, never written: the category among whose published products it was.
+    """
 
     id: str
     seller_id: str
@@ -95,6 +98,12 @@ class ProductRecord(Struct, kw_only=True):
     created_at: datetime
     updated_at: datetime
     variants: list[VariantRecord]
+    counted_in: str | None = None
+
+    @property
+    def recounted(self) -> bool:
+        """Whether a category has one more now, or one less."""
+        return self.counted_in != (self.category_id if self.status == "published" else None)
 
 
 class Frame(Struct, frozen=True):
@@ -198,24 +207,34 @@ class CatalogStore(ABC):
     async def delete_product(self, uow: UnitOfWork, product_id: str) -> None: ...
 
     @abstractmethod
+    async def digests(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """What the last import of each said, by ``(seller id, import key)``."""
+
+    @abstractmethod
     async def lock_imported(
         self, uow: UnitOfWork, keys: Sequence[tuple[str, str]], ids: Sequence[str] = ()
     ) -> list[ProductRecord]:
         """Products by ``(seller id, import key)`` or by id, held until the unit ends; one import at a time."""
 
     @abstractmethod
-    async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """Product id by ``(seller id, sku)`` of those that exist."""
+    async def taken_skus(
+        self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], tuple[str, str | None]]:
+        """By ``(seller id, sku)`` of those that exist: their product's id, and its import key."""
 
     # categories and sellers
 
     @abstractmethod
     async def ensure_categories(self, uow: UnitOfWork, paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-        """Category ids by path of names; what is missing is made."""
+        """Category ids by these paths of names; what is missing is made, as it is first written. Equal names are one, whatever
+        their case and blanks.
+
+        The cost is that of the paths, and not of the tree.
+        """
 
     @abstractmethod
     async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
-        """False: its parent does not exist. :raises Invalid: its parent has one of that name."""
+        """False: its parent does not exist. :raises Invalid: its parent has one of that name, or is at the lowest level."""
 
     @abstractmethod
     async def lock_categories(self, uow: UnitOfWork) -> list[CategoryNode]:

@@ -22,7 +22,7 @@ from marketplace_core.capabilities.catalog import (
 from marketplace_core.errors import Conflict, Problem
 from marketplace_core.values import Money
 
-__all__ = ["category", "out_of_stock", "page", "seller_product", "with_urls"]
+__all__ = ["categories", "out_of_stock", "page", "seller_product", "with_urls"]
 
 Url = Callable[[str], str]
 
@@ -96,8 +96,15 @@ def with_urls(images: Sequence[Image], url: Url) -> list[Image]:
     return [replace(image, url=url(image.url)) for image in images]
 
 
-def category(node: CategoryNode) -> Category:
-    return Category(node.id, node.slug, node.name, node.count, [category(child) for child in node.children])
+def categories(nodes: Sequence[CategoryNode]) -> list[Category]:
+    """These and all below them. Without recursion, and the deepest first: what is made does not change any more."""
+    every = list(nodes)
+    for node in every:  # which grows by them
+        every.extend(node.children)
+    made: dict[str, Category] = {}
+    for node in reversed(every):
+        made[node.id] = Category(node.id, node.slug, node.name, node.count, [made[child.id] for child in node.children])
+    return [made[node.id] for node in nodes]
 
 
 def _money(amount: int | None, currency: str | None) -> Money | None:

@@ -8,12 +8,16 @@ from marketplace_core.events import Event, event
 
 @event("catalog.product_changed", key="product_id")
 class ProductChanged(Event, frozen=True, kw_only=True):
-    """A product as shoppers see it after the change; ``page`` is None when they do not see it (any more)."""
+    """A product as shoppers see it after the change; ``page`` is None when they do not see it (any more).
+
+    ``recounted``: it came into a category, or left one, as far as shoppers see it.
+    """
 
     product_id: str
     seller_id: str
     status: ProductStatus
     page: ProductPage | None = None
+    recounted: bool = True
 
 
 @event("catalog.stock_changed", key="product_id")

@@ -48,7 +48,8 @@ class Catalog(ABC):
 
     @abstractmethod
     @query
-    async def get_categories(self) -> CategoryTree: ...
+    async def get_categories(self, depth: int | None = None) -> CategoryTree:
+        """The tree, or its first ``depth`` levels; what hangs below is counted in any case."""
 
     # for carts and orders
 
@@ -142,21 +143,24 @@ class Catalog(ABC):
     @patient(seconds=60.0)
     @mutation(retriable=True)
     async def import_products(self, products: list[ImportProduct]) -> list[ImportResult]:
-        """Write a batch of an import file, published; an equal product is unchanged.
+        """Write a batch of an import file; a product that says what it said last time is unchanged.
 
         A variant that the file has no more goes, unless units of it are held or sold: then it stays without any to buy.
+        Who has which sku is judged by what the batch leaves: products may exchange them. A variant that cannot be written takes
+        no other with it.
         """
 
     # for operators
 
     @abstractmethod
     @mutation(retriable=True)
-    async def create_category(self, draft: CategoryDraft) -> Category: ...
+    async def create_category(self, draft: CategoryDraft) -> Category:
+        """:raises Invalid: its parent has one of that name (case, blanks and accents' spelling aside), or is 30 levels deep."""
 
     @abstractmethod
     @mutation(retriable=True)
     async def update_category(self, category_id: str, patch: CategoryPatch) -> Category:
-        """Rename it or hang it elsewhere, with all below it. :raises Invalid: below itself, or a name twice."""
+        """Rename it or hang it elsewhere, with all below it. :raises Invalid: below itself, a name twice, 31 levels."""
 
     @abstractmethod
     @mutation(retriable=True)

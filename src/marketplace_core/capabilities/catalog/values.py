@@ -294,14 +294,18 @@ class RowResults(Struct, frozen=True):
     items: list[RowResult]
 
 
-class ImportVariant(Struct, frozen=True, kw_only=True):
-    """``price``: None for one that is not sold yet; then its product is a draft."""
+class ImportVariant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``price``: None for one that is not sold yet; then its product is a draft. ``stock`` None: as it was; 0, if it is new.
+
+    What is ``UNSET`` stays as it was: ``compare_at``; None takes it away.
+    """
 
     sku: str
     price: Money | None
-    stock: int
+    stock: int | None
     options: Options = {}
     id: str | None = None
+    compare_at: Money | UnsetType | None = UNSET
 
 
 class ImportImage(Struct, frozen=True):
@@ -312,27 +316,48 @@ class ImportImage(Struct, frozen=True):
     height: int
 
 
-class ImportProduct(Struct, frozen=True, kw_only=True):
+class ImportProduct(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One product of an import file; ``key`` is the seller's own, unique per seller.
 
     Where it has an ``id`` (and its variants theirs), it is found by that, and may have gone to another seller.
+    What is ``UNSET`` stays as it was, and so do pictures where there is none; a new product is published.
+
+    :param keeps: skus that the file names in rows that are not good: these variants stay as they are.
+    :param takes: skus that another product of the seller has, which the file names too and gives others: they move, with
+        what is promised of them.
     """
 
     key: str
     seller_id: str
     title: str
-    description: str
-    category: tuple[str, ...]
-    attributes: Attributes
-    image: ImportImage | None
     variants: tuple[ImportVariant, ...]
+    description: str | UnsetType = UNSET
+    category: tuple[str, ...] | UnsetType = UNSET
+    attributes: Attributes | UnsetType = UNSET
+    image: ImportImage | None = None
     id: str | None = None
+    images: tuple[ImportImage, ...] = ()
+    status: Literal["draft", "published", "archived"] | UnsetType = UNSET
+    keeps: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+
+
+class ImportProblem(Struct, frozen=True):
+    """Why a variant is not written. ``holder``: the key of the seller's other product that has its sku."""
+
+    code: str
+    detail: str
+    holder: str | None = None
 
 
 class ImportResult(Struct, frozen=True):
-    """Per product, in the same order: what happened; ``variants`` likewise per variant, by sku."""
+    """Per product, in the same order: what happened; ``variants`` likewise per variant, by sku, and why for the rejected.
+
+    A product is rejected if none of its variants can be written; ``code`` and ``detail`` say why.
+    """
 
     status: Literal["written", "unchanged", "rejected"]
     variants: dict[str, Literal["written", "unchanged", "rejected"]]
     code: str | None = None
     detail: str | None = None
+    problems: dict[str, ImportProblem] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from marketplace_catalog.domain import CategoryNode, category_slug
+from marketplace_catalog.domain import MAX_DEPTH, CategoryNode, category_slug, name_key
 from marketplace_catalog.store import CatalogStore, Frame, Position, ProductRecord
 from marketplace_catalog.stores import sql
 from marketplace_catalog.stores.postgres_stock import PostgresStockStore
@@ -32,6 +32,10 @@ from marketplace_core.values import new_id
 
 __all__ = ["PostgresCatalogStore", "make"]
 
+#: Of so many categories the lists are merged, each read from its index; of more, one list of all is looked through.
+_MERGED = 200
+
+_decode_nodes = msgspec.json.Decoder(list[tuple[str, str | None, str, str, int]]).decode
 _decode_variants = msgspec.json.Decoder(list[VariantView]).decode
 
 
@@ -50,12 +54,8 @@ class PostgresCatalogStore(CatalogStore):
             params.append(value)
             return f"${len(params)}"
 
-        if query.category is not None:
-            given = param(query.category)
-            where.append(
-                "p.category_id IN (SELECT below.id FROM catalog.categories top JOIN catalog.categories below"
-                f" ON below.id = top.id OR top.id = ANY(below.ancestors) WHERE top.id = {given} OR top.slug = {given})"
-            )
+        below = None if query.category is None else await self._filled_below(query.category)
+        source = "catalog.products p"
         if query.seller is not None:
             where.append(f"p.seller_id = {param(query.seller)}")
         if query.min_price is not None:
@@ -65,12 +65,27 @@ class PostgresCatalogStore(CatalogStore):
         if after is not None:
             where.append(f"({key}, p.id) {'<' if descends else '>'} ({param(after[0])}::{kind}, {param(after[1])})")
         order = f"{key} DESC, p.id DESC" if descends else f"{key}, p.id"
+        limit = f"LIMIT {param(query.size + 1)}::int"
+        if below is not None and (query.seller is not None or len(below) > _MERGED):
+            where.append(f"p.category_id = ANY({param(below)}::text[])")
+        elif below is not None:
+            # The index of a category has its products in order: of each no more is read than the page may show.
+            found = f"{' AND '.join(where)} AND p.category_id = b.id ORDER BY {order} {limit}"
+            source = (
+                f"unnest({param(below)}::text[]) AS b (id) CROSS JOIN LATERAL (SELECT p.* FROM catalog.products p"
+                f" JOIN catalog.sellers s ON s.id = p.seller_id WHERE {found}) AS p"
+            )
         rows = await self._database.fetch(
-            f"SELECT {sql.CARD}, {key} AS position, p.id FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id"
-            f" WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {param(query.size + 1)}::int",
+            f"SELECT {sql.CARD}, {key} AS position, p.id FROM {source} JOIN catalog.sellers s ON s.id = p.seller_id"
+            f" WHERE {' AND '.join(where)} ORDER BY {order} {limit}",
             *params,
         )
         return [(msgspec.json.decode(row["card"], type=Card), (row["position"], row["id"])) for row in rows]
+
+    async def _filled_below(self, id_or_slug: str) -> list[str]:
+        """A category and those below it, as far as a product is in them."""
+        rows = await self._database.fetch(sql.FILLED_BELOW, id_or_slug)
+        return [row["id"] for row in rows]
 
     async def find_page(self, id_or_slug: str) -> ProductPage | None:
         page = await self._database.value(sql.PAGE, id_or_slug)
@@ -92,7 +107,7 @@ class PostgresCatalogStore(CatalogStore):
         return [row["slug"] for row in rows]
 
     async def list_categories(self) -> list[CategoryNode]:
-        return [CategoryNode(**row) for row in await self._database.fetch(sql.CATEGORIES)]
+        return _nodes(await self._database.value(sql.CATEGORIES))
 
     async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
         return _decode_variants(await self._database.value(sql.VARIANTS, list(ids)))
@@ -161,6 +176,15 @@ class PostgresCatalogStore(CatalogStore):
     async def delete_product(self, uow: UnitOfWork, product_id: str) -> None:
         await self._database.on(uow).execute("DELETE FROM catalog.products WHERE id = $1", product_id)
 
+    async def digests(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        rows = await self._database.on(uow).fetch(
+            "SELECT o.seller_id, o.import_key, o.digest FROM catalog.products o"
+            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text) USING (seller_id, import_key)"
+            " WHERE o.digest IS NOT NULL",
+            json_text([{"seller_id": seller_id, "import_key": key} for seller_id, key in keys]),
+        )
+        return {(row["seller_id"], row["import_key"]): row["digest"] for row in rows}
+
     async def lock_imported(
         self, uow: UnitOfWork, keys: Sequence[tuple[str, str]], ids: Sequence[str] = ()
     ) -> list[ProductRecord]:
@@ -174,27 +198,34 @@ class PostgresCatalogStore(CatalogStore):
         wanted = [{"seller_id": seller_id, "import_key": key} for seller_id, key in keys]
         return await _lock_products(connection, found, json_text(wanted), list(ids))
 
-    async def taken_skus(self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    async def taken_skus(
+        self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], tuple[str, str | None]]:
         rows = await self._database.on(uow).fetch(
-            "SELECT v.seller_id, v.sku, v.product_id FROM catalog.variants v"
-            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, sku text) USING (seller_id, sku)",
+            "SELECT v.seller_id, v.sku, v.product_id, p.import_key FROM catalog.variants v"
+            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, sku text) USING (seller_id, sku)"
+            " JOIN catalog.products p ON p.id = v.product_id",
             json_text([{"seller_id": seller_id, "sku": sku} for seller_id, sku in skus]),
         )
-        return {(row["seller_id"], row["sku"]): row["product_id"] for row in rows}
+        return {(row["seller_id"], row["sku"]): (row["product_id"], row["import_key"]) for row in rows}
 
     # ── categories and sellers ───────────────────────────────────────────────────────────────────────────────
 
     async def ensure_categories(self, uow: UnitOfWork, paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
         connection = self._database.on(uow)
+        if not paths:
+            return {}
         await _lock_tree(connection)
-        rows = await connection.fetch("SELECT id, path FROM catalog.categories")
-        known = {tuple(row["path"]): row["id"] for row in rows}
-        missing = {path[:depth] for path in paths for depth in range(1, len(path) + 1)} - known.keys()
-        for path in sorted(missing, key=lambda path: (len(path), path)):
-            id_ = known[path] = new_id()
-            parent = known.get(path[:-1])
-            await _insert_category(connection, CategoryNode(id_, parent, category_slug(path[-1], id_), path[-1], 0))
-        return known
+        wanted = list({tuple(name_key(name) for name in path): path for path in reversed(paths)}.items())[::-1]
+        known: dict[tuple[str, ...], str] = {}
+        for row in await connection.fetch(sql.WALK, json_text(wanted)):
+            known[wanted[row["n"]][0][: row["depth"]]] = row["id"]
+        missing = {keys[:depth]: path[:depth] for keys, path in reversed(wanted) for depth in range(1, len(path) + 1)}
+        for keys in sorted(missing.keys() - known.keys(), key=lambda keys: (len(keys), keys)):
+            id_, name = new_id(), missing[keys][-1]
+            known[keys] = id_
+            await _insert_category(connection, CategoryNode(id_, known.get(keys[:-1]), category_slug(name, id_), name, 0))
+        return {path: known[tuple(name_key(name) for name in path)] for path in paths}
 
     async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
         connection = self._database.on(uow)
@@ -204,12 +235,12 @@ class PostgresCatalogStore(CatalogStore):
     async def lock_categories(self, uow: UnitOfWork) -> list[CategoryNode]:
         connection = self._database.on(uow)
         await _lock_tree(connection)
-        return [CategoryNode(**row) for row in await connection.fetch(sql.CATEGORIES)]
+        return _nodes(await connection.value(sql.CATEGORIES))
 
     async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
         connection = self._database.on(uow)
-        renamed = "UPDATE catalog.categories SET name = $2, parent_id = $3::text WHERE id = $1"
-        await _unique(connection, renamed, node.id, node.name, node.parent_id)
+        renamed = "UPDATE catalog.categories SET name = $2, parent_id = $3::text, name_key = $4 WHERE id = $1"
+        await _unique(connection, renamed, node.id, node.name, node.parent_id, name_key(node.name))
         await connection.execute(sql.HANG, node.id)
 
     async def delete_category(self, uow: UnitOfWork, category_id: str) -> bool:
@@ -271,18 +302,28 @@ def _with_lowest(product: ProductRecord) -> dict[str, Any]:
 
 
 async def _insert_category(connection: Connection, node: CategoryNode) -> bool:
-    row = await _unique(
+    rows = await _unique(
         connection,
-        "INSERT INTO catalog.categories (id, parent_id, slug, name, ancestors, path)"
-        " SELECT $1, $2::text, $3, $4::text, coalesce(up.ancestors || up.id, '{}'), coalesce(up.path, '{}') || $4::text"
+        "INSERT INTO catalog.categories (id, parent_id, slug, name, name_key, ancestors, path)"
+        " SELECT $1, $2::text, $3, $4::text, $5, CASE WHEN up.id IS NULL THEN '{}' ELSE up.ancestors || up.id END,"
+        " coalesce(up.path, '{}') || $4::text"
         " FROM (SELECT 1) AS one LEFT JOIN catalog.categories up ON up.id = $2::text"
-        " WHERE $2::text IS NULL OR up.id IS NOT NULL RETURNING id",
+        " WHERE ($2::text IS NULL OR up.id IS NOT NULL) AND coalesce(cardinality(up.ancestors), -1) + 1 < $6::int RETURNING id",
         node.id,
         node.parent_id,
         node.slug,
         node.name,
+        name_key(node.name),
+        MAX_DEPTH,
     )
-    return bool(row)
+    there = "SELECT id FROM catalog.categories WHERE id = $1"
+    if not rows and node.parent_id is not None and await connection.row(there, node.parent_id) is not None:
+        raise Invalid([Problem("/parent_id", "range", f"A tree of categories has at most {MAX_DEPTH} levels.")])
+    return bool(rows)
+
+
+def _nodes(text: str) -> list[CategoryNode]:
+    return [CategoryNode(*row) for row in _decode_nodes(text)]
 
 
 async def _unique(connection: Connection, statement: str, *params: Any) -> list[dict[str, Any]]:
@@ -294,7 +335,7 @@ async def _unique(connection: Connection, statement: str, *params: Any) -> list[
         if error.constraint == "variants_options":
             problem = Problem("/variants", "duplicate", "Two variants have the same options.")
             raise Invalid([problem]) from error
-        if error.constraint == "categories_parent_id_name_key":
+        if error.constraint in {"categories_parent_id_name_key", "categories_name_key"}:
             raise Invalid([Problem("/name", "duplicate", "Its parent has a category of that name.")]) from error
         raise
 

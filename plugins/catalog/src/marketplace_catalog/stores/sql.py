@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CARD", "CATEGORIES", "HANG", "PAGE", "RECORD", "SAVE", "SORTS", "VARIANTS"]
+__all__ = ["CARD", "CATEGORIES", "FILLED_BELOW", "HANG", "PAGE", "RECORD", "SAVE", "SORTS", "VARIANTS", "WALK"]
 
 MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
 IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
@@ -51,6 +51,7 @@ json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_k
   'description', p.description, 'category_id', p.category_id, 'attributes', p.attributes, 'images', p.images,
   'status', p.status, 'reason_code', p.reason_code, 'rating_average', p.rating_average,
   'rating_count', p.rating_count, 'digest', p.digest, 'created_at', p.created_at, 'updated_at', p.updated_at,
+  'counted_in', CASE WHEN p.status = 'published' THEN p.category_id END,
   'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
       'options', v.options, 'price', v.price, 'compare_at', v.compare_at, 'currency', v.currency,
       'on_hand', v.on_hand, 'reserved', v.reserved, 'allocated', v.allocated) ORDER BY v.position), '[]')
@@ -106,16 +107,17 @@ INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, option
   currency, on_hand)
 SELECT id, product_id, seller_id, sku, title, options, position, price, compare_at, currency, on_hand FROM variant
 ORDER BY seller_id, sku
-ON CONFLICT (id) DO UPDATE SET seller_id = excluded.seller_id, sku = excluded.sku, title = excluded.title,
-  options = excluded.options, position = excluded.position, price = excluded.price, compare_at = excluded.compare_at,
-  currency = excluded.currency, on_hand = excluded.on_hand
+ON CONFLICT (id) DO UPDATE SET product_id = excluded.product_id, seller_id = excluded.seller_id, sku = excluded.sku,
+  title = excluded.title, options = excluded.options, position = excluded.position, price = excluded.price,
+  compare_at = excluded.compare_at, currency = excluded.currency, on_hand = excluded.on_hand
 """
 
 
 #: By category: its path anew, and that of all below it.
 HANG = """
 WITH RECURSIVE moved AS (
-  SELECT c.id, coalesce(up.ancestors || up.id, '{}') AS ancestors, coalesce(up.path, '{}') || c.name AS path
+  SELECT c.id, CASE WHEN up.id IS NULL THEN '{}' ELSE up.ancestors || up.id END AS ancestors,
+    coalesce(up.path, '{}') || c.name AS path
   FROM catalog.categories c LEFT JOIN catalog.categories up ON up.id = c.parent_id WHERE c.id = $1
   UNION ALL
   SELECT c.id, moved.ancestors || moved.id, moved.path || c.name
@@ -124,8 +126,35 @@ WITH RECURSIVE moved AS (
 UPDATE catalog.categories c SET ancestors = moved.ancestors, path = moved.path FROM moved WHERE c.id = moved.id
 """
 
+#: All of them as one text, as rows: an object for each of ten thousand takes longer to read than to find.
 CATEGORIES = """
-SELECT c.id, c.parent_id, c.slug, c.name, count(s.id) AS count FROM catalog.categories c
-LEFT JOIN catalog.products p ON p.category_id = c.id AND p.status = 'published'
-LEFT JOIN catalog.sellers s ON s.id = p.seller_id AND s.active GROUP BY c.id
+WITH counts AS (
+  SELECT k.category_id AS id, sum(k.count) AS count FROM catalog.category_counts k
+  JOIN catalog.sellers s ON s.id = k.seller_id AND s.active GROUP BY 1
+)
+SELECT coalesce(json_agg(json_build_array(c.id, c.parent_id, c.slug, c.name, coalesce(n.count, 0))), '[]')::text
+FROM catalog.categories c LEFT JOIN counts n USING (id)
+"""
+
+#: $1: id or slug.
+FILLED_BELOW = """
+WITH top AS (SELECT id FROM catalog.categories WHERE id = $1 OR slug = $1),
+below AS (
+  SELECT id FROM top UNION SELECT c.id FROM top JOIN catalog.categories c ON c.ancestors @> ARRAY[top.id])
+SELECT id FROM below WHERE EXISTS (SELECT FROM catalog.category_counts k WHERE k.category_id = below.id AND k.count > 0)
+"""
+
+#: Ids along each path of names; $1: for each its names' keys and its names. What has no key yet is found by its name.
+WALK = """
+WITH RECURSIVE wanted AS (
+  SELECT (w.ordinality - 1)::int AS n, w.value->0 AS keys, w.value->1 AS names
+  FROM jsonb_array_elements($1::text::jsonb) WITH ORDINALITY AS w
+), walk AS (
+  SELECT w.n, 1 AS depth, c.id FROM wanted w JOIN catalog.categories c
+    ON c.parent_id IS NULL AND (c.name_key = w.keys->>0 OR c.name = w.names->>0)
+  UNION ALL
+  SELECT w.n, walk.depth + 1, c.id FROM walk JOIN wanted w USING (n) JOIN catalog.categories c
+    ON c.parent_id = walk.id AND (c.name_key = w.keys->>walk.depth OR c.name = w.names->>walk.depth)
+)
+SELECT n, depth, min(id) AS id FROM walk GROUP BY n, depth
 """

@@ -1,0 +1,111 @@
+"""Records out of what an import file says; what it does not say stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from msgspec import UnsetType
+
+from marketplace_catalog.store import ImageRecord, ProductRecord, VariantRecord
+from marketplace_core.capabilities.catalog import ImportImage, ImportProduct, ImportVariant, ProductStatus
+from marketplace_core.values import new_id
+
+__all__ = ["STATUS_WAS", "left_by", "new_record", "variant_record"]
+
+T = TypeVar("T")
+
+#: Stands in place of a digest while a product waits for its own rows, since another took a variant of it; then its status.
+STATUS_WAS = "was:"
+
+
+def new_record(
+    product: ImportProduct,
+    old: ProductRecord | None,
+    categories: Mapping[tuple[str, ...], str],
+    slug: Callable[[str, str], str],
+    now: datetime,
+) -> ProductRecord:
+    """Without its variants and what follows from them."""
+    id_ = old.id if old else product.id or new_id()
+    category_id = old.category_id if old else None
+    if not isinstance(product.category, UnsetType):
+        category_id = categories[product.category] if product.category else None
+    return ProductRecord(
+        id=id_,
+        seller_id=product.seller_id,
+        import_key=product.key,
+        slug=old.slug if old and old.title == product.title else slug(product.title, id_),
+        title=product.title,
+        description=_given(product.description, old.description if old else ""),
+        category_id=category_id,
+        attributes=_given(product.attributes, old.attributes if old else {}),
+        images=_images(product, old.images if old else []),
+        status="draft",
+        reason_code=old.reason_code if old else None,
+        rating_average=old.rating_average if old else None,
+        rating_count=old.rating_count if old else 0,
+        created_at=old.created_at if old else now,
+        updated_at=now,
+        variants=[],
+        counted_in=old.counted_in if old else None,
+    )
+
+
+def left_by(record: ProductRecord, old: ProductRecord | None, wanted: ProductStatus | UnsetType) -> None:
+    """The status once the variants are known. What was a draft only for want of a price is shown with one."""
+    before: ProductStatus = "published"
+    if old is not None:
+        before = old.status
+        if old.digest and old.digest.startswith(STATUS_WAS):
+            before = cast(ProductStatus, old.digest.removeprefix(STATUS_WAS))
+        elif before == "draft" and not _complete(old) and old.digest is not None:
+            before = "published"
+    record.status = _given(wanted, before)
+    if before in {"in_review", "rejected"} and wanted == "published":
+        record.status = before  # which is not the seller's to change
+    if record.status == "published" and not _complete(record):
+        record.status = "draft"
+
+
+def _complete(record: ProductRecord) -> bool:
+    return bool(record.variants) and all(variant.price for variant in record.variants)
+
+
+def variant_record(given: ImportVariant, old: VariantRecord | None) -> VariantRecord:
+    """What is reserved or sold stays, covered by the shelf."""
+    currency = given.price.currency if given.price else None
+    stock = given.stock if given.stock is not None else old.on_hand if old else 0
+    variant = VariantRecord(
+        id=old.id if old else given.id or new_id(),
+        sku=given.sku,
+        title=" / ".join(given.options.values())[:300],
+        options=given.options,
+        price=given.price.amount if given.price else None,
+        compare_at=None,
+        currency=currency,
+        on_hand=max(stock, old.promised) if old else stock,
+        reserved=old.reserved if old else 0,
+        allocated=old.allocated if old else 0,
+    )
+    before = old.compare_at if old and old.currency == currency else None
+    if not isinstance(given.compare_at, UnsetType):
+        before = given.compare_at.amount if given.compare_at else None
+    if before is not None and variant.price is not None and before > variant.price:
+        variant.compare_at = before
+    return variant
+
+
+def _images(product: ImportProduct, old: list[ImageRecord]) -> list[ImageRecord]:
+    given = [*([product.image] if product.image else []), *product.images]
+    return [_image(image, old) for image in dict.fromkeys(given)] if given else old
+
+
+def _image(image: ImportImage, old: list[ImageRecord]) -> ImageRecord:
+    same = next((record.id for record in old if record.key == image.key), None)
+    return ImageRecord(same or new_id(), image.key, "ready", image.width, image.height)
+
+
+def _given(value: Any | UnsetType, kept: T) -> T:
+    return kept if isinstance(value, UnsetType) else cast(T, value)
