@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from marketplace_core.events import Event
 from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, ProjectionUnits, Units, WebhookOutbox
 from marketplace_core.values import Clock
 
@@ -96,6 +97,15 @@ class PluginContext(ABC):
     @abstractmethod
     def projections(self) -> ProjectionUnits:
         """Units of work on a store of the plugin's that is a projection; see :mod:`marketplace_core.ports.projections`."""
+
+    @abstractmethod
+    async def tell(self, events: Sequence[Event]) -> None:
+        """Publish what belongs to no unit of work, such as what somebody looks at: durable on the bus once this returns.
+
+        There are many of them and no row is written for one, so they have no sequence: sinks are given them, handlers are not.
+
+        :raises ValueError: the plugin does not declare that it emits on the topic. :raises Unavailable: the bus is away.
+        """
 
     @property
     @abstractmethod

@@ -187,7 +187,9 @@ class Task(Struct, frozen=True):
 
 
 class Sink(Struct, frozen=True):
-    """A method of the plugin's service that is given every event of the deployment, in batches: what needs throughput.
+    """A method of the plugin's service that is given events of the deployment in batches: what needs throughput.
+
+    ``topics`` are those that it reads of, where the deployment has somebody who emits on them; none: every topic.
 
     It takes a list of :class:`~marketplace_core.events.Envelope`, at most ``size``, or fewer once the first of them has waited
     ``linger`` seconds, in order for each key. They are acknowledged after it has returned, so that they come at least once:
@@ -199,6 +201,7 @@ class Sink(Struct, frozen=True):
     method: Callable[..., Any]
     size: int = 1000
     linger: float = 1.0
+    topics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= 100_000:
@@ -251,7 +254,7 @@ class Hooks:
 
     @hookspec
     def sinks(self, context: PluginContext) -> Sequence[Sink]:  # type: ignore[empty-body]
-        """What is given every event of the deployment, in batches."""
+        """What is given the events of the deployment, or of some topics, in batches."""
 
     @hookspec
     def jobs(self, context: PluginContext) -> Sequence[Job]:  # type: ignore[empty-body]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from marketplace_core import calls
 from marketplace_core._plugins.catalogue import deployed
 from marketplace_core._plugins.graph import mermaid
 from marketplace_core._plugins.registry import installed_plugins
@@ -20,6 +21,7 @@ from marketplace_core.deployment import DeploymentErrors, load_all
 from marketplace_core.ports import Message, UnitOfWork
 from marketplace_core.testing.contracts import Happened, eventually
 from marketplace_core.testing.marketplace import Marketplace
+from marketplace_core.values import Caller
 from tests.core.strangers import install
 from tests.core.test_listeners import PLUGIN as NOTICEBOARD
 from tests.core.test_listeners import published
@@ -107,6 +109,31 @@ async def test_it_is_given_every_event_in_batches(marketplace: Open) -> None:
     assert all(sequences == list(range(1, len(sequences) + 1)) for sequences in found.values())
     sizes = [len(batch) for batch in service.batches]
     assert max(sizes) <= 7 and len(sizes) < sum(sizes)
+
+
+@pytest.mark.usefixtures("tally")
+async def test_what_is_told_outside_of_a_unit_of_work_comes_without_a_number_or_an_actor(marketplace: Open) -> None:
+    market = await marketplace(["catalog", "tally"])
+    context, service = market.process.context("tally"), market.process.service("tally")
+    with calls.scope(calls.Call(caller=Caller(audience="buyer", account_id="ada"))):
+        await context.tell([Happened(thing="a"), Happened(thing="a", note="again")])
+    await market.settle()
+    told = [envelope for batch in service.batches for envelope in batch if envelope.topic == "contract"]
+    assert [(each.sequence, each.actor, each.decode()) for each in told] == [
+        (0, "", Happened(thing="a")),
+        (0, "", Happened(thing="a", note="again")),
+    ]
+    with pytest.raises(ValueError, match=r"does not declare its topic"):
+        await market.process.context("catalog").tell([Happened(thing="a")])
+
+
+async def test_it_reads_of_the_topics_that_it_names(marketplace: Open, folder: Path) -> None:
+    """Of others nothing is sent for it."""
+    install(folder, "tally", TALLY.replace("size=7", 'topics=("contract", "elsewhere"), size=7'))
+    installed_plugins.cache_clear()
+    market = await marketplace(["catalog", "tally"], worker=False)
+    assert market.process.routing.groups["tally.events.sink"] == ["contract"]
+    assert "every event" not in mermaid(load_all(market.file))
 
 
 @pytest.mark.usefixtures("tally")

@@ -90,10 +90,10 @@ def _operations(
                 heard = [type_ for type_ in types if type_ in events and events[type_].topic == topic]
                 yield (handler if len(topics) == 1 else f"{handler}.{topic}"), _operation("receive", topic, plugin, heard)
 
-        for sink in declared.sinks:
+        for sink in declared.work.sinks:
             for topic in sorted(senders):
-                if told := _of(topic, events):
-                    yield f"{sink}.{topic}", _operation("receive", topic, plugin, told)
+                if (not sink.topics or topic in sink.topics) and (told := _of(topic, events)):
+                    yield f"{sink.name}.{topic}", _operation("receive", topic, plugin, told)
 
 
 def _operation(action: str, topic: str, plugin: str, types: list[str]) -> dict[str, Any]:

@@ -70,10 +70,11 @@ def _providers(made: Loaded) -> dict[str, str]:
 
 def _dotted(made: Loaded, name: str, declared: Declared, providers: dict[str, str]) -> Iterator[str]:
     topics = {type_.split(".", 1)[0] for types in declared.subscriptions.values() for type_ in types}
+    topics |= {topic for sink in declared.work.sinks for topic in sink.topics}
     for topic in sorted(topics & providers.keys()):
         yield f"{_node('plugin', providers[topic])} -. {topic} .-> {_node('plugin', name)}"
-    if declared.sinks:
-        yield f"bus((every event)) -. {' '.join(sorted(declared.sinks))} .-> {_node('plugin', name)}"
+    if every := sorted(sink.name for sink in declared.work.sinks if not sink.topics):
+        yield f"bus((every event)) -. {' '.join(every)} .-> {_node('plugin', name)}"
     for hook in sorted(declared.extensions):
         capability = made.registry.specs[hook].capability
         if capability in providers:

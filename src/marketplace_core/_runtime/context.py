@@ -7,16 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from marketplace_core import calls
 from marketplace_core.adapters.redis.reads import RedisCache
 from marketplace_core.capabilities import capability_of
 from marketplace_core.context import PluginContext
+from marketplace_core.events import Event
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
-from marketplace_core.ports import Blobs, Cache, FeedStore, Pool, ProjectionUnits, Units, WebhookOutbox
+from marketplace_core.ports import Blobs, Cache, FeedStore, Message, Pool, ProjectionUnits, Units, WebhookOutbox
 from marketplace_core.ports.engine import Journal, SagaEngine
+from marketplace_core.ports.gathering import envelope_of
 from marketplace_core.ports.servers import imported
 from marketplace_core.sagas import Performer, Saga
 
@@ -104,6 +108,16 @@ class Context(PluginContext):
         if parking is None:
             raise TypeError(f"{self.name!r} has projections, and its server keeps no inbox")
         return ProjectionUnits(parking, self.clock, self.name)
+
+    async def tell(self, events: Sequence[Event]) -> None:
+        if stranger := next((event.type for event in events if event.topic not in self._info.topics), None):
+            raise ValueError(f"the plugin {self.name!r} tells {stranger!r} and does not declare its topic")
+        heard = self._process.routing.topics
+        now, trace = self.clock.now(), calls.current().trace
+        envelopes = [envelope_of(event, now, trace, actor="") for event in events if event.topic in heard]
+        await self._process.bus.publish(
+            [Message(each.topic, each.type, each.key, 0, msgspec.json.encode(each).decode()) for each in envelopes]
+        )
 
     @property
     def cache(self) -> Cache:

@@ -45,7 +45,10 @@ class Routing:
             by_name = {qualified(plugin, method.__name__): method for method in methods}
             for group, (_, handlers) in bus_groups(self._assembly.deployment, plugin, list(by_name)).items():
                 found[group] = sorted({type_.topic for name in handlers for type_ in event_types(by_name[name])})
-        return found | {sink_group(sink.name): self.emitted for sinks in self.sinks.values() for sink in sinks}
+        return found | {sink_group(sink.name): self._heard(sink) for sinks in self.sinks.values() for sink in sinks}
+
+    def _heard(self, sink: Sink) -> list[str]:
+        return [topic for topic in self.emitted if not sink.topics or topic in sink.topics]
 
     @cached_property
     def emitted(self) -> list[str]:

@@ -19,9 +19,25 @@ from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.ports.units import Claim, UnitOfWork
 from marketplace_core.values import new_id, utc_text
 
-__all__ = ["GatheringUnit", "Leaving", "before_commit", "in_flight", "stored_answer"]
+__all__ = ["GatheringUnit", "Leaving", "before_commit", "envelope_of", "in_flight", "stored_answer"]
 
 T = TypeVar("T")
+
+
+def envelope_of(event: Event, at: datetime, trace: str, actor: str | None = None) -> Envelope:
+    """The event as it leaves, without a number. ``actor``: None is whoever makes the call that is going on, "" nobody."""
+    call = calls.current()
+    return Envelope(
+        id=new_id(),
+        type=event.type,
+        version=event.version,
+        key=event.key,
+        occurred_at=utc_text(at),
+        trace=trace,
+        actor=(call.caller.account_id or "system") if actor is None else actor,
+        origin=call.origin,
+        data=msgspec.Raw(encode_data(event)),
+    )
 
 
 class Leaving(Struct, frozen=True):
@@ -55,18 +71,8 @@ class GatheringUnit(UnitOfWork):
 
     def emit(self, event: Event, at: datetime | None = None) -> None:
         self._check(event)
-        call = calls.current()
-        envelope = Envelope(
-            id=new_id(),
-            type=event.type,
-            version=event.version,
-            key=event.key,
-            occurred_at=utc_text(at or self._now),
-            trace=(trace := self._leaving(event.type, call.trace)),
-            actor=self._actor,
-            origin=call.origin,
-            data=msgspec.Raw(encode_data(event)),
-        )
+        trace = self._leaving(event.type, calls.current().trace)
+        envelope = envelope_of(event, at or self._now, trace, self._actor)
         text = msgspec.json.encode(envelope).decode()
         self.items.append(Leaving(len(self.items), "event", event.topic, event.type, event.key, envelope.id, text, trace))
 
