@@ -153,8 +153,7 @@ async def _until(stage: Stage, status: str, thing: str = "a") -> SagaView:
     """The saga of a thing, once it is so."""
 
     async def so() -> SagaView | None:
-        view = await stage.orchestrator.get_saga(thing)
-        return view if view.status == status else None
+        return view if (view := await stage.orchestrator.get_saga(thing)).status == status else None
 
     found: SagaView = await eventually(so)
     return found
@@ -278,7 +277,7 @@ class OrchestratorContract:
         await stage.later(90)
         await _asked(stage)
         await stage.later(13 * 60 + 45)
-        await _until(stage, "done", "c")  # deadlines were looked at: whoever is in a hurry took this one as well
+        await _until(stage, "done", "c")  # whoever is in a hurry took this one as well
         stage.acts.lose["first"] = 1
         await stage.hear(Begun(thing="b"))
         await _until(stage, "done", "b")  # time enough to act on it
