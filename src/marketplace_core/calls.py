@@ -23,6 +23,7 @@ class Call(Struct, frozen=True, omit_defaults=True):
     """What accompanies a port call.
 
     ``key`` is the idempotency key, or None. ``guest`` scopes the keys of a shopper without an account.
+    ``address`` is whom a request is counted for by its network, None where it is exempt or comes from no client.
     ``trace`` is a W3C ``traceparent``. ``origin`` ends up in the envelopes of the events that the call emits.
     ``deadline`` is when the caller gives up, by this process's ``time.monotonic()``.
     """
@@ -34,6 +35,7 @@ class Call(Struct, frozen=True, omit_defaults=True):
     trace: str = ""
     origin: str = "api"
     deadline: float | None = None
+    address: str | None = None
 
     @property
     def scope(self) -> str:

@@ -68,6 +68,7 @@ class MarketplaceError(Exception):
 
     :param code: a key of :data:`CODES`.
     :param detail: a sentence for a person; it never holds a secret.
+    :param location: where the client looks instead, below the audience's prefix.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class MarketplaceError(Exception):
         *,
         errors: Iterable[Problem] = (),
         retry_after: int | None = None,
+        location: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
         self.errors = tuple(errors)
         self.retry_after = retry_after
+        self.location = location
 
     @property
     def status(self) -> int:
@@ -148,10 +151,11 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     errors: tuple[Problem, ...] = ()
     retry_after: int | None = None
+    location: str | None = None
 
     @staticmethod
     def of(error: MarketplaceError) -> Failure:
-        return Failure(error.code, error.detail, error.errors, error.retry_after)
+        return Failure(error.code, error.detail, error.errors, error.retry_after, error.location)
 
 
 _BY_STATUS: dict[int, type[MarketplaceError]] = {401: Unauthorized, 403: Forbidden, 409: Conflict}
@@ -172,4 +176,4 @@ def error_from(failure: Failure) -> MarketplaceError:
     if status == 503:
         return Unavailable(failure.detail, failure.retry_after or 1)
     kind = _BY_STATUS.get(status, Refused if status < 500 else MarketplaceError)
-    return kind(code, failure.detail, errors=failure.errors, retry_after=failure.retry_after)
+    return kind(code, failure.detail, errors=failure.errors, retry_after=failure.retry_after, location=failure.location)

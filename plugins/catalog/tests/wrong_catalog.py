@@ -60,18 +60,22 @@ class Mistake:
 
 
 class HoldsAgain(CatalogService):
-    async def reserve(self, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+    async def reserve(self, key: str, lines: list[LineRequest], seconds: int, instead_of: str | None = None) -> Reservation:
         return await super().reserve(f"{key}/{new_id()}", lines, seconds)
 
 
 class TakesTheLastOfEqualLines(PostgresStockStore):
-    async def reserve(self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime) -> Any:
+    async def reserve(
+        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime, instead_of: str | None = None
+    ) -> Any:
         last = {line.variant_id: line for line in lines}
         return await super().reserve(uow, key, list(last.values()), expires_at)
 
 
 class HoldsWhatThereIs(PostgresStockStore):
-    async def reserve(self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime) -> Any:
+    async def reserve(
+        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime, instead_of: str | None = None
+    ) -> Any:
         found = await super().reserve(uow, key, lines, expires_at)
         if isinstance(found, list):
             short = {each.index for each in found}
@@ -80,8 +84,18 @@ class HoldsWhatThereIs(PostgresStockStore):
         return found
 
 
+class TakesNothingOver(CatalogService):
+    async def reserve(self, key: str, lines: list[LineRequest], seconds: int, instead_of: str | None = None) -> Reservation:
+        return await super().reserve(key, lines, seconds)
+
+
+class KeepsWhatItTookOver(PostgresStockStore):
+    async def _to_hold_again(self, *_: Any) -> dict[str, int]:
+        return {}
+
+
 class PricesAnew(CatalogService):
-    async def reserve(self, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+    async def reserve(self, key: str, lines: list[LineRequest], seconds: int, instead_of: str | None = None) -> Reservation:
         held = await super().reserve(key, lines, seconds)
         now = {view.id: view for view in await self.get_variants([line.variant_id for line in held.lines])}
         return replace(held, lines=[replace(line, unit_price=now[line.variant_id].price) for line in held.lines])
@@ -233,6 +247,8 @@ MISTAKES = {
     "holds again": _service(HoldsAgain, "test_a_key_holds_once"),
     "takes the last of equal lines": _stock(TakesTheLastOfEqualLines, "test_equal_lines_add_up"),
     "holds what there is": _stock(HoldsWhatThereIs, "test_all_lines_are_held_or_none"),
+    "takes nothing over": _service(TakesNothingOver, "test_what_is_held_passes_over_in_one_step"),
+    "keeps what it took over": _stock(KeepsWhatItTookOver, "test_what_is_held_passes_over_in_one_step"),
     "prices anew": _service(PricesAnew, "test_lines_are_frozen_as_they_were"),
     "holds what is not sold": Mistake("test_what_is_not_sold_is_not_held", edits={_BUYABLE: "true AS buyable"}),
     "gives back twice": _stock(EndsNothing, "test_a_release_gives_back_once"),

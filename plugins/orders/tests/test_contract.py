@@ -262,14 +262,6 @@ def cancels_what_it_can(right: Any, _: Any) -> Mapping[str, Method]:
     return {"cancel_by_operator": cancel_by_operator}
 
 
-def cancels_before_it_is_confirmed(right: Any, _: Any) -> Mapping[str, Method]:
-    async def cancel(order_id: str, account_id: Any, token: Any, items: Any, reason: str) -> Any:
-        await right.confirm(order_id)
-        return await right.cancel(order_id, account_id, token, items, reason)
-
-    return {"cancel": cancel}
-
-
 def ships_what_it_can(right: Any, _: Any) -> Mapping[str, Method]:
     async def ship(seller_id: str, package_id: str, request: Any) -> Any:
         try:
@@ -334,7 +326,6 @@ def hides_orders_behind_a_403(right: Any, _: Any) -> Mapping[str, Method]:
         (finds_everything, "test_operators_find_orders"),
         (does_not_wait, "test_a_change_is_waited_for"),
         (cancels_what_it_can, "test_units_are_cancelled_once"),
-        (cancels_before_it_is_confirmed, "test_only_a_confirmed_order_is_cancelled"),
         (ships_what_it_can, "test_units_are_shipped_once"),
         (is_as_far_as_its_first_package, "test_an_order_is_as_far_as_its_last_package"),
         (says_it_was_the_buyer, "test_the_timeline_says_who"),

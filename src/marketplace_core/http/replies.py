@@ -55,7 +55,7 @@ _CODES = {
 }
 
 
-def problem_reply(error: MarketplaceError, request_id: str) -> Reply:
+def problem_reply(error: MarketplaceError, request_id: str, prefix: str = "") -> Reply:
     status = error.status
     details = ProblemDetails(
         title=HTTPStatus(status).phrase,
@@ -72,17 +72,22 @@ def problem_reply(error: MarketplaceError, request_id: str) -> Reply:
     ]
     if error.retry_after is not None:
         headers.append(("retry-after", str(error.retry_after)))
+    if error.location is not None:
+        headers.append(("location", prefix + error.location))
     if status == 401:
         headers.append(("www-authenticate", "Bearer"))
     return Reply(status, headers, msgspec.json.encode(details))
 
 
-def error_reply(error: Exception, request_id: str) -> Reply:
-    """The answer to any exception; one that nobody foresaw is logged and says nothing of itself."""
+def error_reply(error: Exception, request_id: str, prefix: str = "") -> Reply:
+    """The answer to any exception; one that nobody foresaw is logged and says nothing of itself.
+
+    ``prefix``: what a location is below.
+    """
     if isinstance(error, MarketplaceError):
         if error.status == 500:
             log.error("request failed", request_id=request_id, code=error.code, exc_info=error)
-        return problem_reply(error, request_id)
+        return problem_reply(error, request_id, prefix)
     if isinstance(error, TimeoutError):
         log.warning("request timed out", request_id=request_id, exc_info=error)
         return problem_reply(Unavailable("It took too long; please come again."), request_id)

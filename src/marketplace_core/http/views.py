@@ -151,6 +151,7 @@ def _runner(
             guest=None if caller.account_id else _cart_token(exchange),
             request_id=exchange.request_id,
             trace=exchange.trace,
+            address=exchange.address,
         )
         arguments = await arguments_of(current, exchange, params, call)
         if special:
@@ -159,7 +160,7 @@ def _runner(
             try:
                 reply = reply_with(await handler(**arguments), exchange)
             except Exception as error:
-                reply = error_reply(error, exchange.request_id)
+                reply = error_reply(error, exchange.request_id, prefix)
         if outcome.replayed:
             reply.headers.append(("idempotent-replayed", "true"))
         return await _tagged(reply, route, exchange) if tagged and reply.status == 200 else reply

@@ -107,10 +107,12 @@ class CatalogService(Catalog):
         return [replace(view, image=self._blobs.url(view.image)) if view.image else view for view in found]
 
     @natural
-    async def reserve(self, uow: UnitOfWork, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+    async def reserve(
+        self, uow: UnitOfWork, key: str, lines: list[LineRequest], seconds: int, instead_of: str | None = None
+    ) -> Reservation:
         require(bool(lines), "/lines", "required", "Nothing is to be reserved.")
         wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
-        answer = await self._stock.reserve(uow, key, wanted, uow.now + timedelta(seconds=seconds))
+        answer = await self._stock.reserve(uow, key, wanted, uow.now + timedelta(seconds=seconds), instead_of)
         if isinstance(answer, list):
             raise views.out_of_stock(answer)
         frozen, expires_at, changes = answer

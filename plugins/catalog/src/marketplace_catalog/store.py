@@ -265,11 +265,12 @@ class StockStore(ABC):
 
     @abstractmethod
     async def reserve(
-        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime
+        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime, instead_of: str | None = None
     ) -> tuple[list[ReservedLine], datetime, list[StockChange]] | list[Short]:
         """Hold all lines or none, in one locking order; equal variants add up.
 
         The same ``key`` gives what it gave, and changes nothing: also when it was expired, committed or released since.
+        What ``instead_of`` holds is taken over: that reservation is as one that has expired.
         """
 
     @abstractmethod
@@ -278,7 +279,10 @@ class StockStore(ABC):
 
     @abstractmethod
     async def release(self, uow: UnitOfWork, key: str) -> list[StockChange]:
-        """Give back what is held. An unknown key is remembered, so that a late ``reserve`` by it holds nothing."""
+        """Give back what is held. An unknown key is remembered, so that a late ``reserve`` by it holds nothing.
+
+        What it took over is held again by the reservation that it came from, until that one's own end, if it can be had.
+        """
 
     @abstractmethod
     async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
 from marketplace_core.values import Money
 
 __all__ = [
+    "GIVES_WAY",
     "Charge",
     "Discount",
     "Line",
@@ -24,6 +25,7 @@ __all__ = [
     "commission",
     "order_status",
     "remaining",
+    "settle",
     "share",
     "ship_units",
     "track",
@@ -34,6 +36,9 @@ __all__ = [
 PROGRESS = ("pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed")
 #: how far a shipment is; its status never goes back
 TRACKING = ("pending", "label_created", "in_transit", "out_for_delivery", "delivered", "returned")
+
+#: The first version of the checkout that asks, before it confirms an order, whether that was given up meanwhile.
+GIVES_WAY = 2
 
 Units = dict[str, int]
 """Units by line id."""
@@ -160,7 +165,11 @@ class Package:
 
 @dataclass
 class Order:
-    """``imported``: it comes from another system, and is over here."""
+    """``imported``: it comes from another system, and is over here.
+
+    ``checkout``: the version of the saga that was meant to carry it out. ``sealed``: it is about to be confirmed.
+    ``given_up``: it was cancelled or superseded while it was pending.
+    """
 
     id: str
     account_id: str | None
@@ -187,6 +196,28 @@ class Order:
     updated_at: datetime
     complete_at: datetime | None = None
     imported: bool = False
+    checkout: int = 1
+    sealed: bool = False
+    given_up: bool = False
+
+    @property
+    def units(self) -> int:
+        return sum(line.quantity for package in self.packages for line in package.items)
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether it can be given up. A checkout of before does not ask whether it was."""
+        return self.status == "pending" and self.checkout >= GIVES_WAY and not self.sealed
+
+    @property
+    def waits_for_its_payer(self) -> bool:
+        """And gives way to another order of its cart."""
+        return self.gives_way and self.payment is not None and self.payment["status"] == "requires_action"
+
+    def note(self, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
+        """What happened to it, by whom."""
+        self.timeline.append(Timeline(at, type_, actor, detail))
+        self.updated_at = at
 
     def package(self, package_id: str) -> Package | None:
         return next((package for package in self.packages if package.id == package_id), None)
@@ -204,6 +235,13 @@ def order_status(packages: Sequence[Package]) -> str:
     if PROGRESS[least] == "confirmed" and max(steps) > least:
         return "partially_shipped"
     return PROGRESS[least]
+
+
+def settle(order: Order, now: datetime, complete_days: int) -> None:
+    """After a change of packages: how far the order is, and when it is completed by itself."""
+    order.status = order_status(order.packages)
+    if order.status == "delivered" and order.complete_at is None:
+        order.complete_at = now + timedelta(days=complete_days)
 
 
 def package_status(package: Package) -> str:

@@ -77,15 +77,24 @@ class Checkout:
         expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
         return quotes.quote(parts, request.coupon, problems, expires_at, tax_included=self.tax_included)
 
-    async def reserve(self, request: PlaceOrder, key: str) -> Placing:
-        """Hold the stock under ``key``. What is refused afterwards leaves it held: see :meth:`release`."""
+    def check(self, request: PlaceOrder) -> None:
+        """What can be said of a request by itself. :raises Invalid: :raises Conflict:"""
         if self.takes_money and request.payment is None:
             raise Invalid([Problem("/payment", "required", "Say how it is paid.")])
         if request.coupon is not None:
             raise Conflict("coupons.not_applicable", "There is no such coupon.")
+
+    async def collect(self, request: PlaceOrder) -> checkout.Basket:
+        return await checkout.collect(self._cart, request.owner, request.lines)
+
+    async def reserve(self, request: PlaceOrder, basket: checkout.Basket, key: str, instead_of: str | None) -> Placing:
+        """Hold the stock under ``key``, if need be that which is held under ``instead_of``.
+
+        What is refused afterwards leaves it held: see :meth:`release`.
+        """
         buyer = await checkout.buyer(self._users, request)
-        basket = await checkout.collect(self._cart, request.owner, request.lines)
-        reservation = await self._catalog.reserve(key, basket.lines, self._config.reserve_seconds)
+        seconds = self._config.reserve_seconds if buyer.account_id else self._config.guest_reserve_seconds
+        reservation = await self._catalog.reserve(key, basket.lines, seconds, instead_of)
         priced = [
             checkout.PricedLine(
                 index,
@@ -112,6 +121,9 @@ class Checkout:
 
     async def release(self, key: str) -> None:
         await self._catalog.release(key)
+
+    async def restock(self, key: str) -> None:
+        await self._catalog.restock(key)
 
     async def _price(self, lines: list[checkout.PricedLine], to: Place) -> list[checkout.Part]:
         return await checkout.price_parts(lines, to, self._sellers, self._logistics, self._config.line_weight_g)

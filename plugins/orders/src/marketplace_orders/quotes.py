@@ -143,6 +143,7 @@ def order(
         timeline=[domain.Timeline(now, "orders.placed", "buyer")],
         created_at=now,
         updated_at=now,
+        checkout=domain.GIVES_WAY,
     )
 
 

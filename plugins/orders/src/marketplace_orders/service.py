@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -15,9 +16,7 @@ from marketplace_core.capabilities.logistics import ShipmentChanged
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
     CancelItem,
-    EventLine,
     ImportOrder,
-    ItemsCancelled,
     Order,
     OrderCompleted,
     OrderFailed,
@@ -34,11 +33,13 @@ from marketplace_core.capabilities.orders import (
     ShipRequest,
 )
 from marketplace_core.capabilities.payments import PaymentChanged, PaymentSettled
-from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
+from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound, Unavailable
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, natural
-from marketplace_core.values import Clock, Imported, Money, Page, new_id
+from marketplace_core.values import Clock, Imported, Page, new_id
 from marketplace_orders import domain, happenings, imports, quotes, views
+from marketplace_orders.cancelling import Cancelling, units_of
 from marketplace_orders.config import OrdersConfig
+from marketplace_orders.open_orders import OpenOrders, Place
 from marketplace_orders.placing import Checkout, Placing, reservation_key
 from marketplace_orders.store import OrderStore
 
@@ -65,6 +66,8 @@ class OrderService(Orders):
         self._clock = clock
         self._config = config
         self._token_keys = token_keys
+        self._open = OpenOrders(store, config, token_keys[0])
+        self._cancelling = Cancelling(store, config)
 
     # ── placing ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -78,33 +81,55 @@ class OrderService(Orders):
             order = await self._place(request, reservation)
         except MarketplaceError as error:
             # A refusal is stored by now: no repeat will come for what is held. After an Unavailable one will.
-            if error.is_refusal and error.code != "orders.out_of_stock":
+            if (error.is_refusal or error.status == 429) and error.code != "orders.out_of_stock":
                 await self._checkout.release(reservation)
             raise
         guest = request.owner.account_id is None
         return views.placed(order, self._token(order.id) if guest else None)
 
-    async def _reserve(self, request: PlaceOrder, key: str) -> Placing:
-        return await self._checkout.reserve(request, key)
+    async def _reserve(self, request: PlaceOrder, key: str) -> tuple[Placing, Place]:
+        """What is in a cart that was ordered before is read again: it may have been before that order emptied it."""
+        self._checkout.check(request)
+        basket = await self._checkout.collect(request)
+        place = await self._open.look(basket.cart_id)
+        if place.after:
+            basket = await self._checkout.collect(request)
+        await self._open.check_room(request.owner.account_id, sum(line.quantity for line in basket.lines), place)
+        instead_of = place.instead_of.reservation if place.instead_of is not None else None
+        try:
+            return await self._checkout.reserve(request, basket, key, instead_of), place
+        except Conflict as error:
+            if error.code == "orders.out_of_stock":  # what is missing may be held by another order of this cart
+                await self._open.look(basket.cart_id)
+            raise
 
     @command_after(_reserve)
     async def _place(
         self,
         uow: UnitOfWork,
-        found: Placing,
+        found: tuple[Placing, Place],
         request: PlaceOrder,
         key: str,
     ) -> Order:
-        record = quotes.order(uow.now, *found, tax_included=self._checkout.tax_included)
-        await self._store.insert(uow, record)
+        placing, place = found
+        record = quotes.order(uow.now, *placing, tax_included=self._checkout.tax_included)
+        await self._open.write(uow, record, place)
         payment = request.payment if self._checkout.takes_money and record.total.amount else None  # free: nothing to pay
-        expires_at = uow.now + timedelta(seconds=self._config.action_seconds)
+        seconds = self._config.guest_action_seconds if record.guest else self._config.action_seconds
+        expires_at = uow.now + timedelta(seconds=seconds)
         uow.emit(happenings.placed(record, payment, expires_at))
         return views.order(record)
 
     @natural
+    async def seal(self, uow: UnitOfWork, order_id: str) -> None:
+        if not await self._store.seal(uow, order_id) and (await self._locked(uow, order_id)).number is None:
+            raise Conflict("orders.wrong_state", "It has ended before it could be confirmed.")
+
+    @natural
     async def confirm(self, uow: UnitOfWork, order_id: str, payment: PaymentView | None = None) -> None:
         record = await self._locked(uow, order_id)
+        if record.given_up:  # by a checkout that did not ask: a person has it undone
+            raise Conflict("orders.wrong_state", "It was given up while it was pending.")
         if record.status != "pending":
             return
         if payment is not None:
@@ -112,7 +137,7 @@ class OrderService(Orders):
         for package in record.packages:
             package.status, package.updated_at = "confirmed", uow.now
         record.status = "confirmed"
-        _note(record, uow.now, "orders.confirmed", "system")
+        record.note(uow.now, "orders.confirmed", "system")
         number = await self._store.next_number(uow, self._config.series)
         record.number = self._config.number_format.format(number=number)
         await self._store.save(uow, record)
@@ -126,7 +151,7 @@ class OrderService(Orders):
         record.status, record.failure_code, record.failure_detail = "failed", failure.code, failure.detail
         for package in record.packages:
             package.status, package.updated_at = "cancelled", uow.now
-        _note(record, uow.now, "orders.failed", "system", failure.code)
+        record.note(uow.now, "orders.failed", "system", failure.code)
         await self._store.save(uow, record)
         uow.emit(OrderFailed(order_id=order_id, code=failure.code))
 
@@ -174,8 +199,24 @@ class OrderService(Orders):
 
     # ── cancelling and shipping ──────────────────────────────────────────────────────────────────────────────
 
-    @command
     async def cancel(
+        self, order_id: str, account_id: str | None, token: str | None, items: list[CancelItem] | None, reason: str
+    ) -> Order:
+        return await self._free(await self._cancel_own(order_id, account_id, token, items, reason))
+
+    async def cancel_by_operator(self, order_id: str, items: list[CancelItem] | None, reason: str) -> Order:
+        return await self._free(await self._cancel_any(order_id, items, reason))
+
+    async def _free(self, order: Order) -> Order:
+        """The stock of an order that was cancelled while it was pending. If it cannot be now, its checkout does it."""
+        if order.number is None:
+            [record] = await self._store.get([order.id])
+            with contextlib.suppress(Unavailable):
+                await self._checkout.restock(record.reservation)
+        return order
+
+    @command
+    async def _cancel_own(
         self,
         uow: UnitOfWork,
         order_id: str,
@@ -185,13 +226,13 @@ class OrderService(Orders):
         reason: str,
     ) -> Order:
         record = self._visible([await self._locked(uow, order_id)], account_id, token)
-        await self._cancel(uow, record, record.packages, items, ("buyer", reason))
+        await self._cancelling.order(uow, record, items, ("buyer", reason), None)
         return views.order(record)
 
     @command
-    async def cancel_by_operator(self, uow: UnitOfWork, order_id: str, items: list[CancelItem] | None, reason: str) -> Order:
+    async def _cancel_any(self, uow: UnitOfWork, order_id: str, items: list[CancelItem] | None, reason: str) -> Order:
         record = await self._locked(uow, order_id)
-        await self._cancel(uow, record, record.packages, items, ("admin", reason))
+        await self._cancelling.order(uow, record, items, ("admin", reason), "orders.cancelled_by_operator")
         return views.order(record)
 
     @command
@@ -199,42 +240,8 @@ class OrderService(Orders):
         self, uow: UnitOfWork, seller_id: str, package_id: str, items: list[CancelItem] | None, reason: str
     ) -> SellerPackage:
         record, package = await self._locked_package(uow, seller_id, package_id)
-        await self._cancel(uow, record, [package], items, ("seller", reason))
+        await self._cancelling.packages(uow, record, [package], items, ("seller", reason))
         return views.seller_package(record, package)
-
-    async def _cancel(
-        self,
-        uow: UnitOfWork,
-        record: domain.Order,
-        packages: Sequence[domain.Package],
-        items: list[CancelItem] | None,
-        why: tuple[str, str],
-    ) -> None:
-        if record.imported:
-            raise Conflict("orders.not_cancellable", "An imported order is history.")
-        if record.status in {"pending", "failed", "cancelled", "completed"}:
-            raise Conflict("orders.not_cancellable", f"An order that is {record.status} cannot be cancelled.")
-        wanted = _units(packages, items)
-        cancelled: list[tuple[domain.Package, list[EventLine], Money]] = []
-        delivered: list[domain.Package] = []
-        for package in packages:
-            units = {line.id: wanted[line.id] for line in package.items if line.id in wanted}
-            if units:
-                lines = views.event_lines(package, units)
-                cancelled.append((package, lines, _possible(package, units)))
-                package.updated_at = uow.now
-                if package.status == "delivered":  # what is cancelled was all that had not arrived
-                    delivered.append(package)
-        if not cancelled:
-            raise Conflict("orders.not_cancellable", "Nothing is left that could be cancelled.")
-        self._settle(record, uow.now)
-        _note(record, uow.now, "orders.items_cancelled", why[0], why[1] or None)
-        await self._store.save(uow, record)
-        remaining = domain.remaining(record.packages, record.total.currency)
-        for package, lines, amount in cancelled:
-            uow.emit(ItemsCancelled(order_id=record.id, package_id=package.id, lines=lines, amount=amount, remaining=remaining))
-        for package in delivered:
-            uow.emit(happenings.delivered(record, package))
 
     @command
     async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
@@ -243,7 +250,7 @@ class OrderService(Orders):
             raise Conflict("orders.not_shippable", "An imported order is history.")
         if package.status not in {"confirmed", "partially_shipped"}:
             raise Conflict("orders.not_shippable", f"A package that is {package.status} cannot be shipped.")
-        units = _units([package], list(request.items) if request.items is not None else None)
+        units = units_of([package], list(request.items) if request.items is not None else None)
         option = package.option or domain.Option("own", "standard", 0)
         id_ = new_id()
         shipment = domain.Shipment(
@@ -262,8 +269,8 @@ class OrderService(Orders):
         except domain.NotPossible as error:
             raise Conflict("orders.not_shippable", str(error)) from error
         package.updated_at = uow.now
-        self._settle(record, uow.now)
-        _note(record, uow.now, "orders.package_shipped", "seller")
+        domain.settle(record, uow.now, self._config.complete_days)
+        record.note(uow.now, "orders.package_shipped", "seller")
         await self._store.save(uow, record)
         uow.emit(happenings.shipped(record, package, shipment, lines, charge, self._config.line_weight_g))
         return views.shipment(shipment)
@@ -308,8 +315,8 @@ class OrderService(Orders):
             return
         delivered = domain.track(package, quotes.shipment(event.shipment))
         package.updated_at = uow.now
-        self._settle(record, uow.now)
-        _note(record, uow.now, f"shipment.{event.code or event.shipment.status}", "carrier")
+        domain.settle(record, uow.now, self._config.complete_days)
+        record.note(uow.now, f"shipment.{event.code or event.shipment.status}", "carrier")
         await self._store.save(uow, record)
         if delivered:
             uow.emit(happenings.delivered(record, package))
@@ -329,17 +336,11 @@ class OrderService(Orders):
                 if package.status == "delivered":
                     package.status, package.updated_at = "completed", uow.now
             record.status = domain.order_status(record.packages)
-            _note(record, uow.now, "orders.completed", "system")
+            record.note(uow.now, "orders.completed", "system")
             uow.emit(OrderCompleted(order_id=order_id))
         await self._store.save(uow, record)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _settle(self, record: domain.Order, now: datetime) -> None:
-        """After a change of packages: how far the order is, and when it is completed by itself."""
-        record.status = domain.order_status(record.packages)
-        if record.status == "delivered" and record.complete_at is None:
-            record.complete_at = now + timedelta(days=self._config.complete_days)
 
     def _token(self, id_: str) -> str:
         return _sealed(self._token_keys[0], id_)
@@ -372,39 +373,14 @@ class OrderService(Orders):
         return record, package
 
 
-def _note(record: domain.Order, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
-    record.timeline.append(domain.Timeline(at, type_, actor, detail))
-    record.updated_at = at
-
-
 def _pay(record: domain.Order, payment: PaymentView, at: datetime) -> bool:
     """Show the payment on its order. False: nothing is new."""
     known, told = record.payment, msgspec.to_builtins(payment)
     if known is not None and (told == known or not domain.may_follow(payment.status, str(known["status"]))):
         return False
     record.payment = told
-    _note(record, at, f"payments.{payment.status}", "system")
+    record.note(at, f"payments.{payment.status}", "system")
     return True
-
-
-def _units(packages: Sequence[domain.Package], items: list[CancelItem] | None) -> domain.Units:
-    """What the caller named, equal items added up; nothing named is all that is left."""
-    if items is None:
-        return domain.units_left(packages)
-    known = {line.id for package in packages for line in package.items}
-    units: domain.Units = {}
-    for index, item in enumerate(items):
-        if item.item_id not in known:
-            raise NotFound(f"There is no item {item.item_id} (items/{index}).")
-        units[item.item_id] = units.get(item.item_id, 0) + item.quantity
-    return units
-
-
-def _possible(package: domain.Package, units: domain.Units) -> Money:
-    try:
-        return domain.cancel_units(package, units)
-    except domain.NotPossible as error:
-        raise Conflict("orders.not_cancellable", str(error)) from error
 
 
 def _sealed(key: bytes, id_: str) -> str:

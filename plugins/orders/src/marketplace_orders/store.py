@@ -5,20 +5,54 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from marketplace_core.capabilities.orders import AdminOrderQuery, OrderQuery, PackageQuery
 from marketplace_core.ports import UnitOfWork
 from marketplace_orders.domain import Order
 
-__all__ = ["OrderStore", "Position"]
+__all__ = ["CartOrder", "Open", "OrderStore", "Position"]
 
 Position = tuple[Any, ...]
 
 
+class CartOrder(NamedTuple):
+    """The latest order of a cart: the how manieth it is (0: there is none), and itself if it is open."""
+
+    number: int
+    open: Order | None
+
+
+class Open(NamedTuple):
+    """Orders that are pending, and the units that they hold."""
+
+    orders: int
+    units: int
+
+
 class OrderStore(ABC):
     @abstractmethod
-    async def insert(self, uow: UnitOfWork, order: Order) -> None: ...
+    async def insert(self, uow: UnitOfWork, order: Order, placed_from: str | None = None) -> bool:
+        """A pending order. False: its cart has an open order, and nothing was done."""
+
+    @abstractmethod
+    async def last_of_cart(self, cart_id: str) -> CartOrder: ...
+
+    @abstractmethod
+    async def was_bought_since(self, uow: UnitOfWork, cart_id: str, number: int, but: str) -> bool:
+        """Whether another order of the cart than ``but`` was confirmed that is later than its order of that number."""
+
+    @abstractmethod
+    async def lock_holders(self, uow: UnitOfWork, holders: Sequence[str]) -> None:
+        """Until the unit ends, who places an order for one of these waits."""
+
+    @abstractmethod
+    async def open_of(self, uow: UnitOfWork | None, account_id: str | None, placed_from: str | None) -> list[Open]:
+        """What is open of the account, and from the address; none of those that are None."""
+
+    @abstractmethod
+    async def seal(self, uow: UnitOfWork, order_id: str) -> bool:
+        """Mark an order that is pending. False: it is not."""
 
     @abstractmethod
     async def insert_missing(self, uow: UnitOfWork, orders: Sequence[Order]) -> tuple[set[str], set[str]]:

@@ -89,6 +89,12 @@ class Operations:
         await self._store.add_operation(uow, operation)
         return operation.id
 
+    async def request_release(self, uow: UnitOfWork, payment: Payment) -> None:
+        """What a payer is asked for is released by the worker. ``payment`` is locked, and waits."""
+        payment.unwanted = True
+        await self._charges.save(uow, payment)
+        await self._charges.request(uow, new_operation(payment, "void", payment.amount, f"{payment.order_id}/void", uow.now))
+
     async def request_rest(self, uow: UnitOfWork, payment: Payment) -> None:
         """What nobody will capture any more is released by the worker. ``payment`` is locked."""
         left = left_to_release(payment, await self._store.operations(payment.id, uow))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from marketplace_core.capabilities.orders import ItemsCancelled, OrderCompleted, PackageShipped, PaymentView
+from marketplace_core.capabilities.orders import ItemsCancelled, OrderCompleted, OrderFailed, PackageShipped, PaymentView
 from marketplace_core.capabilities.payments import (
     AdminPayment,
     Authorize,
@@ -215,6 +215,13 @@ class PaymentService(Payments):
         payment = await self._store.lock(uow, event.order_id)
         if payment is not None and not event.remaining.amount:
             await self._operations.request_rest(uow, payment)
+
+    @handler(OrderFailed)
+    async def on_order_failed(self, uow: UnitOfWork, event: OrderFailed) -> None:
+        """Its payer is waited for no more: what the gateway then says wakes its checkout, which waits too."""
+        payment = await self._store.lock(uow, event.order_id)
+        if payment is not None and payment.status == "requires_action":
+            await self._operations.request_release(uow, payment)
 
     async def _perform(self, event: OperationRequested) -> GatewayPayment | None:
         return await self._operations.perform(event.operation_id)

@@ -16,6 +16,7 @@ SUBSCRIPTIONS = (
     PaymentService.on_webhook_received,
     PaymentService.on_payment_captured,
     PaymentService.on_order_completed,
+    PaymentService.on_order_failed,
 )
 
 SCHEDULES = (

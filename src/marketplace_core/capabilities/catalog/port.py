@@ -60,10 +60,12 @@ class Catalog(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def reserve(self, key: str, lines: list[LineRequest], seconds: int) -> Reservation:
+    async def reserve(self, key: str, lines: list[LineRequest], seconds: int, instead_of: str | None = None) -> Reservation:
         """Hold stock for an order: all lines or none; equal variants add up; the same ``key`` gives the same answer.
 
         What was extended is told with its later end. After a release of an unknown ``key`` nothing is held under it.
+        What is held under the key ``instead_of`` passes over in the same step; if it is not enough, it stays where it is.
+        Released again, it goes back there, as far as it is free.
 
         :raises Conflict: ``orders.out_of_stock`` with a problem per line (``/lines/<n>``) that cannot be had.
         """

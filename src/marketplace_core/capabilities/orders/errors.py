@@ -10,6 +10,7 @@ declare_codes(
     "cart.empty",
     "cart.changed",
     "coupons.not_applicable",
+    "orders.in_progress",
     "orders.not_cancellable",
     "orders.not_shippable",
     "orders.wrong_state",

@@ -50,6 +50,8 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
 
 @event("orders.failed", key="order_id")
 class OrderFailed(Event, frozen=True, kw_only=True):
+    """A pending order will not be. ``code``: that of its failure; ``orders.cancelled`` where its buyer cancelled it."""
+
     order_id: str
     code: str
 

@@ -38,9 +38,21 @@ class Orders(ABC):
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """Reserve, compare with ``expected_total``, write the order; the checkout goes on by itself.
 
-        :raises Conflict: ``cart.empty``, ``cart.changed``, ``coupons.not_applicable``, ``orders.out_of_stock``,
-            ``shipping.option_expired``. :raises Refused: ``cart.currency_mismatch``.
-        :raises Unavailable: a price rule failed.
+        A cart has one open order. One that waits for its payer is superseded: it fails with ``orders.superseded``, and what
+        it held passes over; of any other the ``location`` is told.
+
+        :raises Conflict: ``cart.empty``, ``cart.changed``, ``coupons.not_applicable``, ``orders.in_progress``,
+            ``orders.out_of_stock``, ``shipping.option_expired``. :raises Refused: ``cart.currency_mismatch``,
+            ``cart.quantity_limit``. :raises Unavailable: a price rule failed.
+        :raises MarketplaceError: ``http.rate_limited``: too much is held by unpaid orders of the account or the address.
+        """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def seal(self, order_id: str) -> None:
+        """Its money and its stock are there: from now on it is neither cancelled nor superseded until it is confirmed.
+
+        :raises Conflict: ``orders.wrong_state``: it was, before.
         """
 
     @abstractmethod
@@ -81,7 +93,10 @@ class Orders(ABC):
     async def cancel(
         self, order_id: str, account_id: str | None, token: str | None, items: list[CancelItem] | None, reason: str
     ) -> Order:
-        """Cancel units that are not shipped, or all of those. :raises Conflict: ``orders.not_cancellable``."""
+        """Cancel units that are not shipped, or all of those; of an order that is pending, all.
+
+        :raises Conflict: ``orders.not_cancellable``.
+        """
 
     # for sellers
 

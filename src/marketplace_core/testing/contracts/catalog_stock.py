@@ -89,6 +89,25 @@ class StockRules:
             assert await catalog.reserve(key, lines(shelf, 3), TTL) == again
         assert await stock(catalog, shelf) == [(5, 0, 5)]
 
+    @pytest.mark.behaviour("cart-8")
+    async def test_what_is_held_passes_over_in_one_step(self, catalog: Catalog) -> None:
+        shelf = await shelve(catalog, 3)
+        first, second, third = new_id(), new_id(), new_id()
+        await catalog.reserve(first, lines(shelf, 3), TTL)
+        await refused("orders.out_of_stock", catalog.reserve(new_id(), lines(shelf, 2), TTL))
+        await refused("orders.out_of_stock", catalog.reserve(new_id(), lines(shelf, 4), TTL, first))
+        assert await stock(catalog, shelf) == [(3, 3, 0)]
+        held = await together(*(catalog.reserve(second, lines(shelf, 2), TTL, first) for _ in range(4)))
+        assert held == [held[0]] * 4
+        assert await stock(catalog, shelf) == [(3, 2, 1)]
+        await refused("orders.out_of_stock", catalog.commit(first))  # 2 of its 3 have gone
+        await catalog.release(second)
+        assert await stock(catalog, shelf) == [(3, 3, 0)]  # it has them again
+        await catalog.reserve(third, lines(shelf, 1), TTL, first)
+        await catalog.commit(third)
+        await catalog.release(third)
+        assert await stock(catalog, shelf) == [(3, 1, 2)]
+
     async def test_lines_are_frozen_as_they_were(self, catalog: Catalog) -> None:
         shelf, key = await shelve(catalog, 5), new_id()
         held = await catalog.reserve(key, lines(shelf, 2), TTL)

@@ -2,7 +2,8 @@
 
 Variants are locked in the order of their ids. A reservation's row is locked before its variants and written after them;
 ``reserve`` inserts that row with all its variants locked already. So who waits for the row waits for somebody who waits for
-nobody: an insert does not wait for a row that is only locked, but for one that is written.
+nobody: an insert does not wait for a row that is only locked, but for one that is written. Of two rows the one that took
+units over is locked before the one that it has them from.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN cata
 WHERE v.id = ANY($1::text[]) ORDER BY v.id FOR UPDATE OF v
 """
 
-#: Take the reservation's key, or wait for whoever is taking it. $1 key, $2 lines, $3 expires_at, $4 now, $5 status
+#: Take the reservation's key, or wait for whoever is taking it. $1 key, $2 lines, $3 expires_at, $4 now, $5 status, $6 whose
+#: units it takes over
 _CLAIM = """
-INSERT INTO catalog.reservations (key, status, lines, expires_at, created_at)
-VALUES ($1, $5, $2::text::jsonb, $3, $4) ON CONFLICT (key) DO NOTHING RETURNING key
+INSERT INTO catalog.reservations (key, status, lines, expires_at, created_at, instead_of)
+VALUES ($1, $5, $2::text::jsonb, $3, $4, $6) ON CONFLICT (key) DO NOTHING RETURNING key
 """
 
 #: Change stock by so much, variants locked in the order of their ids. $1: [{id, reserved, allocated, on_hand}], $2: ids
@@ -64,6 +66,8 @@ DELETE FROM catalog.reservations WHERE ctid = ANY (ARRAY(
 """
 FORGET_COMMITTED = _FORGET.format(ended="status = 'committed'")
 FORGET_GIVEN_BACK = _FORGET.format(ended="status IN ('released', 'expired')")
+
+_NOTHING: Mapping[str, int] = {}
 
 
 class PostgresStockStore(StockStore):
@@ -90,22 +94,30 @@ class PostgresStockStore(StockStore):
     # ── reservations ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def reserve(
-        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime
+        self, uow: UnitOfWork, key: str, lines: Sequence[StockLine], expires_at: datetime, instead_of: str | None = None
     ) -> tuple[list[ReservedLine], datetime, list[StockChange]] | list[Short]:
         connection = self._database.on(uow)
-        rows = {row["id"]: row for row in await connection.fetch(_LOCK_LINES, sorted({x.variant_id for x in lines}))}
-        available = {id_: _available(row) if row["buyable"] else 0 for id_, row in rows.items()}
+        earlier = await self._lock_reservation(connection, instead_of) if instead_of is not None else {}
+        passed = _units(earlier) if earlier.get("status") == "held" else {}
+        ids = sorted({line.variant_id for line in lines} | set(passed))
+        rows = {row["id"]: row for row in await connection.fetch(_LOCK_LINES, ids)}
+        available = {id_: _available(row) + passed.get(id_, 0) if row["buyable"] else 0 for id_, row in rows.items()}
         short = shortages(lines, available)
         if short:
             # Of a repeat there may be too little by now: what was held is its answer all the same.
             known = await self._reserved(connection, key)
             return known or [Short(index, units) for index, units in short]
         frozen = [_frozen(rows[line.variant_id]["line"], line.quantity) for line in lines]
-        if not await connection.row(_CLAIM, key, json_text(frozen), expires_at, uow.now, "held"):
+        whose = instead_of if passed else None
+        if not await connection.row(_CLAIM, key, json_text(frozen), expires_at, uow.now, "held", whose):
             known = await self._reserved(connection, key)
             return known or [Short(index, 0) for index in range(len(lines))]
-        moves = [_move(id_, reserved=units) for id_, units in add_up(lines).items()]
-        return frozen, expires_at, await self._move(connection, moves)
+        wanted = add_up(lines)
+        moves = [_move(id_, reserved=wanted.get(id_, 0) - passed.get(id_, 0)) for id_ in ids]
+        changes = await self._move(connection, moves)
+        if whose is not None:
+            await self._set_status(connection, [whose], "expired", None)
+        return frozen, expires_at, changes
 
     async def _reserved(
         self, connection: Connection, key: str
@@ -123,7 +135,8 @@ class PostgresStockStore(StockStore):
         )
 
     async def release(self, uow: UnitOfWork, key: str) -> list[StockChange]:
-        return await self._end(self._database.on(uow), key, uow.now, {"held": "reserved", "expired": None})
+        ends = {"held": "reserved", "expired": None}
+        return await self._end(self._database.on(uow), key, uow.now, ends, gives_back=True)
 
     async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
         connection = self._database.on(uow)
@@ -172,22 +185,45 @@ class PostgresStockStore(StockStore):
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _end(self, connection: Connection, key: str, now: datetime, ends: Mapping[str, str | None]) -> list[StockChange]:
-        """Release a reservation of the statuses in ``ends``, which name the count that its units leave."""
-        if await connection.row(_CLAIM, key, "[]", now, now, "released"):
+    async def _end(
+        self, connection: Connection, key: str, now: datetime, ends: Mapping[str, str | None], *, gives_back: bool = False
+    ) -> list[StockChange]:
+        """Release a reservation of the statuses in ``ends``, which name the count that its units leave.
+
+        ``gives_back``: those that it took over, to where it has them from.
+        """
+        if await connection.row(_CLAIM, key, "[]", now, now, "released", None):
             return []  # nothing was reserved; now nothing can be
         row = await self._lock_reservation(connection, key)
         if row["status"] not in ends:
             return []
         field = ends[row["status"]]
         units = _units(row) if field else {}
-        changes = await self._move(connection, [_move(id_, **{field: -count}) for id_, count in units.items() if field])
+        again = await self._to_hold_again(connection, row["instead_of"], units, now) if gives_back and units else {}
+        moves = [_move(id_, **{field: -count}) for id_, count in units.items() if field]
+        if again:
+            moves = [_move(id_, reserved=again.get(id_, 0) - units.get(id_, 0)) for id_ in sorted({*units, *again})]
+        changes = await self._move(connection, moves)
         await self._set_status(connection, [key], "released", now)
+        if again:
+            await self._set_status(connection, [row["instead_of"]], "held", None)
         return changes
+
+    async def _to_hold_again(
+        self, connection: Connection, key: str | None, freed: Mapping[str, int], now: datetime
+    ) -> dict[str, int]:
+        """What a reservation had that others took over, if it can have it again: its time is not over, and it is there."""
+        row = await self._lock_reservation(connection, key) if key is not None else {}
+        if row.get("status") != "expired" or row["expires_at"] <= now:
+            return {}
+        units = _units(row)
+        short = await self._short(connection, _lines(row), sorted({*units, *freed}), freed)
+        return {} if short else units
 
     async def _lock_reservation(self, connection: Connection, key: str) -> Row:
         row = await connection.row(
-            "SELECT status, lines::text AS lines FROM catalog.reservations WHERE key = $1 FOR UPDATE", key
+            "SELECT status, lines::text AS lines, expires_at, instead_of FROM catalog.reservations WHERE key = $1 FOR UPDATE",
+            key,
         )
         return row or {}
 
@@ -197,9 +233,12 @@ class PostgresStockStore(StockStore):
             "UPDATE catalog.reservations SET status = $2, ended_at = $3 WHERE key = ANY($1::text[])", keys, status, ended_at
         )
 
-    async def _short(self, connection: Connection, lines: Sequence[ReservedLine], ids: list[str]) -> list[Short]:
+    async def _short(
+        self, connection: Connection, lines: Sequence[ReservedLine], ids: list[str], freed: Mapping[str, int] = _NOTHING
+    ) -> list[Short]:
+        """``freed``: units that are about to be."""
         rows = await connection.fetch(_LOCK_LINES, ids)
-        available = {row["id"]: _available(row) if row["buyable"] else 0 for row in rows}
+        available = {row["id"]: _available(row) + freed.get(row["id"], 0) if row["buyable"] else 0 for row in rows}
         wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
         return [Short(index, units) for index, units in shortages(wanted, available)]
 

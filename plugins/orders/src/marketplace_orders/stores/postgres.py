@@ -13,17 +13,33 @@ from marketplace_core.capabilities.orders import AdminOrderQuery, OrderQuery, Pa
 from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_orders.domain import Order
-from marketplace_orders.store import OrderStore, Position
+from marketplace_orders.store import CartOrder, Open, OrderStore, Position
 
 __all__ = ["PostgresOrderStore", "make"]
 
+#: $7 cart, $8 from where, $9 units. Nothing where the cart has an open order: the index ``orders_open_cart`` says so.
 _INSERT = """
 WITH saved AS (
-  INSERT INTO orders.orders (id, account_id, email, status, number, document, created_at, updated_at)
-  VALUES ($1, $2, $3, $4, NULL, $5::text::jsonb, $6, $6)
+  INSERT INTO orders.orders (id, account_id, email, status, number, document, created_at, updated_at,
+    cart_id, cart_number, placed_from, units)
+  VALUES ($1, $2, $3, $4, NULL, $5::text::jsonb, $6, $6,
+    $7, (SELECT coalesce(max(cart_number), 0) + 1 FROM orders.orders WHERE cart_id = $7), $8, $9)
+  ON CONFLICT DO NOTHING RETURNING id
+), packed AS (
+  INSERT INTO orders.packages (id, order_id, seller_id, status, created_at, updated_at)
+  SELECT p->>'id', saved.id, p->>'seller_id', p->>'status', $6, $6
+  FROM saved, jsonb_array_elements($5::text::jsonb->'packages') AS p
 )
-INSERT INTO orders.packages (id, order_id, seller_id, status, created_at, updated_at)
-SELECT p->>'id', $1, p->>'seller_id', p->>'status', $6, $6 FROM jsonb_array_elements($5::text::jsonb->'packages') AS p
+SELECT id FROM saved
+"""
+
+#: $1 account, $2 from where
+_OPEN = """
+SELECT count(*) FILTER (WHERE account_id = $1) AS account_orders,
+  coalesce(sum(units) FILTER (WHERE account_id = $1), 0)::bigint AS account_units,
+  count(*) FILTER (WHERE placed_from = $2) AS from_orders,
+  coalesce(sum(units) FILTER (WHERE placed_from = $2), 0)::bigint AS from_units
+FROM orders.orders WHERE status = 'pending' AND units IS NOT NULL AND (account_id = $1 OR placed_from = $2)
 """
 
 #: Rows go in by the order of their ids, so that two such calls never wait for each other. $1: orders as JSON
@@ -75,10 +91,57 @@ class PostgresOrderStore(OrderStore):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, uow: UnitOfWork, order: Order) -> None:
-        await self._database.on(uow).execute(
-            _INSERT, order.id, order.account_id, order.email, order.status, json_text(order), order.created_at
+    async def insert(self, uow: UnitOfWork, order: Order, placed_from: str | None = None) -> bool:
+        made = await self._database.on(uow).value(
+            _INSERT,
+            order.id,
+            order.account_id,
+            order.email,
+            order.status,
+            json_text(order),
+            order.created_at,
+            order.cart_id,
+            placed_from,
+            order.units,
         )
+        return made is not None
+
+    async def last_of_cart(self, cart_id: str) -> CartOrder:
+        rows = await self._database.fetch(
+            "SELECT cart_number, CASE WHEN status = 'pending' THEN document::text END AS document"
+            " FROM orders.orders WHERE cart_id = $1 ORDER BY cart_number DESC LIMIT 1",
+            cart_id,
+        )
+        return CartOrder(rows[0]["cart_number"], _order(rows[0]["document"])) if rows else CartOrder(0, None)
+
+    async def was_bought_since(self, uow: UnitOfWork, cart_id: str, number: int, but: str) -> bool:
+        found: bool = await self._database.on(uow).value(
+            "SELECT EXISTS (SELECT FROM orders.orders"
+            " WHERE cart_id = $1 AND cart_number > $2 AND number IS NOT NULL AND id <> $3)",
+            cart_id,
+            number,
+            but,
+        )
+        return found
+
+    async def lock_holders(self, uow: UnitOfWork, holders: Sequence[str]) -> None:
+        for holder in sorted(holders):
+            await self._database.on(uow).execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"orders.open:{holder}"
+            )
+
+    async def open_of(self, uow: UnitOfWork | None, account_id: str | None, placed_from: str | None) -> list[Open]:
+        rows = await (self._database if uow is None else self._database.on(uow)).fetch(_OPEN, account_id, placed_from)
+        [row] = rows
+        return [Open(row["account_orders"], row["account_units"]), Open(row["from_orders"], row["from_units"])]
+
+    async def seal(self, uow: UnitOfWork, order_id: str) -> bool:
+        sealed = await self._database.on(uow).value(
+            "UPDATE orders.orders SET document = document || '{\"sealed\": true}'"
+            " WHERE id = $1 AND status = 'pending' RETURNING id",
+            order_id,
+        )
+        return sealed is not None
 
     async def insert_missing(self, uow: UnitOfWork, orders: Sequence[Order]) -> tuple[set[str], set[str]]:
         connection = self._database.on(uow)
