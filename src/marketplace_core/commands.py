@@ -103,11 +103,18 @@ def print_json(document: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Progress]:
-    """Bars on a terminal, on standard error; elsewhere nothing."""
+def progress(counted: str | None = None) -> Iterator[Progress]:
+    """Bars on a terminal, on standard error; elsewhere nothing. ``counted``: what is told by number and per second, too."""
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.progress import Progress, ProgressColumn, Task  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class Counted(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{task.completed:,.0f} {counted}" + (f", {speed:,.0f}/s" if speed else ""))
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bars:
+    columns = [*Progress.get_default_columns(), *([Counted()] if counted else [])]
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         yield bars

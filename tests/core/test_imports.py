@@ -12,8 +12,10 @@ from PIL import Image
 
 from marketplace_core.capabilities.catalog import Catalog, ProductQuery
 from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.cli._imports.files import open_file
 from marketplace_core.cli._imports.products import Report, import_products
-from marketplace_core.cli._imports.rows import BadRow, NotAProductFile, ProductRow, read_rows
+from marketplace_core.cli._imports.rows import BadRow, ProductRow
+from marketplace_core.cli._imports.text import NotAProductFile
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money
 
@@ -40,6 +42,10 @@ def lines(tmp_path: Path, *rows: Any) -> Path:
 
 async def imported(market: Marketplace, path: Path) -> Report:
     return await import_products(path, market.port(Catalog), market.port(Sellers), market.process.blobs)
+
+
+def read_rows(path: Path) -> list[tuple[int, Any]]:
+    return [(line, row) for line, _, row in open_file(path).rows]
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,7 +81,7 @@ def test_money_follows_the_currency(tmp_path: Path) -> None:
 
 def test_what_is_not_json_is_a_bad_row(tmp_path: Path) -> None:
     [(_, row), (number, _)] = read_rows(lines(tmp_path, "{", "", GOOD))
-    assert row == BadRow(1, "malformed", "The line is not JSON.")
+    assert row == BadRow(1, "malformed", "The line is not JSON.", "{")
     assert number == 3, "an empty line is no row, and counts"
 
 
@@ -96,9 +102,11 @@ def test_csv_is_the_same_in_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"product,sku\n", "lacks the column 'title'"),
+        ("a.csv", b"product,sku\n", "lacks the column 'title'; it has the columns product, sku; nearest is our own"),
         ("a.csv", b"product,sku,title,seller,price,currency,stock,weight\n", "a column 'weight'"),
-        ("a.jsonl", b"\xff\xfe", "not UTF-8"),
+        ("a.csv", b"Handle,Title,Body (HTML)\n", "nearest is shopify, of which it lacks 'Variant Price'"),
+        ("a.csv", b"Handle,Title,Variant Price\n", "does not say whose products they are"),
+        ("a.jsonl", b"\xff\xfe", "is empty"),
     ],
 )
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
@@ -164,7 +172,7 @@ async def test_pictures_are_stored_under_what_they_show(tmp_path: Path, marketpl
     cup = {**GOOD, "sku": "CUP", "product": "cup", "title": "Cup", "image": "cup.png"}
     path = lines(tmp_path, {**GOOD, "image": "pot.png"}, cup, {**cup, "sku": "JUG", "product": "jug", "image": "../pot.png"})
     report = await imported(market, path)
-    assert [(row.line, row.code) for row in report.rejected] == [(2, "not_found"), (3, "not_found")]
+    assert [(row.line, row.code) for row in report.rejected] == [(2, "format"), (3, "not_found")]
     [card] = (await market.port(Catalog).list_products(ProductQuery())).items
     assert card.image is not None and (card.image.width, card.image.height) == (40, 30)
     content = await market.process.blobs.get(card.image.url.removeprefix("/media/"))

@@ -257,8 +257,13 @@ class Sellers(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def ensure_sellers(self, names: list[str], owner_id: str | None) -> list[EnsuredSeller]:
-        """Active shops by these names (or ids), made if absent; in the same order. ``owner_id`` owns what is made."""
+    async def ensure_sellers(
+        self, names: list[str], owner_id: str | None, countries: list[str | None] | None = None
+    ) -> list[EnsuredSeller]:
+        """Active shops by these names (or ids), made if absent; in the same order. ``owner_id`` owns what is made.
+
+        ``countries``: of each that is made, ISO 3166-1 alpha-2; None: the deployment's.
+        """
 
     @abstractmethod
     @patient(seconds=60.0)

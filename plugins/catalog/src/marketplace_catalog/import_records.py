@@ -40,7 +40,7 @@ def new_record(
         title=product.title,
         description=_given(product.description, old.description if old else ""),
         category_id=category_id,
-        attributes=_given(product.attributes, old.attributes if old else {}),
+        attributes={**_given(product.attributes, old.attributes if old else {}), **product.facts},
         images=_images(product, old.images if old else []),
         status="draft",
         reason_code=old.reason_code if old else None,

@@ -186,21 +186,25 @@ class SellersService(Sellers):
             await self._changed(uow, shop)
         return views.admin_seller(shop)
 
-    async def ensure_sellers(self, names: list[str], owner_id: str | None) -> list[EnsuredSeller]:
-        ensured = await self._ensure(names, owner_id)
+    async def ensure_sellers(
+        self, names: list[str], owner_id: str | None, countries: list[str | None] | None = None
+    ) -> list[EnsuredSeller]:
+        ensured = await self._ensure(names, owner_id, countries or [None] * len(names))
         await self._tell([seller.id for seller in ensured], again=False)
         return ensured
 
     @command
-    async def _ensure(self, uow: UnitOfWork, names: list[str], owner_id: str | None) -> list[EnsuredSeller]:
+    async def _ensure(
+        self, uow: UnitOfWork, names: list[str], owner_id: str | None, countries: list[str | None]
+    ) -> list[EnsuredSeller]:
         keys = [name_key(name) for name in names]
         for index, key in enumerate(keys):
             require(key != "", f"/names/{index}", "length", "A name shows something.")
         known = await self._store.find_shops(uow, names, keys)
-        new: dict[str, str] = {}
-        for name, key in zip(names, keys, strict=True):
+        new: dict[str, tuple[str, str]] = {}
+        for name, key, country in zip(names, keys, countries, strict=True):
             if name not in known and key not in known:
-                new.setdefault(key, name)
+                new.setdefault(key, (name, country or self._config.import_country))
         made = await self._make(uow, list(new.values()), owner_id)
         if new:  # also what somebody else made meanwhile
             known = await self._store.find_shops(uow, names, keys)
@@ -231,9 +235,9 @@ class SellersService(Sellers):
         kept = {id_: Imported("written" if id_ in made else "unchanged") for id_ in {*known, *made}}
         return [kept.get(id_, taken) for id_ in ids]
 
-    async def _make(self, uow: UnitOfWork, names: Sequence[str], owner_id: str | None) -> set[str]:
-        """Gives the ids of those that nobody else has made; the first of them is the owner's."""
-        shops = [self._new_shop(uow, name, self._config.import_country) for name in names]
+    async def _make(self, uow: UnitOfWork, shops_of: Sequence[tuple[str, str]], owner_id: str | None) -> set[str]:
+        """Gives the ids of those that nobody else has made; the first of them is the owner's. By names and countries."""
+        shops = [self._new_shop(uow, name, country) for name, country in shops_of]
         made = await self._store.add_missing(uow, shops) if shops else set()
         added = [shop for shop in shops if shop.id in made]
         owns = bool(added and owner_id and await self._store.add_owner(uow, added[0].id, owner_id))

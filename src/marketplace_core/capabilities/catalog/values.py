@@ -322,6 +322,8 @@ class ImportProduct(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Where it has an ``id`` (and its variants theirs), it is found by that, and may have gone to another seller.
     What is ``UNSET`` stays as it was, and so do pictures where there is none; a new product is published.
 
+    :param addresses: URLs of further pictures, which are fetched after it is written.
+    :param facts: attributes that are set beside those that stay.
     :param keeps: skus that the file names in rows that are not good: these variants stay as they are.
     :param takes: skus that another product of the seller has, which the file names too and gives others: they move, with
         what is promised of them.
@@ -337,6 +339,8 @@ class ImportProduct(Struct, frozen=True, kw_only=True, omit_defaults=True):
     image: ImportImage | None = None
     id: str | None = None
     images: tuple[ImportImage, ...] = ()
+    addresses: tuple[str, ...] = ()
+    facts: Attributes = {}
     status: Literal["draft", "published", "archived"] | UnsetType = UNSET
     keeps: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()

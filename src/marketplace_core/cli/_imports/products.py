@@ -1,52 +1,51 @@
-"""``marketplace import products``: what can be written is written, the rest is told; a second run changes nothing."""
+"""``marketplace import products``: what can be written is written, the rest is told; a second run changes nothing.
+
+The file is read once, onto the disk; then products are written as they stand there. So a product's rows may stand anywhere, and
+which of them has which sku is judged by what the whole file says.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from msgspec import Struct
-from PIL import Image, UnidentifiedImageError
+from msgspec.structs import replace
 
 from marketplace_core import calls
-from marketplace_core.capabilities.catalog import Catalog, ImportImage, ImportProduct, ImportVariant
+from marketplace_core.capabilities.catalog import Catalog, ImportProduct, ImportResult
 from marketplace_core.capabilities.sellers import Sellers
-from marketplace_core.cli._imports.rows import BadRow, ProductRow, read_rows
+from marketplace_core.cli._imports.build import Product, build, gather
+from marketplace_core.cli._imports.files import ProductFile, open_file
+from marketplace_core.cli._imports.pictures import BadPicture, find_picture
+from marketplace_core.cli._imports.report import Report
+from marketplace_core.cli._imports.rows import BadRow, Common, ProductRow, made_up_sku
+from marketplace_core.cli._imports.shops import Shops
+from marketplace_core.cli._imports.spool import Spool, Spooled
 from marketplace_core.errors import MarketplaceError
 from marketplace_core.ports import Blobs
 
-__all__ = ["Count", "Report", "import_products"]
+__all__ = ["Progress", "Report", "import_products"]
 
-BATCH = 100
-_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
-_MAX_PIXELS = 50_000_000
+BATCH = 200
+BATCH_ROWS = 1000
+_SPOOLED = 2000
 
-
-class Count(Struct):
-    read: int = 0
-    written: int = 0
-    unchanged: int = 0
-    rejected: int = 0
+Progress = Callable[[int, int], None]
 
 
-class Report(Struct):
-    products: Count
-    variants: Count
-    sellers: Count
-    rejected: list[BadRow]
-    seconds: float
+class Ports(Struct):
+    catalog: Catalog
+    sellers: Sellers
+    blobs: Blobs
 
 
-class _Product(Struct):
-    """The rows of one product that were good, with their lines."""
-
-    key: tuple[str, str]
-    rows: list[tuple[int, ProductRow]]
-    image: ImportImage | None = None
+def _ignore(_done: int, _total: int) -> None:
+    pass
 
 
 async def import_products(
@@ -56,143 +55,222 @@ async def import_products(
     blobs: Blobs,
     *,
     owner_id: str | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    form: str | None = None,
+    constants: Mapping[str, str] | None = None,
+    progress: Progress = _ignore,
+    reading: Progress = _ignore,
 ) -> Report:
-    """Import a file; ``progress`` hears of products done, of how many.
+    """Import a file; ``reading`` hears of rows read, ``progress`` of rows done, of how many.
 
     :param owner_id: the account that owns the first shop which is made, if it has none.
+    :param form: a format that is shipped, or the path of a mapping file; None: as the header says.
+    :param constants: field -> what no column of the file says.
     :raises NotAProductFile: nothing of it can be read.
     """
     began = time.monotonic()
-    report = Report(Count(), Count(), Count(), [], 0.0)
-    products = list(await asyncio.to_thread(_gather, path, report))
-    with calls.scope(calls.Call(origin="import")):
-        ids = await _sellers(products, sellers, owner_id, report)
-        for start in range(0, len(products), BATCH):
-            batch = products[start : start + BATCH]
-            await _store_images(path.parent, batch, blobs, report)
-            await _write([product for product in batch if product.rows], ids, catalog, report)
-            progress(start + len(batch), len(products))
+    report = Report()
+    with Spool() as spool:
+        shops = Shops()
+        source = await asyncio.to_thread(open_file, path, form, constants)
+        report.format = source.recognised
+        await asyncio.to_thread(_read, source, spool, shops, report, reading)
+        with calls.scope(calls.Call(origin="import")):
+            await shops.ensure(sellers, owner_id, report.sellers)
+            for number, same in shops.merged():
+                spool.merge(number, same)
+            report.products.read = await asyncio.to_thread(_settle, spool, report)
+            await _Writing(path.parent, spool, shops, Ports(catalog, sellers, blobs), report, progress).run()
     report.rejected.sort(key=lambda row: row.line)
     report.seconds = round(time.monotonic() - began, 3)
     return report
 
 
-def _gather(path: Path, report: Report) -> Iterator[_Product]:
-    """Products in the order of their first row. What is common to a product's variants comes from that row."""
-    found: dict[tuple[str, str], _Product] = {}
-    skus: set[tuple[str, str]] = set()
-    seen: set[tuple[str, str]] = set()
-    for line, row in read_rows(path):
-        report.variants.read += 1
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read(source: ProductFile, spool: Spool, shops: Shops, report: Report, reading: Progress) -> None:
+    waiting: list[Spooled] = []
+    for line, fields, row in source.rows:
+        spooled = _spooled(line, fields, row, shops)
         if isinstance(row, BadRow):
-            _reject(report, row)
-            continue
-        key, sku = (row.seller, row.product), (row.seller, row.sku)
-        seen.add(key)
-        if sku in skus:
-            _reject(report, BadRow(line, "duplicate", f"sku: {row.sku!r} of this seller stands on an earlier line."))
-            continue
-        skus.add(sku)
-        product = found.setdefault(key, _Product(key, []))
-        first = product.rows[0][1] if product.rows else row
-        if first.currency != row.currency:
-            _reject(report, BadRow(line, "unknown_value", "currency: all prices of a product are in one currency."))
-        elif any(other.options == row.options for _, other in product.rows):
-            _reject(report, BadRow(line, "duplicate", "options: another variant of the product has the same options."))
+            report.reject(row, read=True)
+        elif isinstance(row, ProductRow):
+            report.variants.read += 1
+        if spooled is not None:
+            waiting.append(spooled)
+        if len(waiting) >= _SPOOLED:
+            spool.add(waiting)
+            waiting.clear()
+            reading(report.variants.read, 0)
+    spool.add(waiting)
+    reading(report.variants.read, report.variants.read)
+
+
+def _spooled(line: int, fields: Mapping[str, Any], row: Common | BadRow, shops: Shops) -> Spooled | None:
+    if isinstance(row, BadRow):
+        product, seller = _text(fields, "product"), _text(fields, "seller")
+        if not product or not seller:
+            return None  # it names nothing
+        sku = _text(fields, "sku") or made_up_sku(product, fields)
+        return Spooled(line, shops.number(seller), product, sku, 1, b"")
+    good = isinstance(row, ProductRow)
+    number = shops.number(row.seller, row.country, good=good)
+    sku = row.sku if isinstance(row, ProductRow) else ""
+    return Spooled(line, number, row.product, sku, 0 if good else 2, msgspec.msgpack.encode(row))
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value.strip() if isinstance(value, str) and "\0" not in value and len(value) <= 1000 else ""
+
+
+def _settle(spool: Spool, report: Report) -> int:
+    """Gives how many products there are."""
+    spool.close_in()
+    for line, sku, before in spool.twice():
+        report.reject(BadRow(line, "duplicate", f"sku: {sku!r} of this seller stands on line {before} already.", sku))
+    return spool.order()
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Writing:
+    def __init__(self, folder: Path, spool: Spool, shops: Shops, ports: Ports, report: Report, progress: Progress) -> None:
+        self._folder, self._spool, self._shops, self._ports = folder, spool, shops, ports
+        self._report, self._progress = report, progress
+
+    async def run(self) -> None:
+        done, total = 0, self._report.variants.read
+        for batch in self._batches():
+            ready = [product for product in batch if await self._is_good(product)]
+            await self._pictures(ready)
+            await self._write([product for product in ready if self._has_rows(product)])
+            done += sum(len(product.rows) + len(product.keeps) for product in batch)
+            self._progress(min(done, total), total)
+        self._progress(total, total)
+
+    def _batches(self) -> Iterator[list[Product]]:
+        batch: list[Product] = []
+        rows = 0
+        for spooled in self._spool.products():
+            product = gather(spooled)
+            batch.append(product)
+            rows += len(product.rows)
+            if len(batch) >= BATCH or rows >= BATCH_ROWS:
+                yield batch
+                batch, rows = [], 0
+        if batch:
+            yield batch
+
+    async def _is_good(self, product: Product) -> bool:
+        refused = self._shops.refused(product.seller)
+        if refused is not None and product.rows:
+            self._reject(product, *refused)
+            return False
+        return self._has_rows(product)
+
+    def _has_rows(self, product: Product) -> bool:
+        """A product of which no row is left is rejected, and its rows are told already."""
+        if product.rows:
+            return True
+        if product.commons and not product.told:
+            detail = "The product has no variant: no row of it has a price."
+            self._report.reject(BadRow(product.commons[0][0], "required", detail, product.key), read=True)
+            product.told = True
+        self._report.products.rejected += not product.counted
+        product.counted = True
+        return False
+
+    async def _pictures(self, products: Sequence[Product]) -> None:
+        """Into the blobs, under their digests. A row whose picture is bad is rejected, and no other."""
+        contents: dict[str, bytes] = {}
+        for product in products:
+            for line, row in [*product.commons, *product.rows]:
+                for name in row.pictures:
+                    if name.startswith(("https://", "http://")):
+                        product.addresses[name] = None
+                        continue
+                    try:
+                        picture = await asyncio.to_thread(find_picture, self._folder, name)
+                    except BadPicture as error:
+                        self._drop(product, line, row, BadRow(line, error.code, f"image: {error.detail}", name[:100]))
+                        break
+                    product.images[picture.image] = None
+                    contents[picture.image.key] = picture.content
+        if contents:
+            await self._ports.blobs.put(contents)
+
+    def _drop(self, product: Product, line: int, row: Common, bad: BadRow) -> None:
+        product.told = True
+        if isinstance(row, ProductRow):
+            product.rows = [each for each in product.rows if each[0] != line]
+            product.keeps.append(row.sku)
+            self._report.reject(bad)
         else:
-            product.rows.append((line, row))
-    report.products.read = len(seen)
-    yield from found.values()
+            product.commons = [each for each in product.commons if each[0] != line]
+            self._report.reject(bad, read=True)
 
+    async def _write(self, batch: Sequence[Product]) -> None:
+        if not batch:
+            return
+        given = [build(product, self._shops.id_of(product.seller)) for product in batch]
+        moving: list[tuple[Product, ImportProduct, ImportResult]] = []
+        for product, wanted, result in zip(batch, given, await self._send(batch, given), strict=True):
+            takes = self._takes(product, result)
+            if takes:
+                moving.append((product, replace(wanted, takes=takes), result))
+            else:
+                self._tell(product, result)
+        if moving:
+            products = [product for product, _, _ in moving]
+            results = await self._send(products, [wanted for _, wanted, _ in moving])
+            for product, result, (_, _, before) in zip(products, results, moving, strict=True):
+                # What the first attempt wrote is written, though the second one found it so.
+                self._tell(product, replace(result, status=_better(before.status, result.status)), before)
 
-def _reject(report: Report, row: BadRow) -> None:
-    report.rejected.append(row)
-    report.variants.rejected += 1
+    def _takes(self, product: Product, result: ImportResult) -> tuple[str, ...]:
+        """Skus that another product has now, and by the end of the file will not have."""
+        return tuple(
+            sku
+            for sku, problem in result.problems.items()
+            if problem.code == "catalog.sku_taken"
+            and problem.holder is not None
+            and self._spool.gives_away(product.seller, problem.holder, sku)
+        )
 
-
-async def _sellers(products: Sequence[_Product], sellers: Sellers, owner_id: str | None, report: Report) -> dict[str, str]:
-    names = list(dict.fromkeys(product.key[0] for product in products if product.rows))
-    ensured = await sellers.ensure_sellers(names, owner_id) if names else []
-    made = sum(seller.made for seller in ensured)
-    report.sellers = Count(read=len(names), written=made, unchanged=len(names) - made)
-    return {name: seller.id for name, seller in zip(names, ensured, strict=True)}
-
-
-async def _store_images(folder: Path, batch: Sequence[_Product], blobs: Blobs, report: Report) -> None:
-    """Pictures go into the blobs under their digest, so that the same picture has the same key at each run."""
-    contents: dict[str, bytes] = {}
-    for product in batch:
-        line, first = next(((line, row) for line, row in product.rows if row.image), (0, None))
-        if first is None or first.image is None:
-            continue
+    async def _send(self, batch: Sequence[Product], given: Sequence[ImportProduct]) -> list[ImportResult]:
         try:
-            content, image = await asyncio.to_thread(_picture, folder, first.image)
-        except ValueError as error:
-            for bad, _ in product.rows:
-                _reject(report, BadRow(bad, "not_found", f"image: {error} (line {line})"))
-            product.rows = []
-            report.products.rejected += 1
-            continue
-        product.image = image
-        contents[image.key] = content
-    if contents:
-        await blobs.put(contents)
-
-
-def _picture(folder: Path, name: str) -> tuple[bytes, ImportImage]:
-    """:raises ValueError: it is not there, or not a picture."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"{name!r} is not beside the file.")
-    try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            form, (width, height) = image.format, image.size
-    except OSError as error:
-        unreadable = isinstance(error, UnidentifiedImageError)
-        raise ValueError(f"{name!r} is {'no picture' if unreadable else 'not there'}.") from error
-    if form not in _EXTENSIONS or width * height > _MAX_PIXELS:
-        raise ValueError(f"{name!r} is not a PNG, JPEG, WebP or GIF of at most {_MAX_PIXELS // 1_000_000} megapixels.")
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return content, ImportImage(f"catalog/{digest[:2]}/{digest}.{_EXTENSIONS[form]}", width, height)
-
-
-async def _write(batch: Sequence[_Product], ids: dict[str, str], catalog: Catalog, report: Report) -> None:
-    if not batch:
-        return
-    try:
-        results = await catalog.import_products([_import(product, ids) for product in batch])
-    except MarketplaceError as error:
-        if not error.is_refusal or len(batch) == 1:
+            return await self._ports.catalog.import_products(list(given))
+        except MarketplaceError as error:
             if not error.is_refusal:
                 raise
-            for line, _ in batch[0].rows:
-                _reject(report, BadRow(line, error.code, error.detail))
-            report.products.rejected += 1
-            return
-        for product in batch:  # one of them is refused: the others go in
-            await _write([product], ids, catalog, report)
-        return
-    for product, result in zip(batch, results, strict=True):
+            if len(given) == 1:
+                refused = {variant.sku: "rejected" for variant in given[0].variants}
+                return [ImportResult("rejected", refused, error.code, error.detail)]  # type: ignore[arg-type]
+        halves = len(given) // 2  # one of them is refused: the others go in
+        return [
+            *await self._send(batch[:halves], given[:halves]),
+            *await self._send(batch[halves:], given[halves:]),
+        ]
+
+    def _tell(self, product: Product, result: ImportResult, before: ImportResult | None = None) -> None:
         for line, row in product.rows:
             status = result.variants[row.sku]
             if status == "rejected":
-                _reject(report, BadRow(line, result.code or "rejected", result.detail or ""))
+                problem = result.problems.get(row.sku)
+                code, detail = (problem.code, problem.detail) if problem else (result.code or "rejected", result.detail or "")
+                self._report.reject(BadRow(line, code, detail, row.sku))
             else:
-                setattr(report.variants, status, getattr(report.variants, status) + 1)
-        setattr(report.products, result.status, getattr(report.products, result.status) + 1)
+                self._report.variants.add(_better(before.variants[row.sku], status) if before else status)
+        self._report.products.add(result.status)
+
+    def _reject(self, product: Product, code: str, detail: str) -> None:
+        for line, row in product.rows:
+            self._report.reject(BadRow(line, code, detail, row.seller[:100]))
+        product.rows, product.told = [], True
+        self._has_rows(product)
 
 
-def _import(product: _Product, ids: dict[str, str]) -> ImportProduct:
-    first = product.rows[0][1]
-    return ImportProduct(
-        key=first.product,
-        seller_id=ids[first.seller],
-        title=first.title,
-        description=first.description,
-        category=first.path,
-        attributes=first.attributes,
-        image=product.image,
-        variants=tuple(ImportVariant(sku=r.sku, price=r.money, stock=r.stock, options=r.options) for _, r in product.rows),
-    )
+def _better(before: Any, after: Any) -> Any:
+    return "written" if "written" in {before, after} else after
