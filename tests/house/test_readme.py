@@ -39,7 +39,7 @@ class Entry:
 
 
 async def test_the_first_plugin_works(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("5f0c2b1de94a47d7a3b86c1f7e2d9a60b4c8")
+    (tmp_path / "secret").write_text("5f0c2b1de94a47d7a3b86c1f7e2d9a60b4c8-Tq7Vw1Zm9Kx3")
     file = tmp_path / "readme.toml"
     file.write_text(FILE.format(folder=tmp_path))
     loaded = load_all(file, found={"hello": Entry()})
