@@ -104,7 +104,7 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
         try:
             reply = await run(current, exchange, params)
             if reply.stream is not None:
-                exchange.open(reply.stream)
+                await _watch(reply.stream, route, gate, exchange)
                 await _begin(reply.stream, current.method)
         except Exception as error:
             reply = error_reply(error, exchange.request_id)
@@ -114,6 +114,23 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
         return to_response(exchange.conclude(reply), current.method)
 
     return view
+
+
+async def _watch(stream: EventStream, route: Route, gate: Gate, exchange: Exchange) -> None:
+    """Let it begin, for as long as whoever it is for may see what it tells. :raises MarketplaceError: 429."""
+    caller, admit = exchange.caller, admission(route.access)
+    exchange.open(stream, (None if caller is None else subject_of(caller)) or exchange.address)
+    if caller is None or b"authorization" not in exchange.headers:
+        return
+    headers = exchange.text_headers()
+
+    async def still() -> None:
+        with calls.scope(Call(NOBODY[route.audience], request_id=exchange.request_id, trace=exchange.trace)):
+            again = await gate.confirm(route.audience, headers)
+            if admit is not None:
+                await admit(gate, again)
+
+    stream.ask_again(still)
 
 
 async def _begin(stream: EventStream, method: str) -> None:
