@@ -7,11 +7,13 @@ A *refusal* (4xx) is an answer: it is stored under an idempotency key, ends a sa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from msgspec import Struct
 
 __all__ = [
     "CODES",
+    "MOST_PROBLEMS",
     "BadCursor",
     "Conflict",
     "Forbidden",
@@ -48,6 +50,10 @@ CODES: dict[str, int] = {
 }
 
 
+#: So many bad fields are named in one error, whoever raises it; that there are ``more`` is all that is said of the others.
+MOST_PROBLEMS = 50
+
+
 def declare_codes(status: int, *codes: str) -> None:
     """Add a capability's codes; the same code with another status is a mistake of the programmer."""
     for code in codes:
@@ -69,6 +75,8 @@ class MarketplaceError(Exception):
     :param code: a key of :data:`CODES`.
     :param detail: a sentence for a person; it never holds a secret.
     :param location: where the client looks instead, below the audience's prefix.
+    :param errors: bad fields, of which the first :data:`MOST_PROBLEMS` are kept.
+    :param more: there are others beside these.
     """
 
     def __init__(
@@ -79,11 +87,14 @@ class MarketplaceError(Exception):
         errors: Iterable[Problem] = (),
         retry_after: int | None = None,
         location: str | None = None,
+        more: bool = False,
     ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
-        self.errors = tuple(errors)
+        found = tuple(islice(errors, MOST_PROBLEMS + 1))
+        self.errors = found[:MOST_PROBLEMS]
+        self.more = more or len(found) > MOST_PROBLEMS
         self.retry_after = retry_after
         self.location = location
 
@@ -115,8 +126,8 @@ class NotFound(MarketplaceError):
 class Invalid(MarketplaceError):
     """422 with a pointer for every bad field."""
 
-    def __init__(self, errors: Iterable[Problem], detail: str = "Some fields are not valid.") -> None:
-        super().__init__("validation", detail, errors=errors)
+    def __init__(self, errors: Iterable[Problem], detail: str = "Some fields are not valid.", *, more: bool = False) -> None:
+        super().__init__("validation", detail, errors=errors, more=more)
 
 
 class Unauthorized(MarketplaceError):
@@ -152,10 +163,11 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     errors: tuple[Problem, ...] = ()
     retry_after: int | None = None
     location: str | None = None
+    more: bool = False
 
     @staticmethod
     def of(error: MarketplaceError) -> Failure:
-        return Failure(error.code, error.detail, error.errors, error.retry_after, error.location)
+        return Failure(error.code, error.detail, error.errors, error.retry_after, error.location, error.more)
 
 
 _BY_STATUS: dict[int, type[MarketplaceError]] = {401: Unauthorized, 403: Forbidden, 409: Conflict}
@@ -165,7 +177,7 @@ def error_from(failure: Failure) -> MarketplaceError:
     """The exception that :meth:`Failure.of` was made from, of the same class."""
     code = failure.code
     if code == "validation":
-        return Invalid(failure.errors, failure.detail)
+        return Invalid(failure.errors, failure.detail, more=failure.more)
     if code == "paging.bad_cursor":
         return BadCursor()
     if code == "http.precondition_failed":
@@ -176,4 +188,11 @@ def error_from(failure: Failure) -> MarketplaceError:
     if status == 503:
         return Unavailable(failure.detail, failure.retry_after or 1)
     kind = _BY_STATUS.get(status, Refused if status < 500 else MarketplaceError)
-    return kind(code, failure.detail, errors=failure.errors, retry_after=failure.retry_after, location=failure.location)
+    return kind(
+        code,
+        failure.detail,
+        errors=failure.errors,
+        retry_after=failure.retry_after,
+        location=failure.location,
+        more=failure.more,
+    )

@@ -1,20 +1,38 @@
-"""Decoding that reports every bad field at once. msgspec stops at the first; this walks on, by the same types."""
+"""Decoding that reports the bad fields together. msgspec stops at the first; this walks on, by the same types.
+
+It never costs much more than decoding: a part that fits is passed over at msgspec's own speed, no more than so many problems
+are looked for, and no more items of a list than it may have.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from marketplace_core.errors import Invalid, Problem
+from marketplace_core.codes import LISTS
+from marketplace_core.errors import MOST_PROBLEMS, Invalid, Problem
+from marketplace_core.storable import SEGMENT, composed, composed_json, holds_free_json, segment, unstorable
 
-__all__ = ["convert", "decode_json", "did_you_mean", "problems_of"]
+__all__ = [
+    "SEGMENT",
+    "Guesses",
+    "closest",
+    "composed",
+    "convert",
+    "decode_json",
+    "did_you_mean",
+    "problems_of",
+    "segment",
+    "unstorable",
+]
 
 T = TypeVar("T")
 
@@ -22,24 +40,31 @@ _SEQUENCES = (list, tuple, set, frozenset, Sequence)
 _MAPPINGS = (dict, Mapping)
 
 #: What may be wrong with a body that msgspec takes: worth a walk, which costs more than this search.
-_ODD_JSON = re.compile(rb'\\u0000|[0-9]{19}|"\d{4}-\d\d-\d\d[Tt ][\d:.]*"')
+_ODD_JSON = re.compile(rb'\\u0000|[0-9]{19}|"\d{4}-\d\d-\d\d[Tt ][\d:.]*"|"(?:0001|9999)-\d\d-\d\d[Tt ]')
+
+#: The right name is looked for so often in one value, and for names that are no longer: to compare is what costs.
+GUESSES = 3
+#: Of what msgspec says; it repeats names as long as they came.
+LONGEST_MESSAGE = 500
+LONGEST_NAME = 64
 
 
 def decode_json(raw: bytes, kind: type[T]) -> T:
-    """Decode a request body.
+    """Decode a request body. Its texts are in Unicode's form C.
 
-    Refused beside what the type refuses: what no store can hold (NUL, more than 64 bits) and a time without its
-    offset.
+    Refused beside what the type refuses: what no store can hold (NUL, more than 64 bits, a time that is not in the calendar)
+    and a time without its offset. Of a field that takes any JSON, what is too deep or too much.
 
-    :raises msgspec.DecodeError: it is not JSON. :raises Invalid: with a problem for every bad field.
+    :raises msgspec.DecodeError: it is not JSON. :raises Invalid: with the problems of the fields, the first of many.
     """
+    raw = composed_json(raw)
     try:
         value = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise Invalid(_json_problems(raw, kind) or [_problem("", str(error))]) from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
-    if _ODD_JSON.search(raw) and (found := _unstorable(value, "")):
+    if (_has_free_json(cast(Hashable, kind)) or _ODD_JSON.search(raw)) and (found := unstorable(value)):
         raise Invalid(found)
     return value
 
@@ -49,40 +74,67 @@ def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:
     try:
         converted = msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise Invalid(problems_of(value, kind, strict=strict) or [_problem("", str(error))]) from None
-    if found := _unstorable(converted, ""):
+        found = list(_problems(value, kind, "", strict, Guesses()))
+        raise Invalid(found or [_problem("", str(error))]) from None
+    if found := unstorable(converted):
         raise Invalid(found)
     return converted
 
 
 def problems_of(value: Any, kind: Any, pointer: str = "", *, strict: bool = True) -> list[Problem]:
-    """Every field of ``value`` that does not fit ``kind``, by RFC 6901 pointer."""
+    """The fields of ``value`` that do not fit ``kind``, by RFC 6901 pointer; all of them, however many."""
+    return list(_problems(value, kind, pointer, strict, Guesses()))
+
+
+class Guesses:
+    """How often the right name is still looked for."""
+
+    def __init__(self) -> None:
+        self._left = GUESSES
+
+    def did_you_mean(self, name: str, known: Iterable[str]) -> str:
+        if not self._left:
+            return NO_FIELD
+        self._left -= 1
+        return did_you_mean(name, known)
+
+
+def _problems(value: Any, kind: Any, pointer: str, strict: bool, guesses: Guesses) -> Iterator[Problem]:
+    long = isinstance(value, (list, dict)) and _is_long(value, kind)
+    error = _leaf(value, kind, pointer, strict) if not long else _length(value, kind, pointer)
+    if error is None:
+        return
     bare = _unwrap(kind)
+    found: Iterator[Problem] = iter(())
     if get_origin(bare) in (typing.Union, types.UnionType):
-        chosen, found = _choose(bare, value, pointer)
-        if chosen is None:
-            return found or _leaf(value, kind, pointer, strict)
-        return problems_of(value, chosen, pointer, strict=strict) or _leaf(value, kind, pointer, strict)
-    found = [
-        problem
-        for part, inner, here in _parts(value, bare, pointer)
-        for problem in problems_of(part, inner, here, strict=strict)
-    ]
+        chosen, wrong = _choose(bare, value, pointer)
+        found = iter(wrong) if chosen is None else _problems(value, chosen, pointer, strict, guesses)
+    elif isinstance(value, (list, dict)):
+        found = _inside(value, kind, bare, pointer, strict, guesses)
+    first = next(found, None)
+    yield error if first is None else first
+    yield from found
+
+
+def _inside(
+    value: list[Any] | dict[str, Any], kind: Any, bare: Any, pointer: str, strict: bool, guesses: Guesses
+) -> Iterator[Problem]:
+    """Of what holds something: whether that is too much or too little, then what is wrong with each."""
+    if (length := _length(value, kind, pointer)) is not None:
+        yield length
+    for part, inner, here in islice(_parts(value, bare, pointer), _most(kind)):
+        yield from _problems(part, inner, here, strict, guesses)
     if isinstance(bare, type) and issubclass(bare, Struct) and isinstance(value, dict):
-        found += _names(value, bare, pointer)
-    if found and isinstance(value, (list, dict)):
-        return _length(value, kind, pointer) + found  # the size of what holds a bad item is a problem of its own
-    return found or _leaf(value, kind, pointer, strict)
+        yield from _misnamed(value, bare, pointer, guesses)
 
 
 def _parts(value: Any, kind: Any, pointer: str) -> Iterator[tuple[Any, Any, str]]:
     """What ``value`` is made of: each part with its type and pointer."""
     origin, args = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
-        hints = get_type_hints(kind, include_extras=True)
-        for field in msgspec.structs.fields(kind):
-            if field.encode_name in value:
-                yield value[field.encode_name], hints[field.name], f"{pointer}/{_escape(field.encode_name)}"
+        for name, hint, _ in _fields(kind):
+            if name in value:
+                yield value[name], hint, f"{pointer}/{segment(name)}"
     elif origin is tuple and isinstance(value, list) and args and args[-1] is not Ellipsis:
         for index, (item, inner) in enumerate(zip(value, args, strict=False)):
             yield item, inner, f"{pointer}/{index}"
@@ -91,30 +143,57 @@ def _parts(value: Any, kind: Any, pointer: str) -> Iterator[tuple[Any, Any, str]
             yield item, args[0], f"{pointer}/{index}"
     elif origin in _MAPPINGS and isinstance(value, dict) and len(args) == 2:
         for name, item in value.items():
-            yield item, args[1], f"{pointer}/{_escape(name)}"
+            if _leaf(name, args[0], pointer, strict=True) is not None:
+                yield name, args[0], f"{pointer}/{segment(name)}"
+            else:
+                yield item, args[1], f"{pointer}/{segment(name)}"
 
 
-def _names(value: dict[str, Any], kind: type[Struct], pointer: str) -> list[Problem]:
+@functools.cache
+def _fields(kind: type[Struct]) -> tuple[tuple[str, Any, bool], ...]:
+    """Of each field the name in JSON, the type, and whether it is required."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        (field.encode_name, hints[field.name], field.default is NODEFAULT and field.default_factory is NODEFAULT)
+        for field in msgspec.structs.fields(kind)
+    )
+
+
+def _misnamed(value: dict[str, Any], kind: type[Struct], pointer: str, guesses: Guesses) -> Iterator[Problem]:
     """Fields that are missing, and those that do not exist."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    found = [
-        Problem(f"{pointer}/{_escape(name)}", "required", "This field is required.")
-        for name, field in fields.items()
-        if name not in value and field.default is NODEFAULT and field.default_factory is NODEFAULT
-    ]
+    fields = _fields(kind)
+    for name, _, required in fields:
+        if required and name not in value:
+            yield Problem(f"{pointer}/{segment(name)}", "required", "This field is required.")
     if kind.__struct_config__.forbid_unknown_fields:
-        found += [
-            Problem(f"{pointer}/{_escape(name)}", "unknown_field", did_you_mean(name, fields))
-            for name in value
-            if name not in fields and name != kind.__struct_config__.tag_field
-        ]
-    return found
+        known = {name for name, _, _ in fields}
+        for name in value:
+            if name not in known and name != kind.__struct_config__.tag_field:
+                detail = guesses.did_you_mean(name, (each for each, _, _ in fields))
+                yield Problem(f"{pointer}/{segment(name)}", "unknown_field", detail)
 
 
-def _length(value: Any, kind: Any, pointer: str) -> list[Problem]:
+def _metas(kind: Any) -> Iterator[msgspec.Meta]:
+    return (meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
+
+
+def _most(kind: Any) -> int | None:
+    return min((meta.max_length for meta in _metas(kind) if meta.max_length is not None), default=None)
+
+
+def _is_long(value: list[Any] | dict[str, Any], kind: Any) -> bool:
+    """Whether it has more in it than it may: then it is not looked at whole."""
+    most = _most(kind)
+    return most is not None and len(value) > most
+
+
+def _length(value: list[Any] | dict[str, Any], kind: Any, pointer: str) -> Problem | None:
     """Whether a container is too long or too short, whatever is in it."""
-    metas = [meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
-    return [problem for meta in metas for problem in _leaf(value, typing.Annotated[type(value), meta], pointer, strict=True)]
+    name = "array" if isinstance(value, list) else "object"
+    most, least = _most(kind), max((meta.min_length or 0 for meta in _metas(kind)), default=0)
+    if most is not None and len(value) > most:
+        return Problem(pointer, "length", f"Expected `{name}` of length <= {most}.")
+    return Problem(pointer, "length", f"Expected `{name}` of length >= {least}.") if len(value) < least else None
 
 
 def _choose(kind: Any, value: Any, pointer: str) -> tuple[Any, list[Problem]]:
@@ -128,12 +207,12 @@ def _choose(kind: Any, value: Any, pointer: str) -> tuple[Any, list[Problem]]:
     if by_tag and isinstance(value, dict):
         field = next(iter(by_tag.values())).__struct_config__.tag_field
         if field not in value:
-            return None, [Problem(f"{pointer}/{_escape(field)}", "required", "This field is required.")]
+            return None, [Problem(f"{pointer}/{segment(field)}", "required", "This field is required.")]
         try:
             return by_tag[value[field]], []
         except (KeyError, TypeError):
             known = ", ".join(str(tag) for tag in by_tag)
-            return None, [Problem(f"{pointer}/{_escape(field)}", "unknown_value", f"Expected one of: {known}.")]
+            return None, [Problem(f"{pointer}/{segment(field)}", "unknown_value", f"Expected one of: {known}.")]
     fitting = [part for part in parts if _holds(_unwrap(part), value)]
     return (fitting[0] if len(fitting) == 1 else None), []
 
@@ -151,42 +230,25 @@ def _holds(kind: Any, value: Any) -> bool:
 
 def _json_problems(raw: bytes, kind: Any) -> list[Problem]:
     try:
-        return problems_of(msgspec.json.decode(raw), kind)
+        value = msgspec.json.decode(raw)
     except msgspec.ValidationError:
         return []  # no type at all can hold it: a number of hundreds of digits
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
+    return list(islice(_problems(value, kind, "", True, Guesses()), MOST_PROBLEMS + 1))
 
 
-def _unstorable(value: Any, pointer: str) -> list[Problem]:
-    if isinstance(value, str):
-        return [Problem(pointer, "format", "Text cannot hold NUL.")] if "\0" in value else []
-    if isinstance(value, int):
-        return [] if -(2**63) <= value < 2**63 else [Problem(pointer, "range", "Expected at most 64 bits.")]
-    if isinstance(value, datetime):
-        return (
-            []
-            if value.tzinfo
-            else [Problem(pointer, "format", "Expected RFC 3339 with an offset, as in 2026-01-31T12:00:00Z.")]
-        )
-    parts: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, Struct):
-        parts = (
-            (name, getattr(value, field))
-            for field, name in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        )
-    elif isinstance(value, dict):
-        parts = value.items()
-        if any(isinstance(name, str) and "\0" in name for name in value):
-            return [Problem(pointer, "format", "A name cannot hold NUL.")]
-    elif isinstance(value, (list, tuple)):
-        parts = enumerate(value)
-    return [problem for name, part in parts for problem in _unstorable(part, f"{pointer}/{_escape(name)}")]
+@functools.cache
+def _has_free_json(kind: Any) -> bool:
+    return holds_free_json(kind)
+
+
+NO_FIELD = "There is no such field."
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = closest(name, known)
-    return f"There is no such field; did you mean {close!r}?" if close is not None else "There is no such field."
+    close = closest(name, known) if len(name) <= LONGEST_NAME else None
+    return f"There is no such field; did you mean {close!r}?" if close is not None else NO_FIELD
 
 
 def closest(name: object, known: Iterable[str]) -> str | None:
@@ -201,12 +263,14 @@ def _unwrap(kind: Any) -> Any:
     return get_args(kind)[0] if get_origin(kind) is typing.Annotated else kind
 
 
-def _leaf(value: Any, kind: Any, pointer: str, strict: bool) -> list[Problem]:
+def _leaf(value: Any, kind: Any, pointer: str, strict: bool) -> Problem | None:
     try:
         msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        return [_problem(pointer, str(error))]
-    return []
+        if isinstance(value, str) and isinstance(kind, Hashable) and (expected := LISTS.get(kind)):
+            return Problem(pointer, "format", f"Expected {expected}.")
+        return _problem(pointer, str(error))
+    return None
 
 
 _CODES: tuple[tuple[str, str], ...] = (
@@ -223,13 +287,10 @@ _CODES: tuple[tuple[str, str], ...] = (
 
 
 def _problem(pointer: str, message: str) -> Problem:
+    message = message[:LONGEST_MESSAGE]
     text, _, path = message.partition(" - at `$")
     extra = "".join(f"/{part}" for part in re.findall(r"[\w-]+", path.rstrip("`"))) if path else ""
     if named := re.search(r"(?:required|unknown) field `([^`]+)`", text):
-        extra += f"/{_escape(named[1])}"
+        extra += f"/{segment(named[1])}"
     code = next((code for pattern, code in _CODES if re.search(pattern, text)), "type")
     return Problem(pointer + extra, code, text if text.endswith(".") else f"{text}.")
-
-
-def _escape(name: str) -> str:
-    return str(name).replace("~", "~0").replace("/", "~1")

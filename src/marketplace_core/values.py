@@ -1,6 +1,6 @@
 """Values that every capability speaks in: money, ids, pages, callers and the clock.
 
-Only the standard library and msgspec are used here, so that a plugin's ``domain.py`` can import this module.
+Only the standard library, msgspec and the lists of ISO are used here, so that a plugin's ``domain.py`` can import this module.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import math
 import re
 import threading
 import time
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,14 +22,20 @@ import msgspec
 from msgspec import Meta, Struct
 
 from marketplace_core._runtime.entropy import random_bytes
+from marketplace_core.codes import PLACES, WITHOUT_POSTAL_CODES, Country, CountryText, Currency, CurrencyText
 from marketplace_core.errors import BadCursor, Invalid, Problem
 
 __all__ = [
+    "NOT_BLANK",
     "Address",
+    "AddressInput",
     "Audience",
     "Caller",
     "Clock",
+    "Country",
+    "CountryText",
     "Currency",
+    "CurrencyText",
     "Id",
     "Imported",
     "Money",
@@ -36,10 +44,13 @@ __all__ = [
     "SystemClock",
     "derived_id",
     "etag",
+    "has_postal_code",
     "minor_units",
     "new_id",
     "seconds_of",
     "split_money",
+    "tidy",
+    "tidy_fields",
     "utc_text",
 ]
 
@@ -49,7 +60,22 @@ Audience = Literal["buyer", "seller", "logistics", "admin"]
 AUDIENCES: tuple[Audience, ...] = ("buyer", "seller", "logistics", "admin")
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+#: Of a text that says something, whatever stands around it.
+NOT_BLANK = r"^\s*\S[\s\S]*\Z"
+
+
+def tidy(text: str) -> str:
+    """What is written alike is the same: in Unicode's form C, and without blanks around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def tidy_fields(struct: Struct, *names: str) -> None:
+    """For a struct's ``__post_init__``: these of its texts are :func:`tidy`, whoever made it."""
+    for name in names:
+        given = getattr(struct, name)
+        if isinstance(given, str) and (tidied := tidy(given)) != given:
+            msgspec.structs.force_setattr(struct, name, tidied)
 
 
 # ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -62,7 +88,7 @@ class Money(Struct, frozen=True, order=False):
     """
 
     amount: int
-    currency: Currency
+    currency: CurrencyText
 
     def __add__(self, other: Money) -> Money:
         self._same(other)
@@ -102,17 +128,9 @@ class Money(Struct, frozen=True, order=False):
         return total
 
 
-#: ISO 4217 currencies whose minor unit is not a hundredth, with their number of decimal places.
-_PLACES = {
-    **dict.fromkeys(["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"], 0),
-    **dict.fromkeys(["PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"], 0),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-}
-
-
 def minor_units(currency: str) -> int:
     """How many decimal places an amount of ``currency`` has."""
-    return _PLACES.get(currency, 2)
+    return PLACES.get(currency, 2)
 
 
 def split_money(total: Money, weights: Sequence[int]) -> list[Money]:
@@ -234,21 +252,36 @@ class Caller(Struct, frozen=True, omit_defaults=True):
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
 
-Line = Annotated[str, Meta(min_length=1, max_length=200)]
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK)]
 Text = Annotated[str, Meta(max_length=200)]
 
 
 class Address(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A postal address; ``country`` is ISO 3166-1 alpha-2."""
+    """A postal address as it is kept; ``country`` is ISO 3166-1 alpha-2."""
 
     name: Line
     line1: Line
     line2: Text = ""
     city: Line
     region: Text = ""
-    postal_code: Annotated[str, Meta(min_length=1, max_length=20)]
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+    postal_code: Annotated[str, Meta(max_length=20)] = ""
+    country: CountryText
     phone: Annotated[str, Meta(max_length=40)] = ""
+
+
+class AddressInput(Address, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An address as somebody gives it: of a country that there is, and with a postal code where that has them."""
+
+    country: Country
+
+    def __post_init__(self) -> None:
+        if not has_postal_code(self.postal_code, self.country):
+            raise ValueError(f"Object missing required field `postal_code`: addresses in {self.country} have one")
+
+
+def has_postal_code(postal_code: str, country: str) -> bool:
+    """Whether there is one, where the country has them."""
+    return bool(postal_code.strip()) or country in WITHOUT_POSTAL_CODES
 
 
 # ── pages ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,7 +298,7 @@ class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What every list takes. Lists with filters subclass it; a cursor is bound to those filters."""
 
     limit: Annotated[int, Meta(ge=1)] = 20
-    cursor: str | None = None
+    cursor: Annotated[str, Meta(max_length=2048)] | None = None
 
     @property
     def size(self) -> int:
@@ -280,7 +313,7 @@ class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             return None
         try:
             signature, *key = msgspec.msgpack.decode(base64.urlsafe_b64decode(self.cursor.encode() + b"=="))
-        except (binascii.Error, msgspec.DecodeError, ValueError, TypeError):
+        except (binascii.Error, msgspec.DecodeError, ValueError, TypeError, RecursionError):
             raise BadCursor() from None
         if signature != self._signature() or len(key) != len(types):
             raise BadCursor()
@@ -308,6 +341,8 @@ def _storable(part: Any) -> bool:
     """What a forged cursor may hold must not fail in a store."""
     if isinstance(part, str):
         return "\0" not in part
+    if isinstance(part, float):
+        return math.isfinite(part)
     return not isinstance(part, int) or -(2**63) <= part < 2**63
 
 

@@ -77,7 +77,6 @@ async def test_what_is_refused(browser: Browsers) -> None:
         "/name": "length",
         "/line1": "required",
         "/city": "required",
-        "/postal_code": "required",
         "/country": "format",
         "/extra": "unknown_field",
     }

@@ -14,16 +14,16 @@ from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
-from marketplace_core.values import Audience, Imported, Page, PageQuery
+from marketplace_core.values import NOT_BLANK, Audience, Imported, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-Email = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+Email = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z", max_length=254)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
-PersonName = Annotated[str, Meta(min_length=1, max_length=200)]
+PersonName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK)]
 
 
 class User(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
 class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
     email: Annotated[str, Meta(min_length=1, max_length=254)]
     password: Password
-    totp: str | None = None
+    totp: Annotated[str, Meta(max_length=32)] | None = None
 
 
 class Client(Struct, frozen=True):
@@ -78,6 +78,7 @@ KEY_PREFIX = "mk_"
 
 KeyAudience = Literal["seller", "logistics", "admin"]
 KeyName = Annotated[str, Meta(min_length=1, max_length=100)]
+Scopes = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=100)]
 
 
 def key_digest(key: str) -> str:
@@ -90,7 +91,7 @@ class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """``scopes``: those of the audience that are wanted, one at least; None for all that there are now."""
 
     name: KeyName
-    scopes: list[str] | None = None
+    scopes: Scopes | None = None
 
 
 class KeyOwner(Struct, frozen=True):
@@ -160,7 +161,7 @@ class ImportAccount(Struct, frozen=True, kw_only=True):
 
 
 class AccountQuery(PageQuery, frozen=True, kw_only=True):
-    email: str | None = None
+    email: Annotated[str, Meta(max_length=254)] | None = None
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────

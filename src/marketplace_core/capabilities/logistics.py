@@ -58,7 +58,7 @@ class RateOption(Struct, frozen=True, kw_only=True):
 class ShipmentQuery(PageQuery, frozen=True, kw_only=True):
     status: ShipmentStatus | None = None
     updated_after: datetime | None = None
-    tracking_number: str | None = None
+    tracking_number: Annotated[str, Meta(max_length=100)] | None = None
 
 
 class CarrierShipment(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from marketplace_core.errors import declare_codes
 from marketplace_core.hookspecs import hookspec
@@ -42,7 +42,7 @@ class SagaQuery(PageQuery, frozen=True, kw_only=True):
     """``done`` finds the refused ones too: both have ended."""
 
     status: Literal["running", "waiting", "done", "failed", "cancelled"] | None = None
-    name: str | None = None
+    name: Annotated[str, Meta(max_length=200)] | None = None
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────

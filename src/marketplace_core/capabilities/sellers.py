@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from marketplace_core.capabilities.auth import Email
 from marketplace_core.capabilities.catalog import Rating
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
-from marketplace_core.values import Imported, Page, PageQuery
+from marketplace_core.values import NOT_BLANK, Country, CountryText, Imported, Page, PageQuery, tidy_fields
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-ShopName = Annotated[str, Meta(min_length=1, max_length=200)]
+ShopName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK)]
 ApplicationStatus = Literal["draft", "submitted", "active", "rejected"]
 RequirementKind = Literal["computed", "attested", "verified"]
 RequirementStatus = Literal["open", "submitted", "accepted", "rejected", "waived"]
@@ -58,8 +59,11 @@ class AdminApplication(Application, frozen=True, kw_only=True):
 class ApplicationDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ShopName
     legal_name: ShopName
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
-    contact_email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+    country: Country
+    contact_email: Email
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "name", "legal_name")
 
 
 class RequirementValue(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +98,9 @@ class Shop(Struct, frozen=True, kw_only=True):
 class ShopPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ShopName | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=5000)] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "name")
 
 
 class SellerPage(Struct, frozen=True, kw_only=True):
@@ -138,7 +145,7 @@ class ImportSeller(Struct, frozen=True, kw_only=True):
 
     id: str
     name: ShopName
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+    country: CountryText
 
 
 class SellerQuery(PageQuery, frozen=True, kw_only=True):

@@ -12,15 +12,15 @@ from marketplace_core.capabilities.auth import PersonName
 from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
-from marketplace_core.values import Address, Page, PageQuery
+from marketplace_core.values import Address, Country, Line, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-Locale = Annotated[str, Meta(pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
-Preferences = Annotated[dict[str, Any], Meta(max_length=100)]
+Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", max_length=35)]
+Preferences = Annotated[dict[Annotated[str, Meta(max_length=100)], Any], Meta(max_length=100)]
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -59,13 +59,13 @@ class SavedAddress(Struct, frozen=True, kw_only=True):
 
 
 class AddressPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
-    line1: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    name: Line | UnsetType = UNSET
+    line1: Line | UnsetType = UNSET
     line2: Annotated[str, Meta(max_length=200)] | UnsetType | None = UNSET
-    city: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    city: Line | UnsetType = UNSET
     region: Annotated[str, Meta(max_length=200)] | UnsetType | None = UNSET
-    postal_code: Annotated[str, Meta(min_length=1, max_length=20)] | UnsetType = UNSET
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType = UNSET
+    postal_code: Annotated[str, Meta(max_length=20)] | UnsetType = UNSET
+    country: Country | UnsetType = UNSET
     phone: Annotated[str, Meta(max_length=40)] | UnsetType | None = UNSET
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from marketplace_core.codes import Currency
 from marketplace_core.deployment._limits import LimitsTable
 
 __all__ = ["DeploymentTable", "GatewayTable", "PluginTable", "ServiceTable", "SimulatorTable"]
@@ -16,9 +17,9 @@ Name = Annotated[str, Meta(pattern=NAME, description="use small letters, digits,
 
 
 class DeploymentTable(Struct, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z][\w.-]{0,39}$", description="use letters, digits, - and _")] | None = None
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z][\w.-]{0,39}\Z", description="use letters, digits, - and _")] | None = None
     profile: Literal["embedded", "test", "production"] = "production"
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description='write three capital letters, as "EUR"')] | None = None
+    currency: Annotated[Currency, Meta(description='write the code of ISO 4217, as "EUR"')] | None = None
     tax_included: bool = True
     clock: Literal["system", "movable"] = "system"
     secret: str | None = None

@@ -27,7 +27,7 @@ from marketplace_core.http.observing import Observed, begin_span, end_span
 from marketplace_core.http.public import PublicReads, path_pattern
 from marketplace_core.http.replies import Reply, Send, error_reply, is_fresh, send_reply
 from marketplace_core.http.routing import JSON_LIMIT, Router
-from marketplace_core.http.sse import EventStream
+from marketplace_core.http.sse import Streams
 from marketplace_core.http.types import check_answers
 from marketplace_core.http.views import DEFAULTS, HttpOptions, blueprint, identify, prefix_of, to_response
 from marketplace_core.ports import Blobs
@@ -133,7 +133,7 @@ class Application:
         self._public = public
         self._gate = gate
         self._large = _large_routes(routers)
-        self._streams: set[EventStream] = set()
+        self._streams = Streams()
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -144,7 +144,7 @@ class Application:
 
     def close(self) -> None:
         """End the streams that are open. To be called before the server is stopped: it waits for every answer to end."""
-        for stream in list(self._streams):
+        for stream in self._streams:
             stream.end()
         if self._limits is not None:
             self._limits[0].close()

@@ -17,7 +17,7 @@ from marketplace_core.errors import Invalid, MarketplaceError, Problem
 from marketplace_core.http.exchange import Exchange
 from marketplace_core.http.multipart import read_form
 from marketplace_core.http.routing import Route, Upload
-from marketplace_core.validation import convert, decode_json, did_you_mean
+from marketplace_core.validation import SEGMENT, Guesses, composed, convert, decode_json, segment
 
 __all__ = ["JSON_TYPES", "body_reader", "parameters", "prefixes_of", "query_reader"]
 
@@ -54,6 +54,7 @@ def query_reader(route: Route) -> QueryReader | None:
             return empty
         values: dict[str, Any] = {}
         problems: list[Problem] = []
+        guesses = Guesses()
         for name, value in parameters(raw):
             prefix, _, rest = name.partition(".")
             if rest and prefix in prefixes:
@@ -61,11 +62,11 @@ def query_reader(route: Route) -> QueryReader | None:
             else:
                 place, key, repeated = values, name, name in many
             if place is values and (name not in fields or name in prefixes):
-                problems.append(Problem(f"?{name}", "unknown_field", did_you_mean(name, known)))
+                problems.append(Problem(f"?{name[:SEGMENT]}", "unknown_field", guesses.did_you_mean(name, known)))
             elif repeated:
                 place.setdefault(key, []).append(value)
             elif key in place:
-                problems.append(Problem(f"?{name}", "duplicate", "Give this parameter once."))
+                problems.append(Problem(f"?{name[:SEGMENT]}", "duplicate", "Give this parameter once."))
             else:
                 place[key] = value
         try:
@@ -96,14 +97,14 @@ def _parameter(pointer: str, prefixes: Mapping[str, bool]) -> str:
 
 def _no_query(raw: bytes) -> None:
     if raw and (names := dict.fromkeys(name for name, _ in parameters(raw))):
-        raise Invalid(Problem(f"?{name}", "unknown_field", "There are no parameters here.") for name in names)
+        raise Invalid(Problem(f"?{name[:SEGMENT]}", "unknown_field", "There are no parameters here.") for name in names)
 
 
 def parameters(raw: bytes) -> list[tuple[str, str]]:
     """The decoded pairs of a query string. :raises MarketplaceError: ``http.malformed``."""
     try:
-        text = raw.decode()
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        return pairs if b"%" not in raw and raw.isascii() else [(composed(name), composed(value)) for name, value in pairs]
     except ValueError:  # also what is not UTF-8
         raise MarketplaceError("http.malformed", "The query string cannot be read.") from None
 
@@ -173,13 +174,13 @@ def _form_reader(route: Route, seconds: float) -> BodyReader:
             fields, files = await read_form(exchange.header(b"content-type") or "", chunks, route.limit, route.count)
             exchange.files += [upload.file for upload in files]
         if route.body is None:
-            problems = [Problem(f"/{name}", "unknown_field", "There is no such field.") for name, _ in fields]
+            problems = [Problem(f"/{segment(name)}", "unknown_field", "There is no such field.") for name, _ in fields]
             if not files:
                 problems.append(Problem("/file", "required", "A file is required."))
             if problems:
                 raise Invalid(problems)
             return {"files": files}
-        return {"files": files, "body": convert(dict(fields), route.body, strict=False)}
+        return {"files": files, "body": convert({name: composed(value) for name, value in fields}, route.body, strict=False)}
 
     return read
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from marketplace_core.http.limits import Headroom, RateLimiter
     from marketplace_core.http.replies import Reply
     from marketplace_core.http.routing import Route
-    from marketplace_core.http.sse import EventStream
+    from marketplace_core.http.sse import EventStream, Streams
 
 __all__ = ["Exchange", "Fill"]
 
@@ -72,7 +72,7 @@ class Exchange:
         self.files: list[BinaryIO] = []
         self.body: Body | None = None
         self.stream: EventStream | None = None
-        self.streams: set[EventStream] | None = None
+        self.streams: Streams | None = None
         self.limiter: RateLimiter | None = None
         self.address: str | None = None
         self.room: Headroom | None = None
@@ -118,11 +118,12 @@ class Exchange:
             reply.headers += self.room.headers()
         return reply
 
-    def open(self, stream: EventStream) -> None:
-        """The answer is this stream."""
+    def open(self, stream: EventStream, subject: str | None) -> None:
+        """The answer is this stream, counted for ``subject``. :raises MarketplaceError: 429, it has enough of them."""
         self.stream = stream
         if self.streams is not None:
-            self.streams.add(stream)
+            self.streams.check(subject)
+            self.streams.add(stream, subject)
 
     async def close(self) -> None:
         """The exchange is over, whoever ended it."""

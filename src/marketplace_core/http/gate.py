@@ -52,6 +52,10 @@ class Gate(ABC):
         :raises Unauthorized: it is not good, here or any more. :raises Unavailable: nobody can say.
         """
 
+    async def confirm(self, audience: Audience, headers: Mapping[str, str]) -> Caller:
+        """As :meth:`identify`, of somebody who was let in and stays: a token may have run out meanwhile, what it is of not."""
+        return await self.identify(audience, headers, {})
+
     @abstractmethod
     async def shop(self, account_id: str, *, acts: bool = False) -> tuple[str, str] | None:
         """The seller that an account acts for and its role there, or None. ``acts``: what is closed to a suspended shop.
@@ -113,6 +117,15 @@ class SessionGate(Gate):
             return await self._identify_key(audience, token, entries)
         claims = self._read(token)
         tokens.check(claims, audience, self._clock.now())
+        return await self._identify_session(audience, claims, entries)
+
+    async def confirm(self, audience: Audience, headers: Mapping[str, str]) -> Caller:
+        token = _bearer(headers["authorization"])
+        if token.startswith(KEY_PREFIX):
+            return await self._identify_key(audience, token, {})
+        return await self._identify_session(audience, self._read(token), {})
+
+    async def _identify_session(self, audience: Audience, claims: tokens.Claims, entries: Mapping[str, bytes | None]) -> Caller:
         state = await self._listed(session_key(claims.session_id), entries, self._session)
         if state is None:
             state = await self._auth.session_state(claims.session_id)

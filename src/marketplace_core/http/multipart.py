@@ -15,6 +15,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from marketplace_core.errors import Invalid, MarketplaceError, Problem
 from marketplace_core.http.routing import JSON_LIMIT, Upload
+from marketplace_core.validation import segment
 
 __all__ = ["read_form"]
 
@@ -92,7 +93,7 @@ class _Form:
             self._size += len(event.data)
             limit = self._limit if isinstance(self._part, File) else JSON_LIMIT
             if self._size > limit:
-                raise MarketplaceError("http.too_large", f"{self._part.name}: at most {limit} bytes are taken.")
+                raise MarketplaceError("http.too_large", f"{segment(self._part.name)}: at most {limit} bytes are taken.")
             if self._size > IN_MEMORY:  # a disk may take its time
                 await asyncio.to_thread(self._data.write, event.data)
             else:
@@ -104,7 +105,7 @@ class _Form:
     def _end(self, part: Field | File, data: BinaryIO) -> None:
         if isinstance(part, Field):
             if any(name == part.name for name, _ in self.fields):
-                raise Invalid([Problem(f"/{part.name}", "duplicate", "Give this field once.")])
+                raise Invalid([Problem(f"/{segment(part.name)}", "duplicate", "Give this field once.")])
             with data:
                 self.fields.append((part.name, data.read().decode()))
         elif part.filename or self._size:  # a browser sends an empty part where no file was chosen

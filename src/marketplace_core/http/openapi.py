@@ -83,6 +83,8 @@ class _Schemas:
         asked = [kind for route in routes for kind in (route.query, route.body, *_json_parts(route)) if kind is not None]
         unique = list({repr(kind): kind for kind in (ProblemDetails, *asked)}.values())
         found, self.components = msgspec.json.schema_components(unique, ref_template=REFERENCE)
+        for schema in (*found, *self.components.values()):
+            _write_patterns(schema)
         self._found = {repr(kind): schema for kind, schema in zip(unique, found, strict=True)}
         queries = {repr(route.query): self.of(route.query) for route in routes if route.query is not None}
         self._queries: dict[str, dict[str, Any]] = {key: self.components.pop(_name(schema)) for key, schema in queries.items()}
@@ -113,6 +115,18 @@ class _Schemas:
     def query(self, kind: Any) -> dict[str, Any]:
         """The object whose properties are the parameters."""
         return self._queries[repr(kind)]
+
+
+def _write_patterns(schema: Any) -> None:
+    """As ECMA 262 has them, where the end is ``$``; in Python that would let a line break stand behind it."""
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str) and pattern.endswith(r"\Z"):
+            schema["pattern"] = pattern.removesuffix(r"\Z") + "$"
+        schema = schema.values()
+    elif not isinstance(schema, list):
+        return
+    for part in schema:
+        _write_patterns(part)
 
 
 def _name(schema: dict[str, Any]) -> str:

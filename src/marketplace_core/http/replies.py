@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from marketplace_core.errors import MarketplaceError, NotFound, Problem, Unavailable
@@ -33,7 +33,8 @@ class Reply(Struct, gc=False):
 
 
 class ProblemDetails(Struct, frozen=True, kw_only=True):
-    """What every error looks like. Clients switch on ``code`` only; ``errors`` names the fields that are not valid."""
+    """What every error looks like. Clients switch on ``code`` only; ``errors`` names the fields that are not valid.
+    ``more`` is there, and true, where others are not valid besides."""
 
     type: str = "about:blank"
     title: str
@@ -42,6 +43,7 @@ class ProblemDetails(Struct, frozen=True, kw_only=True):
     detail: str
     request_id: str
     errors: tuple[Problem, ...] = ()
+    more: bool | UnsetType = UNSET
 
 
 #: What Quart and Werkzeug refuse by themselves.
@@ -64,6 +66,7 @@ def problem_reply(error: MarketplaceError, request_id: str, prefix: str = "") ->
         detail=error.detail,
         request_id=request_id,
         errors=error.errors,
+        more=error.more or UNSET,
     )
     headers = [
         ("content-type", "application/problem+json"),

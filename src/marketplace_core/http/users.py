@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from marketplace_core.capabilities.users import AddressPatch, Profile, ProfilePatch, SavedAddress, Users
 from marketplace_core.http.routing import Answer, Request, Router, everybody_of
-from marketplace_core.values import AUDIENCES, Address, Audience, Page, PageQuery
+from marketplace_core.values import AUDIENCES, AddressInput, Audience, Page, PageQuery
 
 __all__ = ["users_routers"]
 
@@ -35,7 +35,7 @@ def _router(users: Users, audience: Audience) -> Router:
         return await users.list_addresses(request.account_id, query)
 
     @router.post("/me/addresses")
-    async def add_address(request: Request, body: Address) -> Answer[SavedAddress]:
+    async def add_address(request: Request, body: AddressInput) -> Answer[SavedAddress]:
         """Keep an address."""
         address = await users.add_address(request.account_id, body)
         return Answer(address, location=f"/me/addresses/{address.id}")

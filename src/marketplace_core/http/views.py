@@ -27,6 +27,8 @@ __all__ = ["DEFAULTS", "HttpOptions", "blueprint", "identify", "prefix_of", "to_
 NOBODY: dict[Audience, Caller] = {name: Caller(audience=name) for name in AUDIENCES}
 
 MAX_CART_TOKEN = 200
+#: Of what a request is about, as far as it is counted by that.
+LONGEST_SUBJECT = 256
 _KEY = re.compile(rb"[ -~]{1,255}").fullmatch
 _CART_TOKEN = re.compile(rb"[!-~]{1,%d}" % MAX_CART_TOKEN).fullmatch
 
@@ -99,7 +101,7 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
         try:
             reply = await run(current, exchange, params)
             if reply.stream is not None:
-                exchange.open(reply.stream)
+                await _watch(reply.stream, route, gate, exchange)
                 await _begin(reply.stream, current.method)
         except Exception as error:
             reply = error_reply(error, exchange.request_id)
@@ -109,6 +111,23 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
         return to_response(exchange.conclude(reply), current.method)
 
     return view
+
+
+async def _watch(stream: EventStream, route: Route, gate: Gate, exchange: Exchange) -> None:
+    """Let it begin, for as long as whoever it is for may see what it tells. :raises MarketplaceError: 429."""
+    caller, admit = exchange.caller, admission(route.access)
+    exchange.open(stream, (None if caller is None else subject_of(caller)) or exchange.address)
+    if caller is None or b"authorization" not in exchange.headers:
+        return
+    headers = exchange.text_headers()
+
+    async def still() -> None:
+        with calls.scope(Call(NOBODY[route.audience], request_id=exchange.request_id, trace=exchange.trace)):
+            again = await gate.confirm(route.audience, headers)
+            if admit is not None:
+                await admit(gate, again)
+
+    stream.ask_again(still)
 
 
 async def _begin(stream: EventStream, method: str) -> None:
@@ -153,9 +172,11 @@ def _runner(
             trace=exchange.trace,
             address=exchange.address,
         )
+        if special:  # before anything is read: what is one too many costs nothing
+            await _count_special(route, exchange, _whose(route, exchange, caller))
         arguments = await arguments_of(current, exchange, params, call)
-        if special:
-            await _count_special(route, exchange, caller, arguments)
+        if route.subject is not None:
+            await _count_special(route, exchange, [f"subject:{route.subject(arguments['body'])[:LONGEST_SUBJECT]}"])
         with calls.scope(call) as outcome:
             try:
                 reply = reply_with(await handler(**arguments), exchange)
@@ -168,16 +189,17 @@ def _runner(
     return run
 
 
-async def _count_special(route: Route, exchange: Exchange, caller: Caller, arguments: Mapping[str, Any]) -> None:
-    """By address, and by whom the request is about or who makes it. :raises MarketplaceError: 429."""
-    if exchange.limiter is None or exchange.address is None:
-        return
-    subjects = [exchange.address]
-    if route.subject is not None:
-        subjects.append(f"subject:{route.subject(arguments['body'])}")
-    elif (subject := subject_of(caller)) is not None:
-        subjects.append(subject)
-    exchange.take(await exchange.limiter.special(route.rate, subjects))
+def _whose(route: Route, exchange: Exchange, caller: Caller) -> list[str]:
+    """Whom a request under a rate of its own is counted for before its body is known."""
+    subjects = [] if exchange.address is None else [exchange.address]
+    subject = subject_of(caller) if route.subject is None else None
+    return subjects if subject is None else [*subjects, subject]
+
+
+async def _count_special(route: Route, exchange: Exchange, subjects: list[str]) -> None:
+    """:raises MarketplaceError: 429."""
+    if exchange.limiter is not None and exchange.address is not None:
+        exchange.take(await exchange.limiter.special(route.rate, subjects))
 
 
 async def _tagged(reply: Reply, route: Route, exchange: Exchange) -> Reply:

@@ -23,7 +23,9 @@ from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities.auth import SessionState
 from marketplace_core.errors import Forbidden, Unauthorized, Unavailable
 from marketplace_core.http.gate import SessionGate, session_key
-from marketplace_core.http.routing import Request, RouteError, Router, everybody_of
+from marketplace_core.http.routing import Request, RouteError, Router, ServerSentEvents, everybody_of
+from marketplace_core.http.views import HttpOptions
+from marketplace_core.testing.contracts import eventually
 from marketplace_core.values import Audience, Clock
 
 KEY = b"k" * 32
@@ -67,8 +69,12 @@ class Rows:
         return None if raw is None else msgspec.msgpack.decode(raw, type=SessionState)
 
 
+#: Those of a test that are suspended on the way.
+SUSPENDED: set[str] = set()
+
+
 async def shops(account_id: str, acts: bool) -> tuple[str, str] | None:
-    if account_id == "suspended" and acts:
+    if (account_id == "suspended" and acts) or account_id in SUSPENDED:
         raise Forbidden("sellers.suspended", "Not for now.")
     return ("shop-1", "owner") if account_id in ("seller", "suspended") else None
 
@@ -99,8 +105,18 @@ def routers() -> list[Router]:
         if audience == "admin":
             router.get("/judge", access="staff", roles=["moderator"])(kept)
             router.get("/both", roles=everybody_of(audience))(kept)
+
+        async def watch() -> ServerSentEvents:
+            return ServerSentEvents(for_ever())
+
+        router.get("/watch", access="shop" if audience == "seller" else "guest")(watch)
         found.append(router)
     return found
+
+
+async def for_ever() -> AsyncIterator[tuple[str, str | None, Any] | None]:
+    yield "order", "1", "first"
+    await asyncio.sleep(60)
 
 
 @pytest.fixture
@@ -116,7 +132,8 @@ def clock() -> Moved:
 @pytest.fixture
 async def client(redis: Redis, rows: Rows, clock: Moved) -> AsyncIterator[aiohttp.ClientSession]:
     gate = SessionGate([PUBLIC], clock, redis, rows, shops, with_reads=True)
-    async with served(app_of(*routers(), gate=gate, reads=EncodedReads(redis))) as session:
+    options = HttpOptions(ping_seconds=0.05)
+    async with served(app_of(*routers(), gate=gate, reads=EncodedReads(redis), options=options)) as session:
         yield session
 
 
@@ -334,3 +351,58 @@ async def test_one_gate_serves_many_at_once(client: aiohttp.ClientSession, rows:
         return str((await answer.json())["account_id"])
 
     assert await asyncio.gather(*(who(number) for number in range(20))) == [f"a{number}" for number in range(20)]
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def ends(stream: aiohttp.ClientResponse, seconds: float = 5.0) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stream.content.read()
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.behaviour("auth-2")
+async def test_a_stream_ends_with_its_session(client: aiohttp.ClientSession, rows: Rows, clock: Moved) -> None:
+    await rows.begin("s1", "ada", listed=True)
+    async with client.get("/buyer/v1/watch", headers=bearer("s1", "ada")) as stream:
+        clock.at = NOW + timedelta(hours=1)  # the token has run out, and the session goes on
+        assert not await ends(stream, 0.3)
+        await rows.end("s1")
+        assert await ends(stream)
+
+
+@pytest.mark.behaviour("auth-2", "sellers-2")
+async def test_a_stream_ends_when_its_route_would_refuse(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("s2", "seller")
+    async with client.get("/seller/v1/watch", headers=bearer("s2", "seller", "seller")) as stream:
+        assert not await ends(stream, 0.2)
+        SUSPENDED.add("seller")
+        try:
+            assert await ends(stream)
+        finally:
+            SUSPENDED.clear()
+
+
+@pytest.mark.behaviour("all-8")
+async def test_an_account_has_ten_streams_at_once(client: aiohttp.ClientSession, rows: Rows) -> None:
+    for number in (3, 4):
+        await rows.begin(f"s{number}", f"eve{number}")
+    headers = bearer("s3", "eve3")
+    streams = [await client.get("/buyer/v1/watch", headers=headers) for _ in range(10)]
+    assert [stream.status for stream in streams] == [200] * 10
+    assert await code_of(client, "/buyer/v1/watch", headers) == (429, "http.rate_limited")
+    async with client.get("/buyer/v1/watch", headers=bearer("s4", "eve4")) as another:
+        assert another.status == 200
+    streams.pop().close()
+    assert await eventually(lambda: reopened(client, headers))
+    for stream in streams:
+        stream.close()
+
+
+async def reopened(client: aiohttp.ClientSession, headers: dict[str, str]) -> bool:
+    async with client.get("/buyer/v1/watch", headers=headers) as stream:
+        return stream.status == 200

@@ -40,7 +40,7 @@ __all__ = [
 
 R = TypeVar("R", bound=Struct)
 
-Key = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Place = Annotated[str, Meta(min_length=1, max_length=200)]
 Amount = Annotated[int, Meta(ge=0, le=9_999_999_999)]
 Price = Annotated[int, Meta(ge=1, le=9_999_999_999)]

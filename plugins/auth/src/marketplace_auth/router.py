@@ -22,6 +22,7 @@ from marketplace_core.capabilities.auth import (
     KeyRequest,
     Password,
     Registration,
+    Scopes,
     Session,
     SessionView,
     SignedIn,
@@ -50,7 +51,7 @@ class AdminKeyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     audience: KeyAudience
     name: KeyName
-    scopes: list[str] | None = None
+    scopes: Scopes | None = None
     seller_id: Id | None = None
     carrier: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 

@@ -13,6 +13,7 @@ from marketplace_core.capabilities.catalog import MoneyInput
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
     CancelItem,
+    CancelItems,
     Order,
     OrderQuery,
     Orders,
@@ -29,7 +30,7 @@ from marketplace_core.capabilities.orders import (
 )
 from marketplace_core.errors import NotFound
 from marketplace_core.http.routing import Answer, Request, Router, ServerSentEvents
-from marketplace_core.values import Address, Money, Page
+from marketplace_core.values import AddressInput, Country, Id, Money, Page
 
 __all__ = ["routers"]
 
@@ -38,17 +39,17 @@ WAIT_SECONDS = 15.0
 ORDER_TOKEN = "X-Order-Token"  # noqa: S105 - the name of a guest's header
 
 #: what a quote says is ``selected``, by seller: null where there is nothing to choose from
-Shipping = dict[str, str | None]
+Shipping = Annotated[dict[Id, Annotated[str, Meta(max_length=500)] | None], Meta(max_length=100)]
 Reason = Annotated[str, Meta(max_length=1000)]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+Coupon = Annotated[str, Meta(max_length=100)]
 
 
 class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    address: Address | None = None
-    address_id: str | None = None
+    address: AddressInput | None = None
+    address_id: Id | None = None
     country: Country | None = None
     postal_code: Annotated[str, Meta(max_length=20)] = ""
-    coupon: str | None = None
+    coupon: Coupon | None = None
     shipping: Shipping = {}
 
 
@@ -56,15 +57,15 @@ class PlaceBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payment: PaymentMethod
     expected_total: MoneyInput
     shipping: Shipping = {}
-    address: Address | None = None
-    address_id: str | None = None
-    coupon: str | None = None
+    address: AddressInput | None = None
+    address_id: Id | None = None
+    coupon: Coupon | None = None
     email: Email | None = None
 
 
 class CancelBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Reason = ""
-    items: tuple[CancelItem, ...] | None = None
+    items: CancelItems | None = None
 
 
 def routers(orders: Orders) -> Sequence[Router]:

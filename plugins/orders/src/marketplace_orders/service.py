@@ -46,7 +46,6 @@ from marketplace_orders.store import OrderStore
 __all__ = ["OrderService"]
 
 COMPLETION_BATCH = 100
-POLL_SECONDS = 0.25
 
 
 class OrderService(Orders):
@@ -164,12 +163,17 @@ class OrderService(Orders):
         return views.order(self._visible(await self._store.get([order_id]), account_id, token))
 
     async def wait_for_change(self, order_id: str, account_id: str | None, token: str | None, after: int, wait: float) -> Order:
-        deadline = asyncio.get_running_loop().time() + wait
-        while True:
-            order = await self.get_order(order_id, account_id, token)
-            if len(order.timeline) > after or asyncio.get_running_loop().time() >= deadline:
-                return order
-            await asyncio.sleep(POLL_SECONDS)
+        now = asyncio.get_running_loop().time
+        deadline = now() + wait
+        async with self._store.changes(order_id) as changed:
+            while True:
+                changed.clear()
+                order = await self.get_order(order_id, account_id, token)
+                if len(order.timeline) > after or now() >= deadline:
+                    return order
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        await changed.wait()
 
     async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]:
         rows = await self._store.list_of_account(account_id, query, query.position(datetime, str))

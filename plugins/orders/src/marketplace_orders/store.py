@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -67,6 +69,13 @@ class OrderStore(ABC):
 
     @abstractmethod
     async def save(self, uow: UnitOfWork, order: Order) -> None: ...
+
+    @abstractmethod
+    def changes(self, order_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """The event is set whenever the order was saved, in whichever process, from when it is entered until it is left.
+
+        Now and then for nothing; the holder clears it. :raises Unavailable: upon entering.
+        """
 
     @abstractmethod
     async def next_number(self, uow: UnitOfWork, series: str) -> int:

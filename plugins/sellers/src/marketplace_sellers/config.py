@@ -7,13 +7,14 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.sellers import RequirementKind
+from marketplace_core.values import CountryText
 from marketplace_sellers.domain import COMPUTED
 
 __all__ = ["RequirementSetting", "SellersConfig"]
 
 
 class RequirementSetting(Struct, frozen=True, forbid_unknown_fields=True):
-    key: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=64)]
+    key: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*\Z", max_length=64)]
     kind: RequirementKind
 
 
@@ -29,8 +30,8 @@ class SellersConfig(Struct, frozen=True, forbid_unknown_fields=True):
         RequirementSetting("terms", "attested"),
         RequirementSetting("identity", "verified"),
     )
-    commission_rate: Annotated[str, Meta(pattern=r"^(0(\.\d{1,4})?|1(\.0{1,4})?)$")] = "0.10"
-    import_country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "XX"
+    commission_rate: Annotated[str, Meta(pattern=r"^(0(\.\d{1,4})?|1(\.0{1,4})?)\Z")] = "0.10"
+    import_country: CountryText = "XX"
 
     def __post_init__(self) -> None:
         keys = [requirement.key for requirement in self.requirements]

@@ -10,9 +10,10 @@ from msgspec.structs import asdict, replace
 
 from marketplace_core.capabilities.auth import Account, Auth, Registered
 from marketplace_core.capabilities.users import AddressPatch, Profile, ProfileChanged, ProfilePatch, SavedAddress, Users
-from marketplace_core.errors import NotFound, PreconditionFailed
+from marketplace_core.errors import Invalid, NotFound, PreconditionFailed
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler
-from marketplace_core.values import Address, Page, PageQuery, etag, new_id, require
+from marketplace_core.validation import unstorable
+from marketplace_core.values import Address, Page, PageQuery, etag, has_postal_code, new_id, require
 from marketplace_users.config import UsersConfig
 from marketplace_users.domain import LEVELS, PREFERENCES, is_deeper, merge_patch
 from marketplace_users.store import ProfileRecord, UsersStore
@@ -89,6 +90,8 @@ class UsersService(Users):
         _check_tag(if_match, address)
         # What may be cleared is empty then, and never null.
         changed = replace(address, **{name: value or "" for name, value in _given(patch).items()})
+        has_code = has_postal_code(changed.postal_code, changed.country)
+        require(has_code, "/postal_code", "required", f"Addresses in {changed.country} have one.")
         await self._store.save_address(uow, changed)
         return changed
 
@@ -107,6 +110,8 @@ class UsersService(Users):
 
     def _check_preferences(self, preferences: dict[str, Any]) -> None:
         require(len(preferences) <= PREFERENCES, "/preferences", "length", f"At most {PREFERENCES} are kept.")
+        if found := unstorable(preferences, "/preferences", free=True):
+            raise Invalid(found)
         size = len(msgspec.json.encode(preferences))
         most = self._config.preferences_bytes
         require(size <= most, "/preferences", "length", f"Together they take at most {most} bytes as JSON.")

@@ -13,7 +13,7 @@ __all__ = ["POOL_SIZE", "POSTGRES", "NativePostgresSettings", "PostgresSettings"
 POOL_SIZE = 8
 
 _NAME = Annotated[
-    str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$", description="use small letters, digits, - and _, beginning with a letter")
+    str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}\Z", description="use small letters, digits, - and _, beginning with a letter")
 ]
 
 

@@ -19,6 +19,7 @@ from psqlpy.exceptions import Error as DriverError
 from marketplace_core import metrics
 from marketplace_core._runtime import failpoints
 from marketplace_core.adapters._waits import ANSWER_SECONDS, STATEMENT_SECONDS, Waiting, bounded_dsn, patience
+from marketplace_core.adapters.postgres.listening import Listening
 from marketplace_core.adapters.postgres.notices import Notices
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import UnitOfWork
@@ -146,6 +147,7 @@ class Database:
         self._waited = metrics.DATABASE_WAIT.labels(name)
         self._running: set[asyncio.Task[Any]] = set()
         self.notices = Notices()
+        self._listening: dict[str, Listening] = {}
         metrics.POOLS.add(self)
 
     @property
@@ -226,9 +228,17 @@ class Database:
             raise TypeError(f"{type(uow).__name__} does not run on PostgreSQL")
         return connection
 
+    def listening(self, channel: str) -> Listening:
+        """To be told by ``pg_notify(channel, key)`` what has changed."""
+        if channel not in self._listening:
+            self._listening[channel] = Listening(self, channel)
+        return self._listening[channel]
+
     async def close(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=10)
+        for each in self._listening.values():
+            await each.close()
         self._pool.close()
 
 

@@ -8,6 +8,7 @@ from marketplace_core.capabilities.catalog.hooks import CatalogHooks
 from marketplace_core.capabilities.catalog.port import Catalog
 from marketplace_core.capabilities.catalog.values import (
     Attributes,
+    AttributesInput,
     Card,
     Category,
     CategoryDraft,
@@ -58,6 +59,7 @@ from marketplace_core.capabilities.catalog.values import (
 
 __all__ = [
     "Attributes",
+    "AttributesInput",
     "Card",
     "Catalog",
     "CatalogHooks",

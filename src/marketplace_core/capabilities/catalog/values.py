@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from marketplace_core.values import Currency, Money, PageQuery
+from marketplace_core.values import NOT_BLANK, Currency, Id, Money, PageQuery, tidy_fields
 
-Title = Annotated[str, Meta(min_length=1, max_length=300)]
-Sku = Annotated[str, Meta(min_length=1, max_length=100)]
+Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=NOT_BLANK)]
+Sku = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 OnHand = Annotated[int, Meta(ge=0, le=2_000_000_000)]
 Price = Annotated[int, Meta(ge=1, le=9_999_999_999)]
@@ -20,7 +20,10 @@ OptionsInput = Annotated[
     Meta(max_length=20),
 ]
 Attributes = dict[str, Any]
-CategoryName = Annotated[str, Meta(min_length=1, max_length=200)]
+AttributesInput = Annotated[dict[Annotated[str, Meta(min_length=1, max_length=100)], Any], Meta(max_length=200)]
+CategoryName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK)]
+#: Of what a list is asked for by: an id, a slug.
+Handle = Annotated[str, Meta(max_length=300)]
 
 ProductStatus = Literal["draft", "in_review", "published", "rejected", "archived"]
 
@@ -112,14 +115,20 @@ class CategoryTree(Struct, frozen=True):
 
 class CategoryDraft(Struct, frozen=True, forbid_unknown_fields=True):
     name: CategoryName
-    parent_id: str | None = None
+    parent_id: Id | None = None
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "name")
 
 
 class CategoryPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """``parent_id`` null makes it a root. Its address stays."""
 
     name: CategoryName | UnsetType = UNSET
-    parent_id: str | UnsetType | None = UNSET
+    parent_id: Id | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "name")
 
 
 class Stock(Struct, frozen=True):
@@ -173,13 +182,19 @@ class VariantDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     compare_at: MoneyInput | None = None
     stock: OnHand = 0
 
+    def __post_init__(self) -> None:
+        tidy_fields(self, "sku", "title")
+
 
 class ProductDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: Title
     description: Annotated[str, Meta(max_length=20_000)] = ""
-    category_id: str | None = None
-    attributes: Attributes = {}
+    category_id: Id | None = None
+    attributes: AttributesInput = {}
     variants: Annotated[tuple[VariantDraft, ...], Meta(max_length=200)] = ()
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "title")
 
 
 class VariantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,20 +207,26 @@ class VariantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     compare_at: MoneyInput | UnsetType | None = UNSET
     stock: OnHand | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        tidy_fields(self, "sku", "title")
+
 
 class ProductPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: Title | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=20_000)] | UnsetType = UNSET
-    category_id: str | UnsetType | None = UNSET
-    attributes: Attributes | UnsetType = UNSET
+    category_id: Id | UnsetType | None = UNSET
+    attributes: AttributesInput | UnsetType = UNSET
     variants: Annotated[tuple[VariantPatch, ...], Meta(max_length=200)] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "title")
 
 
 class ProductQuery(PageQuery, frozen=True, kw_only=True):
     """``category``: id or slug, with all below it. Prices in minor units."""
 
-    category: str | None = None
-    seller: str | None = None
+    category: Handle | None = None
+    seller: Handle | None = None
     sort: Literal["newest", "price", "-price", "rating"] = "newest"
     min_price: int | None = None
     max_price: int | None = None
@@ -213,8 +234,11 @@ class ProductQuery(PageQuery, frozen=True, kw_only=True):
 
 class SellerProductQuery(PageQuery, frozen=True, kw_only=True):
     status: ProductStatus | None = None
-    sku: str | None = None
+    sku: Annotated[str, Meta(max_length=100)] | None = None
     updated_after: datetime | None = None
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "sku")
 
 
 class VariantView(Struct, frozen=True, kw_only=True):
@@ -272,15 +296,21 @@ class SellerState(Struct, frozen=True):
 class StockRow(Struct, frozen=True, forbid_unknown_fields=True):
     """``quantity``: the new count on hand; ``delta``: change it by so much. Exactly one of them."""
 
-    sku: str
+    sku: Annotated[str, Meta(max_length=100)]
     quantity: OnHand | None = None
     delta: int | None = None
 
+    def __post_init__(self) -> None:
+        tidy_fields(self, "sku")
+
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True):
-    sku: str
+    sku: Annotated[str, Meta(max_length=100)]
     price: MoneyInput
     compare_at: MoneyInput | None = None
+
+    def __post_init__(self) -> None:
+        tidy_fields(self, "sku")
 
 
 class RowResult(Struct, frozen=True):

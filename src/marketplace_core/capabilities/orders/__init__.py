@@ -18,6 +18,7 @@ from marketplace_core.capabilities.orders.port import Orders
 from marketplace_core.capabilities.orders.values import (
     AdminOrderQuery,
     CancelItem,
+    CancelItems,
     CouponView,
     Discount,
     Funder,
@@ -59,6 +60,7 @@ from marketplace_core.capabilities.orders.values import (
 __all__ = [
     "AdminOrderQuery",
     "CancelItem",
+    "CancelItems",
     "CouponView",
     "Discount",
     "EventLine",

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.cart import CartOwner
 from marketplace_core.capabilities.catalog import LineRequest, Options, SellerRef
-from marketplace_core.values import Address, Money, PageQuery
+from marketplace_core.values import Address, Id, Money, PageQuery
 
 PackageStatus = Literal["pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled"]
 OrderStatus = Literal["pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled", "failed"]
@@ -280,8 +280,12 @@ class PlaceOrder(Struct, frozen=True, kw_only=True):
 
 
 class CancelItem(Struct, frozen=True, forbid_unknown_fields=True):
-    item_id: str
-    quantity: Annotated[int, Meta(ge=1)]
+    item_id: Id
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+
+#: Of one package or order; it has no more lines than that.
+CancelItems = Annotated[tuple[CancelItem, ...], Meta(max_length=1000)]
 
 
 class ImportLine(Struct, frozen=True, kw_only=True):
@@ -327,8 +331,8 @@ class OrderQuery(PageQuery, frozen=True, kw_only=True):
 
 class AdminOrderQuery(PageQuery, frozen=True, kw_only=True):
     status: OrderStatus | None = None
-    number: str | None = None
-    email: str | None = None
+    number: Annotated[str, Meta(max_length=100)] | None = None
+    email: Annotated[str, Meta(max_length=254)] | None = None
     created_after: datetime | None = None
 
 
@@ -340,10 +344,10 @@ class PackageQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class ShipRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    items: tuple[CancelItem, ...] | None = None
-    carrier: str | None = None
-    service: str | None = None
-    tracking_number: str | None = None
+    items: CancelItems | None = None
+    carrier: Annotated[str, Meta(max_length=100)] | None = None
+    service: Annotated[str, Meta(max_length=100)] | None = None
+    tracking_number: Annotated[str, Meta(max_length=100)] | None = None
 
 
 # ── what a price rule gives ────────────────────────────────────────────────────────────────────────────────────────────

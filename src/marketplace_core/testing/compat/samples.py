@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 __all__ = ["samples"]
+from marketplace_core.values import NOT_BLANK
 
 #: More of one type would tell nothing new.
 MOST = 64
@@ -23,10 +24,11 @@ DEPTH, LENGTH = 8, 2000
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 #: What a text of a pattern may look like; the first that a length allows is taken.
 LIKE = {
-    "^[A-Z]{3}$": ("EUR", "JPY"),
-    "^[A-Z]{2}$": ("DE", "FR"),
-    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": ("ada@example.org",),
-    "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$": ("de", "pt-BR"),
+    r"^[A-Z]{3}\Z": ("EUR", "JPY"),
+    r"^[A-Z]{2}\Z": ("DE", "FR"),
+    r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z": ("ada@example.org",),
+    r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z": ("de", "pt-BR"),
+    NOT_BLANK: ("x", "é"),
 }
 
 _ABSENT = object()

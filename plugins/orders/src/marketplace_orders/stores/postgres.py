@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -65,8 +67,11 @@ WITH given AS (
 SELECT id FROM made
 """
 
-_SAVE = """
-WITH given AS (SELECT $2::text::jsonb AS d), saved AS (
+#: Told which order has changed, once that is committed.
+CHANGES = "marketplace_orders"
+
+_SAVE = f"""
+WITH given AS (SELECT $2::text::jsonb AS d, pg_notify('{CHANGES}', $1)), saved AS (
   UPDATE orders.orders SET status = d->>'status', number = d->>'number', document = d,
     updated_at = (d->>'updated_at')::timestamptz, complete_at = (d->>'complete_at')::timestamptz
   FROM given WHERE id = $1
@@ -160,6 +165,9 @@ class PostgresOrderStore(OrderStore):
 
     async def save(self, uow: UnitOfWork, order: Order) -> None:
         await self._database.on(uow).execute(_SAVE, order.id, json_text(order))
+
+    def changes(self, order_id: str) -> contextlib.AbstractAsyncContextManager[asyncio.Event]:
+        return self._database.listening(CHANGES).changes(order_id)
 
     async def next_number(self, uow: UnitOfWork, series: str) -> int:
         number: int = await self._database.on(uow).value(
