@@ -225,6 +225,7 @@ def _arguments(route: Route, body_seconds: float) -> Arguments:
                 exchange.text_headers(),
                 route.audience,
                 exchange.header(b"if-match"),
+                exchange.address or "",
             )
         return arguments
 
