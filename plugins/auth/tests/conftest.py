@@ -27,6 +27,7 @@ from marketplace_core.http.gate import SessionGate
 
 ACCESS_KEY = b"access".ljust(32)
 REFRESH_KEY = b"refresh".ljust(32)
+DEVICE_KEY = b"devices".ljust(32)
 API_KEY_KEY = b"api keys".ljust(32)
 PASSWORD = "a fine password"
 QUICK = AuthConfig(hash_time=1, hash_memory=1)
@@ -72,6 +73,7 @@ class Bench:
             keys=PostgresApiKeyStore(self.database),
             access_seed=ACCESS_KEY,
             refresh_keys=[REFRESH_KEY],
+            device_keys=[DEVICE_KEY],
             api_key_key=API_KEY_KEY,
         )
 
@@ -81,8 +83,10 @@ class Bench:
     async def register(self, email: str = "ada@example.org", password: str = PASSWORD) -> SignedIn:
         return await self.auth.register(Registration(email, password, "Ada"), Client("buyer", "tests"))
 
-    async def log_in(self, email: str = "ada@example.org", password: str = PASSWORD, audience: Any = "buyer") -> SignedIn:
-        return await self.auth.log_in(Credentials(email, password), Client(audience))
+    async def log_in(
+        self, email: str = "ada@example.org", password: str = PASSWORD, audience: Any = "buyer", **client: Any
+    ) -> SignedIn:
+        return await self.auth.log_in(Credentials(email, password), Client(audience, **client))
 
     async def passes(self, access_token: str, audience: Any = "buyer") -> str:
         """The account that a gateway sees behind a token. :raises Unauthorized:"""

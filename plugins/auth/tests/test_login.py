@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from typing import Any
 
+import msgspec
 import pytest
 from marketplace_auth.config import AuthConfig
+from marketplace_auth.logins import Attempt
 from marketplace_auth.passwords import Passwords
 
 from marketplace_core._runtime.pools import ThreadPool
@@ -106,22 +109,91 @@ async def test_attempts_at_once_do_not_get_round_the_pause(bench: Any) -> None:
 async def test_a_right_password_that_comes_after_the_limit_is_not_told(bench: Any, audience: Any) -> None:
     """Its verification began before the others had failed."""
     await bench.register()
-    account, seen = await bench.auth._prove("ada@example.org", "a fine password")
+    account, seen = await bench.auth._logins.prove(attempt(bench), "a fine password")
     for _ in range(5):
         await _failure(bench, "ada@example.org")
     with pytest.raises(Refused) as refused:
-        await bench.auth._open(account, await _digest(bench), seen, Client(audience), None)
+        await bench.auth._open(account, attempt(bench).place, seen, Client(audience), None)
     assert refused.value.code == "http.rate_limited"
 
 
-async def _digest(bench: Any) -> bytes:
-    digest: bytes = await bench.database.value("SELECT email_digest FROM auth.login_failures")
-    return digest
+def attempt(bench: Any, **client: Any) -> Attempt:
+    made: Attempt = bench.auth._logins.attempt("ada@example.org", Client("buyer", **client))
+    return made
+
+
+@pytest.mark.behaviour("auth-1")
+async def test_who_guesses_holds_up_nobody_but_himself(bench: Any) -> None:
+    signed = await bench.register()
+    for _ in range(6):
+        with pytest.raises(MarketplaceError) as refused:
+            await bench.log_in(password=WRONG, address="address:192.0.2.1")
+    assert refused.value.code == "http.rate_limited"
+    for address in ("address:192.0.2.2", ""):
+        assert (await bench.log_in(address=address)).user == signed.user
+
+
+@pytest.mark.behaviour("auth-1")
+async def test_guesses_from_many_addresses_make_all_wait_but_a_known_device(bench: Any) -> None:
+    known = (await bench.register()).device_token
+    for number in range(100):
+        with pytest.raises(Unauthorized):
+            await bench.log_in(password=WRONG, address=f"address:{number}")
+    assert (await _refused_login(bench, address="address:new")) == ("http.rate_limited", 1)
+    assert (await _refused_login(bench, address="address:new", device_token=f"{known}x")) == ("http.rate_limited", 1)
+    other = await bench.register("eve@example.org")
+    assert (await _refused_login(bench, address="address:new", device_token=other.device_token))[0] == "http.rate_limited"
+    again = await bench.log_in(address="address:new", device_token=known)
+    assert again.device_token == known
+    await bench.clock.advance(1)
+    await bench.log_in(address="address:new")
+
+
+async def test_a_device_has_a_count_of_its_own(bench: Any) -> None:
+    known = (await bench.register()).device_token
+    for _ in range(5):
+        await _refused_login(bench, password=WRONG, device_token=known)
+    assert await _refused_login(bench, device_token=known) == ("http.rate_limited", 1)
+    await bench.log_in()
+
+
+async def _refused_login(bench: Any, **options: Any) -> tuple[str, int | None]:
+    with pytest.raises(MarketplaceError) as refused:
+        await bench.log_in(**options)
+    return refused.value.code, refused.value.retry_after
+
+
+async def test_how_a_password_is_composed_does_not_matter(bench: Any) -> None:
+    composed = "Grüße aus Kyōto"
+    split = unicodedata.normalize("NFD", composed)
+    await bench.register(password=split)
+    await bench.log_in(password=composed)
+    await bench.log_in(password=split)
+    hashed = bench.passwords._hasher.hash(split)  # as 0.1.0 did
+    await bench.database.execute("UPDATE auth.accounts SET password_hash = $1", hashed)
+    await bench.log_in(password=split)
+
+
+async def test_blanks_around_an_email_are_trimmed(bench: Any) -> None:
+    signed = await bench.auth.register(
+        msgspec.convert({"email": " ada@example.org\u2003", "password": "a fine password", "name": "Ada"}, Registration),
+        Client("buyer"),
+    )
+    assert signed.user.email == "ada@example.org"
+    await bench.log_in("\tada@example.org ")
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u00ad", "\u2060", "\ufeff", "\u202e", "\u115f", "\ufe0f", "\x00", "\x7f"])
+@pytest.mark.parametrize("place", ["a{}da@example.org", "ada@exam{}ple.org", "ada@example.o{}rg", "{}ada@example.org"])
+def test_what_is_not_seen_is_in_no_email(unseen: str, place: str) -> None:
+    body = {"email": place.format(unseen), "password": "a fine password", "name": "Ada"}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(body, Registration)
 
 
 async def test_a_login_that_meets_a_new_password_opens_nothing(bench: Any) -> None:
     signed = await bench.register()
-    account, seen = await bench.auth._prove("ada@example.org", "a fine password")
+    account, seen = await bench.auth._logins.prove(attempt(bench), "a fine password")
     await bench.auth.change_password(signed.user.id, "a fine password", "another password")
     with pytest.raises(MarketplaceError) as refused:
         await bench.auth._open(account, b"", seen, Client("buyer"), None)

@@ -358,8 +358,17 @@ async def test_what_is_over_for_a_week_is_deleted(bench: Any) -> None:
     await bench.auth.log_out(ended.session.refresh_token.split(".")[0])
     assert await _refused(bench.log_in("nobody@example.org")) == "auth.bad_credentials"
     count = "SELECT (SELECT count(*) FROM auth.sessions) * 10 + (SELECT count(*) FROM auth.login_failures)"
-    for days, left in ((0, 21), (2, 20), (6, 10), (28, 10), (2, 0)):
+    for days, left in ((0, 22), (2, 20), (6, 10), (28, 10), (2, 0)):
         await bench.clock.advance(days * 86400)
         await bench.auth.purge()
         assert await bench.database.value(count) == left
     assert [account.id for account in await bench.auth.get_accounts([signed.user.id])] == [signed.user.id]
+
+
+async def test_a_session_ends_however_it_is_used(bench: Any) -> None:
+    session = (await bench.register()).session
+    for days in [29] * 12 + [16]:  # 364
+        await bench.clock.advance(days * 86400)
+        session = await bench.auth.refresh(session.refresh_token, Client("buyer"))
+    await bench.clock.advance(86400)
+    assert await _refused(bench.auth.refresh(session.refresh_token, Client("buyer"))) == "auth.token_expired"

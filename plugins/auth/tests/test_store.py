@@ -57,9 +57,9 @@ async def test_an_account_is_read_as_it_was_written(bench: Any, store: Any) -> N
     account = _account(bench.clock.now(), "Ada@example.org", ("admin", "courier:c1"))
     await bench.units.run(lambda uow: store.add_account(uow, account, "ada@example.org"))
     assert await store.get_accounts([account.id, "nobody"]) == [account]
-    found = await store.find_login("ada@example.org", DIGEST)
+    found = await store.find_login("ada@example.org", DIGEST, b"by email")
     assert (found.account, found.failures) == (account, None)
-    assert (await store.find_login("Ada@example.org", DIGEST)).account is None
+    assert (await store.find_login("Ada@example.org", DIGEST, b"by email")).account is None
     with pytest.raises(Conflict):
         await bench.units.run(lambda uow: store.add_account(uow, _account(account.created_at), "ada@example.org"))
 
@@ -87,7 +87,7 @@ async def test_failures_count_freely_up_to_the_limit_and_then_one_by_one(bench: 
     assert await count(4)
     assert await bench.units.run(lambda uow: store.lock_failures(uow, DIGEST)) == 5
     assert await bench.units.run(lambda uow: store.lock_failures(uow, b"another")) == 0
-    found = (await store.find_login("ada@example.org", DIGEST)).failures
+    found = (await store.find_login("ada@example.org", DIGEST, b"by email")).failures
     assert found.count == 5
 
 
@@ -100,9 +100,9 @@ async def test_a_session_is_opened_with_the_right_hash_only(bench: Any, store: A
         return bool(await bench.units.run(lambda uow: store.open_session(uow, session, hash_, DIGEST, 1, 5)))
 
     assert not await opened("another hash")
-    assert (await store.find_login("ada@example.org", DIGEST)).failures.count == 1
+    assert (await store.find_login("ada@example.org", DIGEST, b"by email")).failures.count == 1
     assert await opened("hash")
-    assert (await store.find_login("ada@example.org", DIGEST)).failures is None
+    assert (await store.find_login("ada@example.org", DIGEST, b"by email")).failures is None
     assert not await opened("another hash")
     assert await bench.units.run(lambda uow: store.set_disabled(uow, account.id, True)) is True
     assert not await opened("hash")
@@ -129,12 +129,12 @@ async def test_a_session_is_opened_by_who_has_seen_the_newest_failures_only(benc
 
     await bench.units.run(lambda uow: store.count_failure(uow, DIGEST, 0, 3, uow.now))
     assert await opened_while_one_counts(1)
-    assert (await store.find_login("ada@example.org", DIGEST)).failures is None
+    assert (await store.find_login("ada@example.org", DIGEST, b"by email")).failures is None
     for seen in range(3):
         await bench.units.run(lambda uow, seen=seen: store.count_failure(uow, DIGEST, seen, 3, uow.now))
     assert not await opened_while_one_counts(3)
     assert not await opened(3)
-    assert (await store.find_login("ada@example.org", DIGEST)).failures.count == 4
+    assert (await store.find_login("ada@example.org", DIGEST, b"by email")).failures.count == 4
     assert await opened(4)
 
 

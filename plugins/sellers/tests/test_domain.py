@@ -9,6 +9,7 @@ import pytest
 from marketplace_sellers import domain
 from marketplace_sellers.config import SellersConfig
 from marketplace_sellers.domain import Application, NotPossible, Rate, Requirement
+from marketplace_sellers.names import name_key
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = {"contact_email": "computed", "terms": "attested", "identity": "verified"}
@@ -100,11 +101,20 @@ def test_a_decided_application_stays(end: str) -> None:
         ("Straße", "STRASSE", True),
         ("ﬁne", "fine", True),
         ("Kettle", "Kettles", False),
+        ("Kettle", "K\u0435ttl\u0435", True),  # Cyrillic
+        ("KETTLE", "\u041a\u0415\u0422\u0422LE", True),
+        ("Kettle", "Ket\u200btle", True),
+        ("Kettle", "\u2060Kettle\ufeff\u00ad\ufe0f", True),
+        ("Alpha", "\u0391l\u03c1h\u03b1", True),  # Greek
+        ("\u0412\u043e\u0441\u0442\u043e\u043a", "\u0432\u043e\u0441\u0442\u043e\u043a", True),
+        ("Müller", "Muller", False),
+        ("Teekanne 1", "Teekanne l", False),
+        ("\u200b\u2060", "", True),
         ("\u00a0 ", "", True),
     ],
 )
 def test_names_as_a_person_compares_them(one: str, other: str, equal: bool) -> None:
-    assert (domain.name_key(one) == domain.name_key(other)) is equal
+    assert (name_key(one) == name_key(other)) is equal
 
 
 def test_slugs() -> None:

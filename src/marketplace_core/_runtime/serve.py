@@ -128,7 +128,7 @@ def application(process: Process, audiences: Sequence[Audience] = AUDIENCES, *, 
         version=metadata.version("marketplace-core"),
         ready=process.resources.ready,
         media=process.blobs,
-        options=HttpOptions(body_seconds=limits.body_seconds),
+        options=HttpOptions(body_seconds=limits.body_seconds, open_documents=deployment.profile == "embedded"),
         limits=(
             RateLimiter(limits, process.clock, process.resources.play("rates")),
             Addresses(deployment.trusted_proxies, limits.exempt),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, event
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-Email = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z", max_length=254)]
+#: In patterns, what is not seen, or two e-mails that look alike would be two: controls, what joins and turns, marks alone.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+_UNSEEN += r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+_PART = rf"[^@\s{_UNSEEN}]+"
+
+Email = Annotated[str, Meta(pattern=rf"^{_PART}@{_PART}\.{_PART}\Z", max_length=254)]
+TypedEmail = Annotated[str, Meta(pattern=rf"^\s*{_PART}@{_PART}\.{_PART}\s*\Z", max_length=254)]
+"""As a person writes it into a form: blanks around it are taken away."""
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 PersonName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK)]
 
@@ -41,14 +49,20 @@ class Session(Struct, frozen=True):
 
 
 class SignedIn(Struct, frozen=True):
+    """``device_token`` says at the next login that this device has come in before."""
+
     user: User
     session: Session
+    device_token: str = ""
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True):
-    email: Email
+    email: TypedEmail
     password: Password
     name: PersonName
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "email", self.email.strip())
 
 
 class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,11 +72,16 @@ class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Client(Struct, frozen=True):
-    """Where a request comes from, for the list of sessions; ``cart_token`` of a guest whose cart the account takes."""
+    """Where a request comes from, for the list of sessions; ``cart_token`` of a guest whose cart the account takes.
+
+    Failed logins are counted by ``address``; ``device_token`` is that of an earlier login, as it was sent.
+    """
 
     audience: Audience
     user_agent: str = ""
     cart_token: str | None = None
+    address: str = ""
+    device_token: str | None = None
 
 
 class SessionState(Struct, frozen=True):

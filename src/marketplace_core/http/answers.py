@@ -14,11 +14,13 @@ from marketplace_core.http.routing import Answer, Content, Redirect, Route, Serv
 from marketplace_core.http.sse import EventStream
 from marketplace_core.values import Page, etag
 
-__all__ = ["answer_type", "answerer", "is_tagged", "tag_of", "unless_known"]
+__all__ = ["NO_STORE", "answer_type", "answerer", "is_tagged", "tag_of", "unless_known"]
 
 Answerer = Callable[[Any, Exchange], Reply]
 
 JSON = "application/json"
+#: Of what is not the same for all: neither a proxy nor a browser keeps it.
+NO_STORE = ("cache-control", "no-store")
 
 
 def answer_type(route: Route) -> Any:
@@ -39,10 +41,11 @@ def answerer(route: Route, prefix: str, ping_seconds: float) -> Answerer:
     """Makes the replies of one route; ``prefix`` is what a location is below."""
     encode = msgspec.json.Encoder().encode
     status_of_value = 200 if route.status == 204 else route.status
+    kept_by_nobody: Headers = [] if route.access == "anyone" else [NO_STORE]
     status_of_nothing = 204 if route.status in (200, 201) else route.status
 
     def reply(value: Any, exchange: Exchange) -> Reply:
-        headers: Headers = [("x-request-id", exchange.request_id)]
+        headers: Headers = [("x-request-id", exchange.request_id), *kept_by_nobody]
         status: int | None = None
         if isinstance(value, Answer):
             status = value.status
@@ -64,14 +67,13 @@ def answerer(route: Route, prefix: str, ping_seconds: float) -> Answerer:
         else:
             body = encode(value)
             headers.append(("content-type", JSON))
-        return Reply(status or status_of_value, headers, body, plain=len(headers) == 2)
+        return Reply(status or status_of_value, headers, body, plain=len(headers) == 2 + len(kept_by_nobody))
 
     return reply
 
 
 _STREAM_HEADERS: Headers = [
     ("content-type", "text/event-stream"),
-    ("cache-control", "no-store"),
     ("x-accel-buffering", "no"),  # nginx would keep events back until its buffer is full
 ]
 
@@ -94,7 +96,7 @@ def unless_known(reply: Reply, tag: str, if_none_match: str | None) -> Reply:
 
 
 def _content_headers(content: Content) -> Headers:
-    headers = [("content-type", content.media_type), ("x-content-type-options", "nosniff")]
+    headers = [("content-type", content.media_type)]
     if content.filename is not None:
         headers.append(("content-disposition", f"attachment; filename*=UTF-8''{quote(content.filename, safe='')}"))
     return headers

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import structlog
 from quart import Quart, Response, request
@@ -16,17 +16,18 @@ from werkzeug.exceptions import HTTPException
 
 from marketplace_core import calls, tracing
 from marketplace_core.adapters.redis.reads import EncodedReads, Read
-from marketplace_core.errors import MarketplaceError
+from marketplace_core.errors import Forbidden, MarketplaceError, NotFound, Unauthorized
 from marketplace_core.http._bodies import Body, Receive, has_body
 from marketplace_core.http.addresses import Addresses
+from marketplace_core.http.answers import NO_STORE
 from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics_reply
-from marketplace_core.http.exchange import Exchange, Fill
-from marketplace_core.http.gate import Gate
+from marketplace_core.http.exchange import NOSNIFF, Exchange, Fill
+from marketplace_core.http.gate import NOT_FOR_ROLE, Gate
 from marketplace_core.http.limits import RateLimiter
 from marketplace_core.http.observing import Observed, begin_span, end_span
 from marketplace_core.http.public import PublicReads, path_pattern
 from marketplace_core.http.replies import Reply, Send, error_reply, is_fresh, send_reply
-from marketplace_core.http.routing import JSON_LIMIT, Router
+from marketplace_core.http.routing import JSON_LIMIT, Role, Router
 from marketplace_core.http.sse import Streams
 from marketplace_core.http.types import check_answers
 from marketplace_core.http.views import DEFAULTS, HttpOptions, blueprint, identify, prefix_of, to_response
@@ -66,8 +67,18 @@ def build_app(
     _refuse_duplicates(routers)
     check_answers(routers)
     quart = _quart(routers, gate, options)
-    direct = direct_answers(routers, title, version, ready, media)
+    guard = None if options.open_documents else partial(_check_staff, gate)
+    direct = direct_answers(routers, title, version, ready, media, guard)
     return Application(quart, direct, PublicReads(routers, reads), gate, routers, limits, metrics)
+
+
+async def _check_staff(gate: Gate, exchange: Exchange) -> None:
+    """:raises Unauthorized, Forbidden: whoever asks has no role of the admin audience."""
+    caller = await identify(gate, "admin", exchange)
+    if caller.account_id is None:
+        raise Unauthorized("auth.required", "Log in first.")
+    if set(get_args(Role)).isdisjoint(caller.roles):
+        raise Forbidden("auth.forbidden", NOT_FOR_ROLE)
 
 
 def _refuse_duplicates(routers: Sequence[Router]) -> None:
@@ -165,12 +176,8 @@ class Application:
             body = exchange.body = Body(receive, send, JSON_LIMIT, partial(self._limit_of, scope))
             receive, send = body.receive, body.send
         try:
-            if path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
-                await self._send(await metrics_reply(exchange), exchange, method, send)
-                return
-            answer = self._direct.find(path)
-            if answer is not None:
-                await self._send(await answer(method, exchange), exchange, method, send)
+            if (reply := await self._reply_directly(scope, exchange)) is not None:
+                await self._send(reply, exchange, method, send)
                 return
             if self._limits is not None:
                 exchange.limiter, addresses = self._limits
@@ -190,6 +197,15 @@ class Application:
             await exchange.close()
             if path not in SILENT:
                 self._observe(method, path, exchange, time.perf_counter() - started, span)
+
+    async def _reply_directly(self, scope: Scope, exchange: Exchange) -> Reply | None:
+        method, path = scope["method"], scope["path"]
+        if path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
+            return await metrics_reply(exchange)
+        if path.startswith("//"):  # the routing would take it for one slash, which the rules of a proxy do not
+            raise NotFound("There is no such route.")
+        answer = self._direct.find(path)
+        return None if answer is None else await answer(method, exchange)
 
     def _observe(self, method: str, path: str, exchange: Exchange, seconds: float, span: tracing.Span | None) -> None:
         status = 499 if exchange.status is None else exchange.status  # 499: the client went away
@@ -241,7 +257,9 @@ def _large_routes(routers: Sequence[Router]) -> list[tuple[str, re.Pattern[str],
 
 async def _send_read(read: Read, exchange: Exchange, method: str, send: Send) -> None:
     tag = cast(str, read.etag)
+    added = [NOSNIFF] if exchange.route is None or exchange.route.access == "anyone" else [NOSNIFF, NO_STORE]
     headers = [(b"x-request-id", exchange.request_id.encode()), (b"etag", tag.encode())]
+    headers += [(name.encode(), value.encode()) for name, value in added]
     known = exchange.header(b"if-none-match")
     if known is not None and is_fresh(known, tag):
         exchange.status, body = 304, b""

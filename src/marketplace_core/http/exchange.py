@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from marketplace_core.http.routing import Route
     from marketplace_core.http.sse import EventStream, Streams
 
-__all__ = ["Exchange", "Fill"]
+__all__ = ["NOSNIFF", "Exchange", "Fill"]
 
 _SCOPE_KEY = "marketplace"
+#: On every answer: it is what it says that it is.
+NOSNIFF = ("x-content-type-options", "nosniff")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}").fullmatch
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 
@@ -114,6 +116,7 @@ class Exchange:
     def conclude(self, reply: Reply) -> Reply:
         """The answer is this."""
         self.status = reply.status
+        reply.headers.append(NOSNIFF)
         if self.room is not None:
             reply.headers += self.room.headers()
         return reply

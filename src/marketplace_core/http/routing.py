@@ -77,7 +77,10 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 
 class Request(Struct, frozen=True):
-    """What accompanies a call. ``headers`` are by lower-case name; ``if_match`` is the header as it came."""
+    """What accompanies a call. ``headers`` are by lower-case name; ``if_match`` is the header as it came.
+
+    ``address`` is for whom an anonymous request is counted (of IPv6 the /64), or empty where nobody is.
+    """
 
     call: Call
     method: str
@@ -85,6 +88,7 @@ class Request(Struct, frozen=True):
     headers: Mapping[str, str]
     audience: Audience
     if_match: str | None = None
+    address: str = ""
 
     @property
     def caller(self) -> Caller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -34,9 +35,12 @@ _CART_TOKEN = re.compile(rb"[!-~]{1,%d}" % MAX_CART_TOKEN).fullmatch
 
 
 class HttpOptions(Struct, frozen=True, kw_only=True):
-    """``ping_seconds``: how often an idle event stream says that it is there. ``body_seconds``: how long a body, and
+    """``open_documents``: whether everybody may read the document of the admin audience, or its staff alone.
+
+    ``ping_seconds``: how often an idle event stream says that it is there. ``body_seconds``: how long a body, and
     each part of it, is waited for; a KiB that has come adds a second."""
 
+    open_documents: bool = True
     ping_seconds: float = 15.0
     body_seconds: float = 20.0
 
@@ -167,7 +171,7 @@ def _runner(
         call = Call(
             caller=caller,
             key=_key(route, exchange) if keyed else None,
-            guest=None if caller.account_id else _cart_token(exchange),
+            guest=None if caller.account_id else _shown(route, exchange),
             request_id=exchange.request_id,
             trace=exchange.trace,
             address=exchange.address,
@@ -248,6 +252,7 @@ def _arguments(route: Route, body_seconds: float) -> Arguments:
                 exchange.text_headers(),
                 route.audience,
                 exchange.header(b"if-match"),
+                exchange.address or "",
             )
         return arguments
 
@@ -299,6 +304,14 @@ def _key(route: Route, exchange: Exchange) -> str | None:
     if not _KEY(raw):
         raise MarketplaceError("http.bad_idempotency_key", "An Idempotency-Key is 1 to 255 printable ASCII characters.")
     return f"{route.name}:{raw.decode()}"
+
+
+def _shown(route: Route, exchange: Exchange) -> str | None:
+    """What a guest shows: the token of a cart, else the headers that the route reads, such as the token of an order."""
+    if (token := _cart_token(exchange)) is not None:
+        return token
+    shown = [exchange.headers.get(name.lower().encode(), b"") for name in route.headers]
+    return hashlib.sha256(b"\0".join(shown)).hexdigest() if any(shown) else None
 
 
 def _cart_token(exchange: Exchange) -> str | None:

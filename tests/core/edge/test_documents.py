@@ -83,4 +83,4 @@ def test_no_answer_may_leave_out_a_field(document: Any) -> None:
 async def test_gateways_serve_what_the_command_prints(shop: Shop) -> None:
     for audience in AUDIENCES:
         printed = msgspec.json.decode(msgspec.json.encode(describe(shop.market.file, audience)))
-        assert await shop.make(audience).get("/openapi.json") == printed
+        assert await (shop.admin if audience == "admin" else shop.make(audience)).get("/openapi.json") == printed

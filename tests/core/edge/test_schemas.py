@@ -66,7 +66,9 @@ def cases(audience: Audience, document: Any) -> Cases:
 async def test_no_answer_is_outside_of_its_document(
     audience: str, quiet: None, document: Any, cases: Cases, shop: Shop
 ) -> None:
-    assert (await shop.make(audience).get("/openapi.json"))["paths"] == document["paths"]
+    assert (await (shop.admin if audience == "admin" else shop.make(audience)).get("/openapi.json"))["paths"] == document[
+        "paths"
+    ]
     world = await World.made(shop)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         fuzz = Fuzz(world, audience, session, SEED)

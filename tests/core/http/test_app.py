@@ -16,6 +16,7 @@ import structlog
 from http_serving import NoGate, app_of, served
 from msgspec import Meta, Struct
 from quart import Quart
+from yarl import URL
 
 from marketplace_core.calls import current
 from marketplace_core.errors import Unavailable
@@ -265,8 +266,19 @@ async def test_the_document_is_served_with_a_page(client: aiohttp.ClientSession)
     page = await client.get("/admin/v1/docs")
     text = await page.text()
     assert page.content_type == "text/html"
-    assert 'fetch("openapi.json")' in text
-    assert not re.search(r"https?://", text)
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+    assert not re.search(r"https?://|<script>|style=", text), "nothing from elsewhere, and nothing inline"
+    for source in re.findall(r'(?:src|href)="(\S+?)"', text):
+        part = await client.get(f"/admin/v1/{source}")
+        assert (part.status, part.headers["X-Content-Type-Options"]) == (200, "nosniff"), source
+        assert part.content_type == ("text/css" if source.endswith("css") else "text/javascript")
+
+
+async def test_a_path_of_two_slashes_reaches_nothing(client: aiohttp.ClientSession) -> None:
+    """A proxy that keeps `/admin/` to itself lets it pass."""
+    for path in ("//buyer/v1/call/1", "/%2fbuyer/v1/call/1", "//buyer/v1/openapi.json", "//healthz", "///buyer/v1/call/1"):
+        answer = await client.get(URL(f"http://shop.test{path}", encoded=True))
+        assert (answer.status, (await answer.json())["code"]) == (404, "http.not_found"), path
 
 
 def test_the_document_says_what_the_routes_take() -> None:

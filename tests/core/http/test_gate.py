@@ -100,6 +100,7 @@ def routers() -> list[Router]:
             return "kept"
 
         router.get("/kept", access="anyone", cached="kept")(kept)
+        router.get("/shown", access="guest", headers=["X-Order-Token"])(show)
         router.post("/act", access="shop")(kept)
         router.post("/ship", access="shop", while_suspended=True)(kept)
         if audience == "admin":
@@ -340,6 +341,50 @@ async def test_staff(
         assert body["code"] == "auth.forbidden"
     else:
         assert body.get("carrier") == ("post" if audience == "logistics" else None)
+
+
+async def test_what_is_not_the_same_for_all_is_kept_by_nobody(client: aiohttp.ClientSession, rows: Rows) -> None:
+    await rows.begin("s1", "seller", "admin", "courier:post")
+    for path in ("guest", "account", "shop", "staff", "anyone", "kept", "kept"):
+        audience: Audience = {"shop": "seller", "staff": "admin"}.get(path, "buyer")  # type: ignore[assignment]
+        for headers in ({}, bearer("s1", "seller", audience)):
+            answer = await client.get(f"/{audience}/v1/{path}", headers=headers)
+            assert answer.headers.getall("X-Content-Type-Options") == ["nosniff"], path
+            kept = answer.status == 200 and path in ("anyone", "kept")
+            assert answer.headers.getall("Cache-Control", []) == ([] if kept else ["no-store"]), path
+            tag = answer.headers.get("ETag")
+            if tag is not None:
+                again = await client.get(f"/{audience}/v1/{path}", headers={**headers, "If-None-Match": tag})
+                assert (again.status, again.headers.getall("Cache-Control", [])) == (304, [] if kept else ["no-store"]), path
+
+
+async def test_the_document_of_admin_is_for_its_staff(redis: Redis, rows: Rows, clock: Moved) -> None:
+    for session, role in (("s1", "moderator"), ("s2", "courier:post"), ("s3", "admin")):
+        await rows.begin(session, session, role)
+    gate = SessionGate([PUBLIC], clock, redis, rows, shops)
+    app = app_of(*routers(), gate=gate, options=HttpOptions(open_documents=False))
+    async with served(app) as client:
+        for path in ("openapi.json", "docs", "docs/start.js", "docs/swagger-ui.css"):
+            assert (await client.get(f"/buyer/v1/{path}")).status == 200
+            assert await code_of(client, f"/admin/v1/{path}", {}) == (401, "auth.required")
+            assert await code_of(client, f"/admin/v1/{path}", bearer("s2", "s2", "admin")) == (403, "auth.forbidden")
+            for session in ("s1", "s3"):
+                answer = await client.get(f"/admin/v1/{path}", headers=bearer(session, session, "admin"))
+                assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+
+
+async def test_what_a_guest_shows_is_whose_his_keys_are(client: aiohttp.ClientSession) -> None:
+    """Else two guests with one key would be answered each other's, or told that it was another's body."""
+
+    async def of(**headers: str) -> str | None:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await client.get("/buyer/v1/shown", headers=sent)
+        return (await answer.json())["guest"]  # type: ignore[no-any-return]
+
+    one, other = await of(X_Order_Token="one"), await of(X_Order_Token="other")
+    assert one is not None and other is not None and one != other and "one" not in one
+    assert await of(X_Order_Token="one", X_Cart_Token="cart") == "cart"
+    assert await of() is None
 
 
 async def test_one_gate_serves_many_at_once(client: aiohttp.ClientSession, rows: Rows) -> None:

@@ -10,7 +10,7 @@ __all__ = ["AuthConfig"]
 
 
 class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """``session_days``: how long a session lives from its last use.
+    """``session_days``: how long a session lives from its last use; ``session_longest_days``: from its login, whatever it does.
 
     ``hash_time`` (passes), ``hash_memory`` (MiB) and ``hash_parallelism`` are argon2id's; a password that was hashed with
     others is hashed anew when its owner logs in. ``hash_threads`` hash at once in a process; where ``hash_waiting`` wait for
@@ -18,6 +18,7 @@ class AuthConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     session_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    session_longest_days: Annotated[int, Meta(ge=1, le=3650)] = 365
     hash_time: Annotated[int, Meta(ge=1, le=16)] = 2
     hash_memory: Annotated[int, Meta(ge=1, le=1024)] = 19
     hash_parallelism: Annotated[int, Meta(ge=1, le=16)] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -11,6 +12,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
 
 from marketplace_auth.config import AuthConfig
+from marketplace_auth.domain import normal_password
 from marketplace_core.errors import Unavailable
 from marketplace_core.ports import Pool, PoolFull
 
@@ -33,8 +35,13 @@ class Passwords:
         self._nobodys = _nobodys_hash(self._hasher)
         self._pool = pool
 
+    @property
+    def common(self) -> frozenset[str]:
+        """Those that are tried first, in small letters."""
+        return _common()
+
     async def hash(self, password: str) -> str:
-        return await self._run(self._hasher.hash, password)
+        return await self._run(self._hasher.hash, normal_password(password))
 
     @property
     def none(self) -> str:
@@ -46,6 +53,10 @@ class Passwords:
         return await self._run(self._verify, hashed or self._nobodys, password)
 
     def _verify(self, hashed: str, password: str) -> bool:
+        """0.1.0 hashed what came, so that is tried where it is another."""
+        return any(self._is_of(hashed, each) for each in dict.fromkeys((normal_password(password), password)))
+
+    def _is_of(self, hashed: str, password: str) -> bool:
         try:
             return self._hasher.verify(hashed, password)
         except VerifyMismatchError:
@@ -60,6 +71,13 @@ class Passwords:
             return await self._pool.run(work, *args, **kwargs)
         except PoolFull as error:
             raise Unavailable("Too many log in at once; please come again.") from error
+
+
+@functools.cache
+def _common() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - 13 MB, for who takes passwords
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def _nobodys_hash(hasher: PasswordHasher) -> str:

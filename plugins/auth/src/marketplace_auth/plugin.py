@@ -60,6 +60,7 @@ def provide_auth(context: PluginContext) -> Auth:
         sellers=context.optional_port(Sellers),
         access_seed=context.key("tokens"),
         refresh_keys=context.keys("refresh_tokens"),
+        device_keys=context.keys("devices"),
         api_key_key=context.key("api_keys"),
     )
 

@@ -35,6 +35,7 @@ __all__ = ["routers"]
 
 OPEN_AUDIENCES = ("buyer", "seller")
 USER_AGENT_LENGTH = 200
+DEVICE_TOKEN, DEVICE_TOKEN_LENGTH = "X-Device-Token", 200
 
 
 class RefreshToken(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,9 +88,9 @@ def _register(router: Router, auth: Auth) -> None:
 
 def _tokens(router: Router, auth: Auth) -> None:
     # By account the service itself counts, and only what fails.
-    @router.post("/auth/login", access="open", status=200, key="ignored", rate="login")
+    @router.post("/auth/login", access="open", status=200, key="ignored", rate="login", headers=[DEVICE_TOKEN])
     async def log_in(request: Request, body: Credentials) -> SignedIn:
-        """A new session."""
+        """A new session, and a token by which this device is known: it comes in whatever others guess."""
         return await auth.log_in(body, _client(request))
 
     @router.post("/auth/refresh", access="open", status=200, key="ignored", rate="refresh", subject=_session_of)
@@ -199,7 +200,14 @@ def _session_of(body: RefreshToken) -> str:
 
 def _client(request: Request) -> Client:
     cart_token = request.headers.get("x-cart-token") if request.audience == "buyer" else None
-    return Client(request.audience, request.headers.get("user-agent", "")[:USER_AGENT_LENGTH], cart_token)
+    device = request.headers.get(DEVICE_TOKEN.lower(), "")
+    return Client(
+        request.audience,
+        request.headers.get("user-agent", "")[:USER_AGENT_LENGTH],
+        cart_token,
+        request.address,
+        device if 0 < len(device) <= DEVICE_TOKEN_LENGTH else None,
+    )
 
 
 def _session_id(request: Request) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from msgspec.structs import replace
 
 from marketplace_auth import views
 from marketplace_auth.allow_list import AllowList
@@ -13,15 +14,14 @@ from marketplace_auth.api_keys import ApiKeyUseCases
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.domain import (
     FREE_FAILURES,
-    email_digest,
     may_enter,
     new_refresh_token,
     normal_email,
-    pause_left,
     refresh_digest,
     session_of,
     weakness,
 )
+from marketplace_auth.logins import Logins, too_many
 from marketplace_auth.passwords import Passwords
 from marketplace_auth.store import AccountRecord, ApiKeyStore, AuthStore, SessionRecord
 from marketplace_core import tokens
@@ -71,16 +71,19 @@ class AuthService(ApiKeyUseCases):
         sellers: Sellers | None = None,
         access_seed: bytes,
         refresh_keys: Sequence[bytes],
+        device_keys: Sequence[bytes],
         api_key_key: bytes,
     ) -> None:
         """``cart`` and ``sellers``: None where the deployment has none. ``access_seed`` signs access tokens;
-        by the first of ``refresh_keys`` refresh tokens are made, and by each of them known."""
+        by the first of ``refresh_keys`` refresh tokens are made, and by each of them known; ``device_keys`` likewise."""
         self.units = units
         self._store = store
         self._allowed = allowed
         self._passwords = passwords
         self._clock = clock
         self._life = timedelta(days=config.session_days)
+        self._longest = timedelta(days=config.session_longest_days)
+        self._logins = Logins(units, store, passwords, clock, device_keys)
         self._cart = cart
         self._sellers = sellers
         self._access_seed = access_seed
@@ -92,10 +95,10 @@ class AuthService(ApiKeyUseCases):
 
     async def register(self, registration: Registration, client: Client) -> SignedIn:
         _check_role(client.audience, ())
-        _check_strength(registration.password, registration.email, "/password")
+        self._check_strength(registration.password, registration.email, "/password")
         signed_in = await self._register(registration, client, await self._passwords.hash(registration.password))
         await self._take_cart(signed_in, client)
-        return signed_in
+        return replace(signed_in, device_token=self._logins.device_token(registration.email, client))
 
     @natural
     async def _register(self, uow: UnitOfWork, registration: Registration, client: Client, hashed: str) -> SignedIn:
@@ -107,12 +110,13 @@ class AuthService(ApiKeyUseCases):
         return SignedIn(views.user(account), session)
 
     async def log_in(self, credentials: Credentials, client: Client) -> SignedIn:
-        account, seen = await self._prove(credentials.email, credentials.password)
+        attempt = self._logins.attempt(credentials.email, client)
+        account, seen = await self._logins.prove(attempt, credentials.password)
         outdated = self._passwords.outdated(account.password_hash)
         rehashed = await self._passwords.hash(credentials.password) if outdated else None
-        signed_in = await self._open(account, email_digest(credentials.email), seen, client, rehashed)
+        signed_in = await self._open(account, attempt.place, seen, client, rehashed)
         await self._take_cart(signed_in, client)
-        return signed_in
+        return replace(signed_in, device_token=self._logins.device_token(credentials.email, client))
 
     async def _take_cart(self, signed_in: SignedIn, client: Client) -> None:
         """After the commit: whoever has no session gets nobody's cart. A cart that is away keeps nobody out."""
@@ -133,34 +137,11 @@ class AuthService(ApiKeyUseCases):
         if barred or not await opening(uow, record, account.password_hash, digest, seen, FREE_FAILURES):
             count = await self._store.lock_failures(uow, digest)
             if count >= FREE_FAILURES and count != seen:
-                raise _too_many(1)
+                raise too_many(1)
             raise barred or Unavailable("The account was changed meanwhile; please repeat.")
         if rehashed is not None:
             await self._store.change_password(uow, account.id, account.password_hash, rehashed)
         return SignedIn(views.user(account), session)
-
-    async def _prove(self, email: str, password: str) -> tuple[AccountRecord, int]:
-        """The account whose password this is, and the failures before. Alike in text and time for an unknown e-mail.
-
-        Many attempts at once do not get round the pause: whoever is done after the count has moved on learns nothing.
-        """
-        digest = email_digest(email)
-        found = await self._store.find_login(normal_email(email), digest)
-        seen = 0
-        if found.failures is not None:
-            seen = found.failures.count
-            if left := pause_left(seen, found.failures.last_at, self._clock.now()):
-                raise _too_many(left)
-        known = found.account.password_hash if found.account else None
-        if await self._passwords.verify(known, password) and found.account is not None:
-            return found.account, seen
-        await self._failed(digest, seen)
-        raise Unauthorized("auth.bad_credentials", "E-mail and password do not belong together.")
-
-    @natural
-    async def _failed(self, uow: UnitOfWork, digest: bytes, seen: int) -> None:
-        if not await self._store.count_failure(uow, digest, seen, FREE_FAILURES, uow.now):
-            raise _too_many(1)
 
     async def refresh(self, refresh_token: str, client: Client) -> Session:
         session_id = session_of(self._refresh_keys, refresh_token)
@@ -183,12 +164,13 @@ class AuthService(ApiKeyUseCases):
         if record.ended_at is not None or found.disabled:
             return None
         if record.expires_at <= uow.now:
-            raise Unauthorized("auth.token_expired", "This session was not used for too long; log in again.")
+            raise Unauthorized("auth.token_expired", "This session has lasted too long, or was not used; log in again.")
         if record.audience != client.audience:
             raise Unauthorized("auth.wrong_audience", "This refresh token belongs to another gateway.")
         _check_role(record.audience, found.roles)
         session = self._tokens(uow, record.audience, record.account_id, session_id)
-        await self._store.rotate(uow, session_id, refresh_digest(session.refresh_token), uow.now, uow.now + self._life)
+        until = min(uow.now + self._life, record.created_at + self._longest)
+        await self._store.rotate(uow, session_id, refresh_digest(session.refresh_token), uow.now, until)
         return session
 
     async def _reused(self, uow: UnitOfWork, record: SessionRecord) -> RefreshReused:
@@ -215,8 +197,8 @@ class AuthService(ApiKeyUseCases):
 
     async def change_password(self, account_id: str, password: str, new_password: str) -> None:
         email = (await self._known(account_id)).email
-        account, _ = await self._prove(email, password)
-        _check_strength(new_password, email, "/new_password")
+        account, _ = await self._logins.prove(self._logins.of_account(email, account_id), password)
+        self._check_strength(new_password, email, "/new_password")
         await self._change_password(account, await self._passwords.hash(new_password))
 
     @natural
@@ -264,10 +246,10 @@ class AuthService(ApiKeyUseCases):
 
     async def ensure_account(self, registration: Registration, roles: tuple[str, ...]) -> Account:
         email = normal_email(registration.email)
-        known = (await self._store.find_login(email, email_digest(registration.email))).account
+        known = (await self._store.find_login(email, b"", b"")).account
         if known is not None:
             return await self._ensure_account(registration, roles, known.password_hash)
-        _check_strength(registration.password, registration.email, "/password")
+        self._check_strength(registration.password, registration.email, "/password")
         return await self._ensure_account(registration, roles, await self._passwords.hash(registration.password))
 
     @natural
@@ -323,9 +305,13 @@ class AuthService(ApiKeyUseCases):
             user_agent=client.user_agent,
             created_at=uow.now,
             last_used_at=uow.now,
-            expires_at=uow.now + self._life,
+            expires_at=uow.now + min(self._life, self._longest),
         )
         return record, session
+
+    def _check_strength(self, password: str, email: str, pointer: str) -> None:
+        if problem := weakness(password, email, self._passwords.common):
+            raise Refused("auth.weak_password", problem, errors=[Problem(pointer, "unknown_value", problem)])
 
     def _tokens(self, uow: UnitOfWork, audience: Audience, account_id: str, session_id: str) -> Session:
         access = tokens.issue(self._access_seed, audience=audience, account_id=account_id, session_id=session_id, now=uow.now)
@@ -351,12 +337,3 @@ def _barred(account: AccountRecord, audience: Audience) -> Forbidden | None:
 
 def _no_role() -> Forbidden:
     return Forbidden("auth.forbidden", "This account does not have the role for this.")
-
-
-def _check_strength(password: str, email: str, pointer: str) -> None:
-    if problem := weakness(password, email):
-        raise Refused("auth.weak_password", problem, errors=[Problem(pointer, "unknown_value", problem)])
-
-
-def _too_many(seconds: int) -> Refused:
-    return Refused("http.rate_limited", "Too many logins by this e-mail have failed; wait a while.", retry_after=seconds)

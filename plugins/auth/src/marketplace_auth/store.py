@@ -34,17 +34,18 @@ class AccountRecord(Account, frozen=True, kw_only=True):
 
 
 class Failures(Struct, frozen=True):
-    """Failed logins in a row by one e-mail, and when the last was."""
+    """Failed logins in a row by one digest, and when the last was."""
 
     count: int
     last_at: datetime
 
 
 class LoginRecord(Struct, frozen=True):
-    """What a login begins with. Either may be missing."""
+    """What a login begins with. Each may be missing. ``failures`` are those from its place, ``by_email`` all others'."""
 
     account: AccountRecord | None
     failures: Failures | None
+    by_email: Failures | None = None
 
 
 class SessionRecord(Struct, frozen=True, kw_only=True):
@@ -116,12 +117,16 @@ class AuthStore(ABC):
     # failed logins
 
     @abstractmethod
-    async def find_login(self, email: str, digest: bytes) -> LoginRecord:
-        """By the normal form of an e-mail, and by its digest. One statement, whatever is found."""
+    async def find_login(self, email: str, digest: bytes, by_email: bytes) -> LoginRecord:
+        """By the normal form of an e-mail, and by both digests of failures. One statement, whatever is found."""
 
     @abstractmethod
     async def count_failure(self, uow: UnitOfWork, digest: bytes, seen: int, free: int, at: datetime) -> bool:
         """Count one more. From ``free`` on only who has ``seen`` the newest count may: False, another was first."""
+
+    @abstractmethod
+    async def add_failure(self, uow: UnitOfWork, digest: bytes, at: datetime) -> None:
+        """Count one more, whoever has seen what."""
 
     @abstractmethod
     async def lock_failures(self, uow: UnitOfWork, digest: bytes) -> int:

@@ -19,7 +19,6 @@ __all__ = [
     "accept",
     "begin",
     "decide",
-    "name_key",
     "rate_text",
     "rates_in_force",
     "reject",
@@ -166,11 +165,6 @@ class Shop:
     version: int
     products_count: int
     created_at: datetime
-
-
-def name_key(name: str) -> str:
-    """Equal for names that a person would call the same; empty for one that shows nothing."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def shop_slug(name: str, id_: str) -> str:

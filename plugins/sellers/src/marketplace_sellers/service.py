@@ -32,7 +32,8 @@ from marketplace_core.ports import Cache, UnitOfWork, Units, command, handler, n
 from marketplace_core.values import Clock, Imported, Page, etag, new_id, require
 from marketplace_sellers import domain, views
 from marketplace_sellers.config import SellersConfig
-from marketplace_sellers.domain import NotPossible, Requirement, name_key, shop_slug
+from marketplace_sellers.domain import NotPossible, Requirement, shop_slug
+from marketplace_sellers.names import name_key
 from marketplace_sellers.store import SellersStore
 
 __all__ = ["SellersService"]

@@ -54,9 +54,10 @@ ON CONFLICT DO NOTHING RETURNING id
 """
 
 _FIND_LOGIN = f"""
-SELECT {_ACCOUNT}, f.failures, f.last_at FROM (SELECT 1) AS one
+SELECT {_ACCOUNT}, f.failures, f.last_at, e.failures AS email_failures, e.last_at AS email_last_at FROM (SELECT 1) AS one
 LEFT JOIN auth.accounts a ON a.email_normal = $1
 LEFT JOIN auth.login_failures f ON f.email_digest = $2
+LEFT JOIN auth.login_failures e ON e.email_digest = $3
 """
 
 _COUNT_FAILURE = """
@@ -64,6 +65,11 @@ INSERT INTO auth.login_failures AS f (email_digest, failures, last_at) VALUES ($
 ON CONFLICT (email_digest) DO UPDATE SET failures = f.failures + 1, last_at = excluded.last_at
   WHERE f.failures = $2::int OR f.failures < $3::int
 RETURNING failures
+"""
+
+_ADD_FAILURE = """
+INSERT INTO auth.login_failures AS f (email_digest, failures, last_at) VALUES ($1, 1, $2)
+ON CONFLICT (email_digest) DO UPDATE SET failures = f.failures + 1, last_at = excluded.last_at
 """
 
 _OPEN_SESSION = f"""
@@ -164,16 +170,18 @@ class PostgresAuthStore(AuthStore):
 
     # ── failed logins ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def find_login(self, email: str, digest: bytes) -> LoginRecord:
-        row = await self._database.row(_FIND_LOGIN, email, digest)
+    async def find_login(self, email: str, digest: bytes, by_email: bytes) -> LoginRecord:
+        row = await self._database.row(_FIND_LOGIN, email, digest, by_email)
         if row is None:
             raise RuntimeError("an outer join gave no row")
         account = _account(row) if row["id"] is not None else None
-        failures = Failures(row["failures"], row["last_at"]) if row["failures"] is not None else None
-        return LoginRecord(account, failures)
+        return LoginRecord(account, _failures(row, ""), _failures(row, "email_"))
 
     async def count_failure(self, uow: UnitOfWork, digest: bytes, seen: int, free: int, at: datetime) -> bool:
         return await self._database.on(uow).row(_COUNT_FAILURE, digest, seen, free, at) is not None
+
+    async def add_failure(self, uow: UnitOfWork, digest: bytes, at: datetime) -> None:
+        await self._database.on(uow).execute(_ADD_FAILURE, digest, at)
 
     async def lock_failures(self, uow: UnitOfWork, digest: bytes) -> int:
         count = await self._database.on(uow).value(
@@ -264,6 +272,11 @@ class PostgresAuthStore(AuthStore):
 def _account(row: Row) -> AccountRecord:
     fields = ("id", "email", "name", "email_verified", "disabled", "created_at", "password_hash")
     return AccountRecord(roles=tuple(row["roles"]), **{name: row[name] for name in fields})
+
+
+def _failures(row: Row, prefix: str) -> Failures | None:
+    count = row[f"{prefix}failures"]
+    return None if count is None else Failures(count, row[f"{prefix}last_at"])
 
 
 def _account_values(account: AccountRecord, email: str) -> list[Any]:

@@ -12,7 +12,8 @@ from marketplace_core.capabilities.sellers import ApplicationQuery, Membership, 
 from marketplace_core.context import PluginContext
 from marketplace_core.errors import Conflict, Invalid, Problem
 from marketplace_core.ports import UnitOfWork
-from marketplace_sellers.domain import Application, Rate, Requirement, Shop, name_key
+from marketplace_sellers.domain import Application, Rate, Requirement, Shop
+from marketplace_sellers.names import name_key
 from marketplace_sellers.store import Position, SellersStore
 
 __all__ = ["PostgresSellersStore", "make"]
