@@ -259,7 +259,7 @@ class CatalogService(Catalog):
     @command
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
         results, records = await read_batch(uow, self._store, products, self._slug)
-        await self._save(uow, records)
+        await self._save(uow, records, forget=False)
         if records:
             uow.after_commit(self._cache.drop_all)  # former slugs too
         return results
@@ -349,7 +349,7 @@ class CatalogService(Catalog):
         await self._save(uow, [record])
         return views.seller_product(record, self._blobs.url)
 
-    async def _save(self, uow: UnitOfWork, records: Sequence[ProductRecord]) -> None:
+    async def _save(self, uow: UnitOfWork, records: Sequence[ProductRecord], *, forget: bool = True) -> None:
         if not records:
             return
         frames = await self._store.frames(uow, {(record.seller_id, record.category_id) for record in records})
@@ -369,9 +369,10 @@ class CatalogService(Catalog):
                 )
             )
         await self._store.save_products(uow, records)
-        names = [name for record in records for name in (record.id, record.slug)]
-        recounted = any(record.recounted for record in records)
-        uow.after_commit(lambda: self._forget(names, recounted=recounted))
+        if forget:
+            names = [name for record in records for name in (record.id, record.slug)]
+            recounted = any(record.recounted for record in records)
+            uow.after_commit(lambda: self._forget(names, recounted=recounted))
 
     async def _forget(self, ids_and_slugs: Iterable[str], *, recounted: bool) -> None:
         """``recounted``: the tree tells other numbers; it is asked for at every page, and most edits change none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import io
 import stat
@@ -114,7 +115,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 def _ends_in_returns(file: BinaryIO) -> bool:
     """Whether lines end as on the first Macintoshes, which some still write."""
-    start = file.read(65_536)
+    start = _some(file, 65_536)
     file.seek(0)
     return b"\r" in start and b"\n" not in start
 
@@ -136,10 +137,12 @@ def _opened(path: Path, gzipped: bool) -> BinaryIO:
 
 
 def _some(file: BinaryIO, size: int) -> bytes:
-    try:
-        return file.read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise NotAProductFile("the file is compressed and broken", "compress it again") from error
+    """The beginning, as far as it can be read."""
+    found = b""
+    with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
+        while len(found) < size and (piece := file.read(512)):
+            found += piece
+    return found
 
 
 def _utf16(start: bytes) -> str | None:

@@ -221,10 +221,14 @@ class PostgresCatalogStore(CatalogStore):
         for row in await connection.fetch(sql.WALK, json_text(wanted)):
             known[wanted[row["n"]][0][: row["depth"]]] = row["id"]
         missing = {keys[:depth]: path[:depth] for keys, path in reversed(wanted) for depth in range(1, len(path) + 1)}
+        levels: dict[int, list[dict[str, Any]]] = {}
         for keys in sorted(missing.keys() - known.keys(), key=lambda keys: (len(keys), keys)):
-            id_, name = new_id(), missing[keys][-1]
-            known[keys] = id_
-            await _insert_category(connection, CategoryNode(id_, known.get(keys[:-1]), category_slug(name, id_), name, 0))
+            id_ = known[keys] = new_id()
+            name = missing[keys][-1]
+            row = {"id": id_, "parent_id": known.get(keys[:-1]), "slug": category_slug(name, id_)}
+            levels.setdefault(len(keys), []).append({**row, "name": name, "name_key": keys[-1]})
+        for rows in levels.values():
+            await _unique(connection, sql.ADD_CATEGORIES, json_text(rows), MAX_DEPTH)
         return {path: known[tuple(name_key(name) for name in path)] for path in paths}
 
     async def add_category(self, uow: UnitOfWork, node: CategoryNode) -> bool:
@@ -302,20 +306,8 @@ def _with_lowest(product: ProductRecord) -> dict[str, Any]:
 
 
 async def _insert_category(connection: Connection, node: CategoryNode) -> bool:
-    rows = await _unique(
-        connection,
-        "INSERT INTO catalog.categories (id, parent_id, slug, name, name_key, ancestors, path)"
-        " SELECT $1, $2::text, $3, $4::text, $5, CASE WHEN up.id IS NULL THEN '{}' ELSE up.ancestors || up.id END,"
-        " coalesce(up.path, '{}') || $4::text"
-        " FROM (SELECT 1) AS one LEFT JOIN catalog.categories up ON up.id = $2::text"
-        " WHERE ($2::text IS NULL OR up.id IS NOT NULL) AND coalesce(cardinality(up.ancestors), -1) + 1 < $6::int RETURNING id",
-        node.id,
-        node.parent_id,
-        node.slug,
-        node.name,
-        name_key(node.name),
-        MAX_DEPTH,
-    )
+    row = {"id": node.id, "parent_id": node.parent_id, "slug": node.slug, "name": node.name, "name_key": name_key(node.name)}
+    rows = await _unique(connection, sql.ADD_CATEGORIES, json_text([row]), MAX_DEPTH)
     there = "SELECT id FROM catalog.categories WHERE id = $1"
     if not rows and node.parent_id is not None and await connection.row(there, node.parent_id) is not None:
         raise Invalid([Problem("/parent_id", "range", f"A tree of categories has at most {MAX_DEPTH} levels.")])

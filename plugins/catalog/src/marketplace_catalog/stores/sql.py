@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["CARD", "CATEGORIES", "FILLED_BELOW", "HANG", "PAGE", "RECORD", "SAVE", "SORTS", "VARIANTS", "WALK"]
+__all__ = [
+    "ADD_CATEGORIES",
+    "CARD",
+    "CATEGORIES",
+    "FILLED_BELOW",
+    "HANG",
+    "PAGE",
+    "RECORD",
+    "SAVE",
+    "SORTS",
+    "VARIANTS",
+    "WALK",
+]
 
 MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
 IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
@@ -134,6 +146,17 @@ WITH counts AS (
 )
 SELECT coalesce(json_agg(json_build_array(c.id, c.parent_id, c.slug, c.name, coalesce(n.count, 0))), '[]')::text
 FROM catalog.categories c LEFT JOIN counts n USING (id)
+"""
+
+#: $1: categories of one level; $2: how many levels there may be. Those whose parent is not there, or the lowest, are left out.
+ADD_CATEGORIES = """
+INSERT INTO catalog.categories (id, parent_id, slug, name, name_key, ancestors, path)
+SELECT g.id, g.parent_id, g.slug, g.name, g.name_key,
+  CASE WHEN up.id IS NULL THEN '{}' ELSE up.ancestors || up.id END, coalesce(up.path, '{}') || g.name
+FROM jsonb_to_recordset($1::text::jsonb) AS g(id text, parent_id text, slug text, name text, name_key text)
+LEFT JOIN catalog.categories up ON up.id = g.parent_id
+WHERE (g.parent_id IS NULL OR up.id IS NOT NULL) AND coalesce(cardinality(up.ancestors), -1) + 1 < $2::int
+RETURNING id
 """
 
 #: $1: id or slug.
