@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CARD", "CATEGORIES", "HANG", "PAGE", "RECORD", "SAVE", "SORTS", "VARIANTS"]
+__all__ = ["CARD", "CATEGORIES", "HANG", "PAGE", "PAGES", "RECORD", "SAVE", "SCAN", "SORTS", "VARIANTS"]
 
 MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
 IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
@@ -27,8 +27,8 @@ SORTS = {
     "rating": ("coalesce(p.rating_average, 0)", "float8", True),
 }
 
-PAGE = f"""
-SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
+SHOWN = f"""
+json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
   'category', CASE WHEN c.id IS NOT NULL
     THEN json_build_object('id', c.id, 'slug', c.slug, 'name', c.name, 'path', c.path) END,
   'attributes', p.attributes,
@@ -41,9 +41,19 @@ SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'descript
       'compare_at', {MONEY.format("v.compare_at", "v.currency")},
       'available', v.on_hand - v.reserved - v.allocated) ORDER BY v.position), '[]')
     FROM catalog.variants v WHERE v.product_id = p.id))::text AS page
+"""
+
+PAGE_FROM = """
 FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id AND s.active
-LEFT JOIN catalog.categories c ON c.id = p.category_id
-WHERE (p.id = $1 OR p.slug = $1) AND p.status = 'published'
+LEFT JOIN catalog.categories c ON c.id = p.category_id WHERE p.status = 'published' AND
+"""
+
+PAGE = f"SELECT {SHOWN} {PAGE_FROM} (p.id = $1 OR p.slug = $1)"
+#: As one text: a row for each costs more than what is in it.
+PAGES = f"SELECT coalesce(json_agg(page::json), '[]')::text FROM (SELECT {SHOWN} {PAGE_FROM} p.id = ANY($1::text[])) AS found"
+SCAN = f"""
+SELECT coalesce(json_agg(page::json), '[]')::text
+FROM (SELECT {SHOWN} {PAGE_FROM} p.id > $1 ORDER BY p.id LIMIT $2::int) AS found
 """
 
 RECORD = """
