@@ -37,6 +37,7 @@ __all__ = [
     "print_json",
     "print_table",
     "progress",
+    "unopened",
 ]
 
 P = TypeVar("P")
@@ -86,6 +87,16 @@ def on_marketplace(file: Path | None, data: Path, act: Callable[[Marketplace], A
     from marketplace_core.cli._marketplace import run_on  # noqa: PLC0415
 
     return run_on(file, data, act)
+
+
+def unopened(file: Path | None, data: Path, act: Callable[[Marketplace], Awaitable[T]]) -> T:
+    """As :func:`on_marketplace`, where no server is started or asked: for what is in files of this machine alone.
+
+    :raises Failed: the file is wrong, or what is asked for needs a server.
+    """
+    from marketplace_core.cli._marketplace import run_unopened  # noqa: PLC0415
+
+    return run_unopened(file, data, act)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

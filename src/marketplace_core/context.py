@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -167,3 +168,7 @@ class PluginContext(ABC):
     @abstractmethod
     def resource(self, role: str) -> Any:
         """The settings of another resource, as the deployment's file has them."""
+
+    @abstractmethod
+    def file(self, path: str) -> Path:
+        """A file that a setting names; a relative path is beside the deployment's file."""

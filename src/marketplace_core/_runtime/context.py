@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -168,3 +169,6 @@ class Context(PluginContext):
 
     def resource(self, role: str) -> Any:
         return self._process.deployment.resources[self._entry.on[role]]
+
+    def file(self, path: str) -> Path:
+        return self._process.deployment.file.parent / path

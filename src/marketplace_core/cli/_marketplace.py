@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import uvloop
 
 from marketplace_core._runtime.assembly import Process
@@ -18,7 +19,7 @@ from marketplace_core.commands import Failed
 from marketplace_core.deployment import DEFAULT_FILE, load
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
 
-__all__ = ["marketplace", "run_on"]
+__all__ = ["marketplace", "run_on", "run_unopened"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,20 @@ async def marketplace(file: Path | None, data: Path) -> AsyncIterator[Process]:
             await migrate(deployment, data)
         stack.enter_context(unhurried(JOB_SECONDS))  # somebody sits before it, and an import takes its time
         yield await stack.enter_async_context(opened(deployment, data))
+
+
+def run_unopened(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -> T:
+    """Run ``act`` on the deployment with no server of its own. :raises Failed:"""
+
+    async def run() -> T:
+        deployment = msgspec.structs.replace(load(file or DEFAULT_FILE), clock="system")
+        async with opened(deployment, data) as process:
+            return await act(process)
+
+    try:
+        return uvloop.run(run())
+    except MarketplaceError as error:
+        raise Failed(f"{error.code}: {error.detail}".rstrip(". "), "see --help") from error
 
 
 def run_on(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -> T:

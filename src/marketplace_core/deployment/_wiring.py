@@ -263,7 +263,7 @@ def _alone(deployment: Deployment, plugins: Mapping[str, PluginEntry], problems:
             name
             for name in service.plugins
             for resource in (plugins[name].on.values() if name in plugins else ())
-            if kinds[deployment.resources[resource].kind].one_process
+            if (kind := kinds.get(deployment.resources[resource].kind)) is not None and kind.one_process
         )
         if owned and service.replicas > 1:
             cause = f"{listed(owned)} keeps its data where one process must own it"

@@ -84,7 +84,9 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
             remedy = f"tell its author to name a store that remembers ({able}), or keep one of those servers in the file"
             problems.add(f"plugins.{plugin}", cause, remedy)
             continue
-        kind = kinds[deployment.resources[resource].kind]
+        kind = kinds.get(deployment.resources[resource].kind)
+        if kind is None:
+            continue  # it was told of its address already, or that is a secret nobody has asked for
         lacking = [what for what in needed if kind.truth is None or what not in kind.keeps]
         if lacking:
             cause = f"it needs {' and '.join(lacking)}, and a {kind.name} keeps none"

@@ -25,7 +25,9 @@ from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.capabilities import capability_of
 from marketplace_core.deployment import load_all
+from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.events import Envelope, Event, decode_envelope, encode_data
+from marketplace_core.hookspecs import PluginInfo
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.testing.processes import Apart
 from marketplace_core.testing.topologies import Topology, split, together
@@ -242,12 +244,13 @@ async def assembled(
         "cache": servers.redis_url(servers.cache, kept=kept),
         "files": str(folder / "files"),
         **dict.fromkeys(topology.databases, "postgres://localhost/to-be-made"),
+        **_indexes(plugins, folder),
         **resources,
     }
 
     def write() -> Assembly:
         (folder / "test.toml").write_text(
-            topology.text(urls, tables, simulators, settings.get("deployment", ""), list(resources))
+            topology.text(urls, tables, simulators, settings.get("deployment", ""), [*_indexes(plugins, folder), *resources])
         )
         loaded = load_all(folder / "test.toml")
         return Assembly(loaded.deployment, loaded.registry)
@@ -277,4 +280,23 @@ async def _migrate(assembly: Assembly, urls: Mapping[str, str], names: Collectio
 
 def _split(plugins: Sequence[str]) -> Topology:
     infos = load_plugins(tuple(plugins)).infos
-    return split(plugins, {name: "postgres" in info.stores for name, info in infos.items()})
+    return split(plugins, {name: _in_postgres(info) for name, info in infos.items()})
+
+
+def _in_postgres(info: PluginInfo) -> list[str]:
+    """What of a plugin's is in PostgreSQL, by the names that ``on`` has for it."""
+    if "postgres" in info.stores:
+        return ["postgres"]
+    roles = [role for role, kinds in info.roles.items() if "postgres" in kinds]
+    return [*roles, "inbox"] if _projections(info) else roles
+
+
+def _indexes(plugins: Sequence[str], folder: Path) -> dict[str, str]:
+    """Addresses of what plugins keep projections in that are folders of this machine."""
+    infos = load_plugins(tuple(plugins)).infos
+    return {kind: f"{kind}:{folder / kind}" for info in infos.values() for kind in _projections(info)}
+
+
+def _projections(info: PluginInfo) -> list[str]:
+    kinds = installed_kinds().by_name
+    return [kind for kind in info.stores[:1] if kinds[kind].truth is None and kinds[kind].path]

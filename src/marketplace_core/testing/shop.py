@@ -17,6 +17,7 @@ PLUGINS = [
     "users",
     "sellers",
     "catalog",
+    "search",
     "cart",
     "orders",
     "payments",

@@ -14,10 +14,12 @@ __all__ = ["APART", "Topology", "split", "together"]
 APART = {
     "auth": ("auth",),
     "catalog": ("catalog",),
+    "search": ("search",),
     "orders": ("orders",),
     "payments": ("payments", "payments_simulator"),
 }
 REPLICAS = {"orders": 2}
+_NONE: Mapping[str, Sequence[str]] = {}
 
 _HEAD = """
 [deployment]
@@ -38,9 +40,11 @@ files = "folder:{files}"
 class Topology:
     """``databases`` are the names of its PostgreSQL resources; :meth:`text` is its file."""
 
-    def __init__(self, databases: Mapping[str, Sequence[str]], body: str) -> None:
-        """``databases``: each with the plugins whose tables are in it."""
+    def __init__(self, databases: Mapping[str, Sequence[str]], body: str, roles: Mapping[str, Sequence[str]] = _NONE) -> None:
+        """``databases``: each with the plugins whose tables are in it; ``roles``: of a plugin, which of its roles are there,
+        where that is not all of it."""
         self.databases = dict(databases)
+        self._roles = roles
         self._body = body
 
     def text(
@@ -62,7 +66,8 @@ class Topology:
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():
             told = "on" in tomllib.loads(settings)
-            on = f'on.postgres = "{home[plugin]}"\n' if plugin in home and not told else ""
+            there = self._roles.get(plugin, ("postgres",)) if plugin in home and not told else ()
+            on = "".join(f'on.{role} = "{home[plugin]}"\n' for role in there)
             lines.append(f"[plugins.{plugin}]\n{on}{settings}")
         lines += [f'[simulators.{name}]\nlisten = "{url.removeprefix("http://")}"' for name, url in simulators.items()]
         return "\n".join(lines) + self._body
@@ -74,10 +79,10 @@ def together(plugins: Sequence[str]) -> Topology:
     return Topology({"main": ()}, f"\n[services.market]\nplugins = {_array(named)}\n")
 
 
-def split(plugins: Sequence[str], stores: Mapping[str, bool]) -> Topology:
+def split(plugins: Sequence[str], stores: Mapping[str, Sequence[str]]) -> Topology:
     """A service, a database and a worker for each of :data:`APART`, one for all others, and a gateway for each audience.
 
-    ``stores``: whether a plugin has tables in PostgreSQL.
+    ``stores``: which roles of a plugin, or ``postgres`` for its own, have tables in PostgreSQL.
     """
     apart = {service: [name for name in inside if name in plugins] for service, inside in APART.items()}
     apart = {service: inside for service, inside in apart.items() if inside}
@@ -90,7 +95,7 @@ def split(plugins: Sequence[str], stores: Mapping[str, bool]) -> Topology:
     for audience in AUDIENCES:
         body += f'\n[gateways.{audience}]\naudiences = ["{audience}"]\nlisten = "127.0.0.1:{free_port()}"\n'
     databases = {service: [name for name in inside if stores[name]] for service, inside in apart.items()}
-    return Topology({f"{service}_db": inside for service, inside in databases.items() if inside}, body)
+    return Topology({f"{service}_db": inside for service, inside in databases.items() if inside}, body, stores)
 
 
 def _array(names: Sequence[str]) -> str:

@@ -36,6 +36,7 @@ from marketplace_core.capabilities.catalog import (
     ProductChanged,
     ProductDraft,
     ProductFound,
+    ProductPage,
     ProductPatch,
     ProductQuery,
     Reservation,
@@ -58,6 +59,7 @@ __all__ = ["CatalogService"]
 
 EXPIRY_BATCH = 200
 FORGET_BATCH = 1000
+SCAN_BATCH = 1000
 
 
 class CatalogService(Catalog):
@@ -91,7 +93,7 @@ class CatalogService(Catalog):
     async def get_product(self, id_or_slug: str) -> ProductFound:
         page = await self._store.find_page(id_or_slug)
         if page is not None:
-            return ProductFound(replace(page, images=views.with_urls(page.images, self._blobs.url)))
+            return ProductFound(self._shown(page))
         moved = await self._store.find_moved(id_or_slug)
         if moved is None:
             raise NotFound("There is no such product.")
@@ -99,6 +101,16 @@ class CatalogService(Catalog):
 
     async def get_categories(self, depth: int | None = None) -> CategoryTree:
         return CategoryTree(views.categories(category_tree(await self._store.list_categories(), depth)))
+
+    async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
+        return [self._shown(page) for page in await self._store.scan_pages(after, max(1, min(limit, SCAN_BATCH)))]
+
+    async def get_pages(self, ids: list[str]) -> list[ProductPage]:
+        require(len(ids) <= SCAN_BATCH, "/ids", "range", f"Ask for {SCAN_BATCH} at most.")
+        return [self._shown(page) for page in await self._store.get_pages(ids)]
+
+    def _shown(self, page: ProductPage) -> ProductPage:
+        return replace(page, images=views.with_urls(page.images, self._blobs.url))
 
     # ── for carts and orders ─────────────────────────────────────────────────────────────────────────────────
 

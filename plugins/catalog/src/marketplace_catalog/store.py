@@ -160,6 +160,13 @@ class CatalogStore(ABC):
     async def find_page(self, id_or_slug: str) -> ProductPage | None: ...
 
     @abstractmethod
+    async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
+        """In the order of ids, from behind ``after``."""
+
+    @abstractmethod
+    async def get_pages(self, ids: Sequence[str]) -> list[ProductPage]: ...
+
+    @abstractmethod
     async def find_moved(self, slug: str) -> str | None:
         """The slug that a former slug's product has now, if shoppers see it."""
 

@@ -17,6 +17,7 @@ from marketplace_core.capabilities.catalog.values import (
     PriceRow,
     ProductDraft,
     ProductFound,
+    ProductPage,
     ProductPatch,
     ProductQuery,
     Reservation,
@@ -50,6 +51,19 @@ class Catalog(ABC):
     @query
     async def get_categories(self, depth: int | None = None) -> CategoryTree:
         """The tree, or its first ``depth`` levels; what hangs below is counted in any case."""
+
+    # for what is built of it, such as an index
+
+    @abstractmethod
+    @query
+    async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
+        """What shoppers see, in the order of ids, from behind the id ``after`` ("": from the first); fewer than ``limit``, of
+        at most 1,000, are the last ones. What changes meanwhile may be in it as it was or as it is; all else is there once."""
+
+    @abstractmethod
+    @query
+    async def get_pages(self, ids: list[str]) -> list[ProductPage]:
+        """Those of them that shoppers see, in no particular order; at most 1,000."""
 
     # for carts and orders
 

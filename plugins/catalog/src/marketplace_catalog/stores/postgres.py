@@ -36,6 +36,7 @@ __all__ = ["PostgresCatalogStore", "make"]
 _MERGED = 200
 
 _decode_nodes = msgspec.json.Decoder(list[tuple[str, str | None, str, str, int]]).decode
+_decode_pages = msgspec.json.Decoder(list[ProductPage]).decode
 _decode_variants = msgspec.json.Decoder(list[VariantView]).decode
 
 
@@ -90,6 +91,12 @@ class PostgresCatalogStore(CatalogStore):
     async def find_page(self, id_or_slug: str) -> ProductPage | None:
         page = await self._database.value(sql.PAGE, id_or_slug)
         return None if page is None else msgspec.json.decode(page, type=ProductPage)
+
+    async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
+        return _decode_pages(await self._database.value(sql.SCAN, after, limit))
+
+    async def get_pages(self, ids: Sequence[str]) -> list[ProductPage]:
+        return _decode_pages(await self._database.value(sql.PAGES, list(ids)))
 
     async def find_moved(self, slug: str) -> str | None:
         found: str | None = await self._database.value(

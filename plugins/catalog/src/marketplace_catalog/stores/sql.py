@@ -9,8 +9,10 @@ __all__ = [
     "FILLED_BELOW",
     "HANG",
     "PAGE",
+    "PAGES",
     "RECORD",
     "SAVE",
+    "SCAN",
     "SORTS",
     "VARIANTS",
     "WALK",
@@ -39,8 +41,8 @@ SORTS = {
     "rating": ("coalesce(p.rating_average, 0)", "float8", True),
 }
 
-PAGE = f"""
-SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
+SHOWN = f"""
+json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'description', p.description,
   'category', CASE WHEN c.id IS NOT NULL
     THEN json_build_object('id', c.id, 'slug', c.slug, 'name', c.name, 'path', c.path) END,
   'attributes', p.attributes,
@@ -53,9 +55,19 @@ SELECT json_build_object('id', p.id, 'slug', p.slug, 'title', p.title, 'descript
       'compare_at', {MONEY.format("v.compare_at", "v.currency")},
       'available', v.on_hand - v.reserved - v.allocated) ORDER BY v.position), '[]')
     FROM catalog.variants v WHERE v.product_id = p.id))::text AS page
+"""
+
+PAGE_FROM = """
 FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id AND s.active
-LEFT JOIN catalog.categories c ON c.id = p.category_id
-WHERE (p.id = $1 OR p.slug = $1) AND p.status = 'published'
+LEFT JOIN catalog.categories c ON c.id = p.category_id WHERE p.status = 'published' AND
+"""
+
+PAGE = f"SELECT {SHOWN} {PAGE_FROM} (p.id = $1 OR p.slug = $1)"
+#: As one text: a row for each costs more than what is in it.
+PAGES = f"SELECT coalesce(json_agg(page::json), '[]')::text FROM (SELECT {SHOWN} {PAGE_FROM} p.id = ANY($1::text[])) AS found"
+SCAN = f"""
+SELECT coalesce(json_agg(page::json), '[]')::text
+FROM (SELECT {SHOWN} {PAGE_FROM} p.id > $1 ORDER BY p.id LIMIT $2::int) AS found
 """
 
 RECORD = """
