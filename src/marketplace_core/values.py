@@ -325,9 +325,10 @@ class PageQuery(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         """Make the page from ``size + 1`` rows; ``key`` gives the sort key that the next page starts after."""
         items = list(rows[: self.size])
         more = len(rows) > self.size
-        return Page(items, self._cursor(key(items[-1])) if more else None)
+        return Page(items, self.cursor_after(key(items[-1])) if more else None)
 
-    def _cursor(self, key: tuple[Any, ...]) -> str:
+    def cursor_after(self, key: tuple[Any, ...]) -> str:
+        """The cursor of a page that starts after ``key``: what :meth:`position` gives of it."""
         raw = msgspec.msgpack.encode([self._signature(), *key])
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
