@@ -119,7 +119,7 @@ def _view(route: Route, gate: Gate, prefix: str, options: HttpOptions) -> View:
 
 async def _watch(stream: EventStream, route: Route, gate: Gate, exchange: Exchange) -> None:
     """Let it begin, for as long as whoever it is for may see what it tells. :raises MarketplaceError: 429."""
-    caller, admit = exchange.caller, admission(route.access)
+    caller, admit = exchange.caller, admission(route)
     exchange.open(stream, (None if caller is None else subject_of(caller)) or exchange.address)
     if caller is None or b"authorization" not in exchange.headers:
         return

@@ -9,8 +9,8 @@ from marketplace_core.capabilities.catalog import Catalog, SellerRef, StockRow
 from marketplace_core.capabilities.orders import EventLine, OrderConfirmed
 from marketplace_core.capabilities.recommendations import (
     FeedQuery,
-    RecommendedCard,
     Recommendations,
+    RecommendedCard,
     Shopper,
     SignalInput,
     SignalType,
