@@ -129,7 +129,7 @@ async def test_every_bad_field_is_named(street: Street) -> None:
     }
     assert await street.problems("POST", "/prices", {"items": [{"sku": "a"}] * 1001}) == {
         "/items": "length",
-        **{f"/items/{n}/price": "required" for n in range(1001)},
+        **{f"/items/{n}/price": "required" for n in range(49)},  # no more than fifty are told
     }
     for query, pointer in (("limit=0", "?limit"), ("status=sold", "?status"), ("colour=red", "?colour")):
         assert pointer in await street.problems("GET", f"/products?{query}", None)

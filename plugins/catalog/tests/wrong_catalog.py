@@ -264,7 +264,7 @@ MISTAKES = {
     "ships from nowhere": _stock(ShipsFromNowhere, "test_shipped_units_leave_and_cancelled_ones_can_be_bought"),
     "undoes only commits, sometimes": _stock(UndoesOnlyCommits, "test_units_are_what_the_model_says"),
     "sells without taking, sometimes": _stock(SellsWithoutTaking, "test_units_are_what_the_model_says"),
-    "cancels off the shelf": _stock(CancelsOffTheShelf, "test_units_are_what_the_model_says"),
+    "cancels off the shelf": _stock(CancelsOffTheShelf, "test_shipped_units_leave_and_cancelled_ones_can_be_bought"),
     "shares skus": Mistake(
         "test_a_sku_is_one_of_its_seller", first=["ALTER TABLE catalog.variants DROP CONSTRAINT variants_sku"]
     ),
@@ -296,7 +296,8 @@ MISTAKES = {
         "test_shoppers_see_what_is_published", edits={"p.status = 'published' AND s.active": "s.active"}
     ),
     "shows what is archived": Mistake(
-        "test_shoppers_see_what_is_published", edits={"= $1) AND p.status = 'published'": "= $1)"}
+        "test_shoppers_see_what_is_published",
+        edits={"c.id = p.category_id WHERE p.status = 'published' AND": "c.id = p.category_id WHERE"},
     ),
     "suspends later": _service(SuspendsLater, "test_of_a_seller_who_may_not_sell_nothing_is_seen"),
     "hides pages only": Mistake(
