@@ -22,6 +22,7 @@ import big
 import cart
 import checkout
 import events
+import hostile
 import imports
 import logins
 import purge
@@ -36,7 +37,7 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
-MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
+MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
 WIDTH = 190
 
 

@@ -11,6 +11,8 @@ __all__ = ["Addresses"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _REMEMBERED = 8192
+#: As many bytes as a dozen proxies write.
+FORWARDED = 512
 #: A proxy adds at least one of these.
 _PASSED_ON = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded", b"via"})
 
@@ -33,7 +35,7 @@ class Addresses:
         trusted, subject = self._of_peer(client[0] if client else "")
         if not trusted:
             return subject
-        return self._subject(b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for"), subject)
+        return self._subject(_nearest(b",".join(v for name, v in scope["headers"] if name == b"x-forwarded-for")), subject)
 
     def is_near(self, scope: Mapping[str, Any]) -> bool:
         """Whether it comes from this machine or a trusted network by itself: what a proxy passes on is somebody else's."""
@@ -64,6 +66,13 @@ class Addresses:
         if isinstance(address, ipaddress.IPv6Address):
             return f"address:{ipaddress.ip_network((address, 64), strict=False)}"
         return f"address:{address}"
+
+
+def _nearest(forwarded: bytes) -> bytes:
+    """The hops at the right, whole ones: what a client writes before them is as long as it likes, and is remembered."""
+    if len(forwarded) <= FORWARDED:
+        return forwarded
+    return forwarded[-FORWARDED:].partition(b",")[2]
 
 
 def _parsed(text: str) -> _Address | None:

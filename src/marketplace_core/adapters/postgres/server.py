@@ -21,7 +21,7 @@ from marketplace_core._runtime import failpoints
 from marketplace_core.adapters._waits import ANSWER_SECONDS, STATEMENT_SECONDS, Waiting, bounded_dsn, patience
 from marketplace_core.adapters.postgres.listening import Listening
 from marketplace_core.adapters.postgres.notices import Notices
-from marketplace_core.errors import Unavailable
+from marketplace_core.errors import Invalid, Problem, Unavailable
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.ports.gathering import before_commit
 
@@ -56,7 +56,18 @@ _UNABLE = re.compile(
     r"db error: ERROR: (out of (shared )?memory|.*: (No space left on device|Disk quota exceeded|Input/output error)$"
     r"|cannot execute .* (in a read-only transaction|during recovery)$)"
 )
+#: What came in was not looked at before, or not well enough: whoever sent it is to be told, and not that we are broken.
+_UNHOLDABLE = re.compile(
+    r"db error: ERROR: (invalid byte sequence for encoding|unsupported Unicode escape sequence|.* is out of range"
+    r"|.* out of range$|stack depth limit exceeded|string is too long)"
+)
 _CHANGED = "db error: ERROR: cached plan must not change result type"
+_PASSING = (
+    (_MET, "The work met another one; please repeat it."),
+    (_BUSY, "The database is busy."),
+    (_UNABLE, "The database cannot do that now."),
+    (re.compile(re.escape(_CHANGED)), "The database cannot do that now."),
+)
 
 
 def translated(error: DriverError) -> Exception:
@@ -73,12 +84,11 @@ def _meant(error: DriverError) -> Exception:
     text = str(error)
     if "violates unique constraint" in text:
         return UniqueViolation(text.split('unique constraint "', 1)[-1].split('"', 1)[0])
-    if _MET.search(text):
-        return Unavailable("The work met another one; please repeat it.")
-    if _BUSY.search(text):
-        return Unavailable("The database is busy.")
-    if _UNABLE.search(text) or _CHANGED in text:
-        return Unavailable("The database cannot do that now.")
+    for pattern, meaning in _PASSING:
+        if pattern.search(text):
+            return Unavailable(meaning)
+    if _UNHOLDABLE.search(text):
+        return Invalid([Problem("", "format", "It holds what cannot be kept: NUL, or a number or a time that is too large.")])
     if "db error: ERROR" in text or "error serializing parameter" in text or isinstance(error, DataError):
         return error  # a mistake of ours, which no repeat mends
     return Unavailable(_SILENT)

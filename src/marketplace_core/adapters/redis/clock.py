@@ -18,6 +18,8 @@ __all__ = ["RedisClock"]
 log = structlog.get_logger("marketplace.clock")
 
 POLL_SECONDS = 1.0
+#: It goes no further: a token's end, a lease or a retention is counted from now, and has to be in the calendar too.
+LATEST = datetime(2500, 1, 1, tzinfo=UTC)
 
 #: KEYS: offset, channel. The offset only grows, also when two processes move the clock at once.
 _ADD = """
@@ -61,12 +63,16 @@ class RedisClock(Clock):
         """Move every process's clock on; gives the new time. :raises Invalid: it would go back. :raises Unavailable:"""
         if not seconds >= 0:
             raise _backwards("/advance")
+        if seconds > (LATEST - self.now()).total_seconds():
+            raise _too_late("/advance")
         with redis_errors():
             self._take(int(await self._add(keys=[self._key, self._key], args=[round(seconds * 1_000_000)])))
         return self.now()
 
     async def set(self, at: datetime) -> datetime:
         """Move every process's clock to ``at`` (aware). :raises Invalid: it would go back. :raises Unavailable:"""
+        if at > LATEST:
+            raise _too_late("/to")
         offset = (at - datetime.now(UTC)) // timedelta(microseconds=1)
         with redis_errors():
             moved, now = await self._raise(keys=[self._key, self._key], args=[offset])
@@ -96,6 +102,10 @@ class RedisClock(Clock):
     def _take(self, microseconds: int) -> None:
         """Messages may be late and a Redis may come back empty: the clock keeps the greatest offset that it knows."""
         self._offset = max(self._offset, timedelta(microseconds=microseconds))
+
+
+def _too_late(pointer: str) -> Invalid:
+    return Invalid([Problem(pointer, "range", f"The clock goes no further than {LATEST:%Y-%m-%d}.")])
 
 
 def _backwards(pointer: str) -> Invalid:
