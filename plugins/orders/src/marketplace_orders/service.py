@@ -65,7 +65,10 @@ class OrderService(Orders):
     # ── placing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def quote(self, request: QuoteRequest) -> Quote:
-        return await self._checkout.quote(request)
+        """What would pass over from an order of the same cart counts as there."""
+        basket = await self._checkout.collect(request.owner, None)
+        waiting = await self._open.waiting(basket.cart_id)
+        return await self._checkout.quote(request, basket, waiting.units_by_variant if waiting is not None else {})
 
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """A guest's token is made of the order's id: what is stored as the answer holds no secret."""
@@ -83,10 +86,10 @@ class OrderService(Orders):
     async def _reserve(self, request: PlaceOrder, key: str) -> tuple[Placing, Place]:
         """What is in a cart that was ordered before is read again: it may have been before that order emptied it."""
         self._checkout.check(request)
-        basket = await self._checkout.collect(request)
+        basket = await self._checkout.collect(request.owner, request.lines)
         place = await self._open.look(basket.cart_id)
         if place.after:
-            basket = await self._checkout.collect(request)
+            basket = await self._checkout.collect(request.owner, request.lines)
         await self._open.check_room(request.owner.account_id, sum(line.quantity for line in basket.lines), place)
         instead_of = place.instead_of.reservation if place.instead_of is not None else None
         try:
