@@ -75,6 +75,12 @@ class Checkout:
             problems.append(QuoteProblem("discounts_unknown", None, error.detail))
         parts = await self._price(priced, await checkout.destination(self._users, request))
         checkout.select_options(parts, request.shipping, complete=False)
+        problems += [
+            QuoteProblem("unavailable", line.variant_id, checkout.NOBODY_SENDS)
+            for part in parts
+            if part.stays
+            for line in part.lines
+        ]
         expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
         return quotes.quote(parts, request.coupon, problems, expires_at, tax_included=self.tax_included)
 
@@ -120,6 +126,10 @@ class Checkout:
             problem = Problem("/expected_total", "unknown_value", f"It is {total.amount} {total.currency} now.")
             raise Conflict("cart.changed", "The total is not what was expected; quote again.", errors=[problem])
         return Placing(buyer, basket, reservation, parts)
+
+    async def carriers(self) -> list[str]:
+        """The names of those that are asked for parcels."""
+        return await self._logistics.get_carriers() if self._logistics is not None else []
 
     async def release(self, key: str) -> None:
         await self._catalog.release(key)

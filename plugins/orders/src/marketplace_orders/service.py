@@ -41,6 +41,7 @@ from marketplace_orders.cancelling import Cancelling, units_of
 from marketplace_orders.config import OrdersConfig
 from marketplace_orders.open_orders import OpenOrders, Place
 from marketplace_orders.placing import Checkout, Placing, reservation_key
+from marketplace_orders.shipping import Way, way
 from marketplace_orders.store import OrderStore
 
 __all__ = ["OrderService"]
@@ -239,8 +240,12 @@ class OrderService(Orders):
         await self._cancelling.packages(uow, record, [package], items, ("seller", reason))
         return views.seller_package(record, package)
 
-    @command
-    async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
+    async def _way(self, seller_id: str, package_id: str, request: ShipRequest) -> Way:
+        """By whom the seller has it sent. Carriers are asked for only where the seller names one."""
+        return way(request, await self._checkout.carriers() if request.carrier is not None else [])
+
+    @command_after(_way)
+    async def ship(self, uow: UnitOfWork, named: Way, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
         record, package = await self._locked_package(uow, seller_id, package_id)
         if record.imported:
             raise Conflict("orders.not_shippable", "An imported order is history.")
@@ -252,8 +257,8 @@ class OrderService(Orders):
         shipment = domain.Shipment(
             id=id_,
             package_id=package_id,
-            carrier=request.carrier or option.carrier,
-            service=request.service or option.service,
+            carrier=named.carrier or option.carrier,
+            service=named.service or option.service,
             status="pending",
             tracking_number=request.tracking_number,
             tracking_token=self._token(id_),

@@ -340,10 +340,12 @@ class PackageQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class ShipRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``tracking_number``: the seller delivers it, by ``carrier`` if that is named, which is none that we ask for parcels."""
+
     items: tuple[CancelItem, ...] | None = None
-    carrier: str | None = None
-    service: str | None = None
-    tracking_number: str | None = None
+    carrier: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
+    service: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    tracking_number: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
 # ── what a price rule gives ────────────────────────────────────────────────────────────────────────────────────────────
