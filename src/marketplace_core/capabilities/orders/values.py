@@ -333,6 +333,8 @@ class AdminOrderQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class PackageQuery(PageQuery, frozen=True, kw_only=True):
+    """``created``: the latest first; ``updated``: that which changed longest ago first, so that a walk meets every change."""
+
     status: PackageStatus | None = None
     created_after: datetime | None = None
     updated_after: datetime | None = None

@@ -50,7 +50,8 @@ RECORD = """
 json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_key, 'slug', p.slug, 'title', p.title,
   'description', p.description, 'category_id', p.category_id, 'attributes', p.attributes, 'images', p.images,
   'status', p.status, 'reason_code', p.reason_code, 'rating_average', p.rating_average,
-  'rating_count', p.rating_count, 'digest', p.digest, 'created_at', p.created_at, 'updated_at', p.updated_at,
+  'rating_count', p.rating_count, 'digest', p.digest, 'created_at', p.created_at,
+  'updated_at', greatest(p.updated_at, (SELECT max(v.moved_at) FROM catalog.variants v WHERE v.product_id = p.id)),
   'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
       'options', v.options, 'price', v.price, 'compare_at', v.compare_at, 'currency', v.currency,
       'on_hand', v.on_hand, 'reserved', v.reserved, 'allocated', v.allocated) ORDER BY v.position), '[]')
