@@ -21,20 +21,18 @@ from marketplace_core.testing.shop import Shop
 
 @asynccontextmanager
 async def unconfirmable(shop: Shop, buyer: Any, product: Any) -> AsyncIterator[Any]:
-    """An order that is paid and allocated, and whose confirmation is refused: it is away. Afterwards it is there again."""
+    """An order that is paid and allocated, and whose confirmation is refused: as if given up. Afterwards it is not."""
     database = shop.market.process.resources.database("main")
     await shop.market.stop_worker()
     order = await shop.order(buyer, [(product, 2)])
-    await database.execute("CREATE TABLE public.away AS SELECT * FROM orders.orders WHERE id = $1", order["id"])
-    await database.execute("DELETE FROM orders.packages WHERE order_id = $1", order["id"])
-    await database.execute("DELETE FROM orders.orders WHERE id = $1", order["id"])
+    given_up = "UPDATE orders.orders SET document = document || jsonb_build_object('given_up', $2::bool) WHERE id = $1"
+    await database.execute(given_up, order["id"], True)
     await shop.market.start_worker()
     await shop.admin.until("/sagas?status=waiting", lambda page: [saga["id"] for saga in page["items"]] == [order["id"]])
     waiting = await shop.admin.get(f"/sagas/{order['id']}")
     assert ("confirm", "refused") in [(step["name"].partition(":")[2], step["status"]) for step in waiting["steps"]]
     assert (await buyer.get("/cart"))["items"] == []
-    await database.execute("INSERT INTO orders.orders SELECT * FROM public.away")
-    await database.execute("DROP TABLE public.away")
+    await database.execute(given_up, order["id"], False)
     yield order
 
 
@@ -102,6 +100,37 @@ async def test_by_the_command(shop: Shop) -> None:
         assert shown.stdout.startswith(f"orders.checkout {order['id']}: refused\n")
         late = await sagas("retry", order["id"])
         assert late.returncode == 2 and "neither waits for a person" in late.stderr
+
+
+@pytest.mark.behaviour("cart-8", "orders-3")
+@pytest.mark.parametrize("runner", ["wire"])
+async def test_who_leaves_the_bank_has_ways_out(shop: Shop) -> None:
+    """The last unit, in 3-D Secure: the buyer cancels, or orders again; both at once, and with one payment in the end."""
+    pot = await shop.list_product(await shop.open_seller("Kettle"), "Tea Pot", 2495, stock=1)
+    buyer = await shop.buyer()
+
+    async def left(products: list[Any], key: str) -> Any:
+        order = await shop.order(buyer, products, card="tok_3ds", key=key)
+        return await buyer.until(
+            f"/orders/{order['id']}", lambda one: (one["payment"] or {}).get("status") == "requires_action"
+        )
+
+    first = await left([(pot, 1)], "first")
+    cancelled = await buyer.post(f"/orders/{first['id']}/cancel", {"reason": "not now"}, 202)
+    assert cancelled["status"] == "cancelled"
+    second = await left([], "second")  # the unit is free again
+    third = await shop.order(buyer, [], key="third")
+    superseded = (await buyer.send("GET", f"/orders/{second['id']}")).body  # by now, whatever its payment is
+    assert superseded["failure"]["code"] == "orders.superseded"
+    assert (await shop.ended(buyer, third["id"]))["status"] == "confirmed"
+    await shop.market.settle()
+    for order, status in ((first, "cancelled"), (second, "failed")):
+        assert (await shop.admin.get(f"/sagas/{order['id']}"))["status"] == "refused"
+        now = await buyer.get(f"/orders/{order['id']}")
+        assert (now["status"], now["number"]) == (status, None)
+        assert now["payment"]["status"] in {"failed", "voided"}
+        assert "capture" not in [kind for kind, _ in await shop.ledger(order["id"])]
+    assert (await buyer.get("/cart"))["items"] == []
 
 
 @pytest.mark.behaviour("orchestrator-1")

@@ -251,6 +251,10 @@ MISTAKES = {
     "keeps what it took over": _stock(KeepsWhatItTookOver, "test_what_is_held_passes_over_in_one_step"),
     "prices anew": _service(PricesAnew, "test_lines_are_frozen_as_they_were"),
     "holds what is not sold": Mistake("test_what_is_not_sold_is_not_held", edits={_BUYABLE: "true AS buyable"}),
+    "sells without a word": Mistake(
+        "test_updated_after_moves_with_every_writer",
+        edits={"moved_at = greatest(v.moved_at, $3)": "moved_at = least(v.moved_at, $3)"},
+    ),
     "gives back twice": _stock(EndsNothing, "test_a_release_gives_back_once"),
     "forgets early releases": _stock(ForgetsEarlyReleases, "test_a_release_before_its_reserve_holds_nothing_later"),
     "releases what is sold": _stock(ReleasesWhatIsSold, "test_a_release_of_what_is_sold_gives_nothing_back"),

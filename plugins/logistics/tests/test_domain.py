@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from marketplace_logistics.domain import PROGRESS, Shipment, TrackingEvent, take
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = START + timedelta(days=1)
 
 
 def _shipment(**changes: object) -> Shipment:
@@ -40,7 +41,7 @@ def _event(code: str, minute: int, location: str | None = None) -> TrackingEvent
 
 def _status_after(*codes: str, **changes: object) -> str:
     shipment = _shipment(**changes)
-    take(shipment, [_event(code, minute) for minute, code in enumerate(codes)])
+    take(shipment, [_event(code, minute) for minute, code in enumerate(codes)], NOW)
     return shipment.status
 
 
@@ -75,10 +76,23 @@ def test_before_anything_has_happened() -> None:
 
 def test_the_same_moment_written_in_two_ways_is_one_event() -> None:
     shipment = _shipment()
-    take(shipment, [_event("in_transit", 0, "Berlin")])
+    take(shipment, [_event("in_transit", 0, "Berlin")], NOW)
     there = START.astimezone(timezone(timedelta(hours=2)))
-    assert take(shipment, [TrackingEvent("in_transit", "Berlin", there)]) == []
-    assert take(shipment, [_event("in_transit", 0, "Hamburg")]) == [_event("in_transit", 0, "Hamburg")]
+    assert take(shipment, [TrackingEvent("in_transit", "Berlin", there)], NOW) == []
+    assert take(shipment, [_event("in_transit", 0, "Hamburg")], NOW) == [_event("in_transit", 0, "Hamburg")]
+
+
+def test_what_is_dated_ahead_does_not_stay_on_top() -> None:
+    shipment, told = _shipment(), TrackingEvent("exception", None, datetime(2099, 1, 1, tzinfo=UTC))
+    [heard] = take(shipment, [told], NOW)
+    assert (heard.occurred_at, shipment.status) == (NOW, "exception")
+    shipment.restore([*shipment.events])
+    assert take(shipment, [told], NOW + timedelta(minutes=5)) == []  # told again, by the next poll
+    later = TrackingEvent("in_transit", None, NOW + timedelta(minutes=9))
+    take(shipment, [later], NOW + timedelta(minutes=10))
+    assert (shipment.events[-1], shipment.status) == (later, "in_transit")
+    soon = TrackingEvent("exception", None, NOW + timedelta(minutes=40))  # a clock that is ahead a little is believed
+    assert take(shipment, [soon], NOW) == [soon]
 
 
 EVENTS = st.builds(
@@ -93,13 +107,13 @@ EVENTS = st.builds(
 @given(st.data(), st.lists(EVENTS, max_size=8))
 def test_any_order_and_any_repeats_end_alike(data: st.DataObject, events: list[TrackingEvent]) -> None:
     expected = _shipment()
-    take(expected, events)
+    take(expected, events, NOW)
     repeats = data.draw(st.lists(st.sampled_from(events), max_size=4)) if events else []
     told = data.draw(st.permutations(events + repeats))
     shipment = _shipment()
-    new = take(shipment, [])
+    new = take(shipment, [], NOW)
     for event in told:
-        new += take(shipment, [event])
+        new += take(shipment, [event], NOW)
     assert (shipment.status, shipment.events) == (expected.status, expected.events)
     assert sorted(map(repr, new)) == sorted(map(repr, set(events)))
     times = [event.occurred_at for event in shipment.events]
@@ -112,7 +126,7 @@ def test_progress_never_goes_back(events: list[TrackingEvent]) -> None:
     shipment = _shipment()
     seen = []
     for event in events:
-        take(shipment, [event])
+        take(shipment, [event], NOW)
         seen.append(shipment.status)
     steps = [PROGRESS.index(status) for status in seen if status != "exception"]
     assert all(before <= after for before, after in itertools.pairwise(steps))

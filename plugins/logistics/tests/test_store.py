@@ -69,10 +69,11 @@ async def test_a_shipment_is_read_as_it_was_written(kept: Kept) -> None:
     assert await kept.store.get("nothing") is await kept.store.get_by_token("nothing") is None
     record.tracking_number, record.estimated_delivery, record.carrier = "T1", "2026-01-05", "other"
     later = TrackingEvent("out_for_delivery", None, START + timedelta(hours=1))
-    for events in ([later], [TrackingEvent("in_transit", "Berlin", START)]):
-        new = take(record, events)
+    ahead = TrackingEvent("exception", None, START + timedelta(days=27_000))
+    for events in ([later], [TrackingEvent("in_transit", "Berlin", START)], [ahead]):
+        new = take(record, events, START + timedelta(hours=2))
         await kept.run(kept.store.save, record, new, "test")
-    assert await kept.run(kept.store.lock, record.id) == record
+    assert await kept.run(kept.store.lock, record.id) == record and record.events[-1].told_at
     assert await kept.run(kept.store.lock_tracked, "other", "T1") == record
     assert await kept.run(kept.store.lock_tracked, "simulator", "T1") is None
 

@@ -18,7 +18,7 @@ from marketplace_core.errors import Conflict, NotFound, Refused
 from marketplace_core.testing.contracts import Method, Wrong
 from marketplace_core.testing.contracts.hooks import takes_every_webhook, trusts_everybody
 from marketplace_core.testing.contracts.surroundings import BUYER, CARRIER
-from marketplace_core.values import Page, new_id
+from marketplace_core.values import Money, Page, new_id
 
 __all__ = ["MISTAKES"]
 
@@ -41,6 +41,30 @@ def hides_that_it_is_flat(right: Any, _: Any) -> Methods:
         return [[replace(option, flat=False) for option in options] for options in await right.get_rates(requests)]
 
     return {"get_rates": get_rates}
+
+
+def sends_what_nobody_takes(right: Any, _: Any) -> Methods:
+    async def get_rates(requests: list[RateRequest]) -> Any:
+        [some, *_] = await right.get_rates([replace(request, weight_g=500) for request in requests])
+        return [options or some for options in await right.get_rates(requests)]
+
+    return {"get_rates": get_rates}
+
+
+def counts_all_money_alike(right: Any, _: Any) -> Methods:
+    async def get_rates(requests: list[RateRequest]) -> Any:
+        euros = await right.get_rates([replace(request, currency="EUR") for request in requests])
+        return [
+            [replace(option, price=Money(option.price.amount, request.currency)) for option in options]
+            for request, options in zip(requests, euros, strict=True)
+        ]
+
+    return {"get_rates": get_rates}
+
+
+def believes_any_time(_: Any, patch: pytest.MonkeyPatch) -> Methods:
+    patch.setattr(domain, "_not_ahead", lambda event, now: event)
+    return {}
 
 
 # ── parcels ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,8 +222,8 @@ def does_not_look_when(right: Any, _: Any) -> Methods:
 
 
 def believes_the_last_word(_: Any, patch: pytest.MonkeyPatch) -> Methods:
-    def take(record: domain.Shipment, events: Any) -> Any:
-        new = domain.take(record, events)
+    def take(record: domain.Shipment, events: Any, now: Any) -> Any:
+        new = domain.take(record, events, now)
         if new:
             record.status = new[-1].code
         return new
@@ -209,9 +233,9 @@ def believes_the_last_word(_: Any, patch: pytest.MonkeyPatch) -> Methods:
 
 
 def drops_what_is_late(_: Any, patch: pytest.MonkeyPatch) -> Methods:
-    def take(record: domain.Shipment, events: Any) -> Any:
+    def take(record: domain.Shipment, events: Any, now: Any) -> Any:
         latest = record.events[-1].occurred_at if record.events else None
-        return domain.take(record, [event for event in events if latest is None or event.occurred_at >= latest])
+        return domain.take(record, [event for event in events if latest is None or event.occurred_at >= latest], now)
 
     patch.setattr(service, "take", take)
     return {}
@@ -242,7 +266,9 @@ def _of(*mistakes: Mistake) -> dict[str, Mistake]:
 
 MISTAKES: dict[str, dict[str, Mistake]] = {
     "test_options_come_cheapest_first_in_the_order_of_the_requests": _of(shows_the_dearest_first),
-    "test_a_flat_option_stands_in_for_carriers_that_do_not_answer": _of(hides_that_it_is_flat),
+    "test_a_flat_option_stands_in_for_carriers_that_do_not_answer": _of(hides_that_it_is_flat, counts_all_money_alike),
+    "test_what_a_carrier_refuses_has_no_option": _of(sends_what_nobody_takes),
+    "test_what_is_dated_ahead_does_not_stay_on_top": _of(believes_any_time),
     "test_a_package_is_sent_once": _of(asks_for_two),
     "test_a_package_may_go_in_parts": _of(has_one_number_per_package),
     "test_a_carrier_in_trouble_only_delays": _of(asks_again_by_another_key),

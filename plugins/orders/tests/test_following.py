@@ -105,11 +105,25 @@ async def test_packages_are_listed_by_what_has_changed(bench: Any) -> None:
 
     ids = [order.id for order in orders]
     assert await listed() == ids[::-1]
-    assert await listed(sort="updated") == [ids[0], ids[2], ids[1]]
+    assert await listed(sort="updated") == [ids[1], ids[2], ids[0]]
     assert await listed(status="shipped") == [ids[0]]
     assert await listed(status="confirmed") == [ids[2], ids[1]]
     assert await listed(updated_after=before) == [ids[2], ids[1], ids[0]]
     assert await listed(created_after=orders[1].created_at) == [ids[2]]
+
+
+async def test_a_walk_by_changes_misses_none(bench: Any) -> None:
+    variants = await bench.stock()
+    orders = [await bench.confirmed(variants) for _ in range(4)]
+    seller, seen, cursor = orders[0].packages[0].seller.id, list[str](), None
+    for order in orders[1:]:  # while it is walked, one after the other that was not seen yet is changed
+        page = await bench.orders.list_packages(seller, PackageQuery(sort="updated", limit=1, cursor=cursor))
+        seen, cursor = seen + [package.order_id for package in page.items], page.next
+        await bench.orders.cancel_by_operator(order.id, None, "")
+    while cursor is not None:
+        page = await bench.orders.list_packages(seller, PackageQuery(sort="updated", limit=1, cursor=cursor))
+        seen, cursor = seen + [package.order_id for package in page.items], page.next
+    assert set(seen) == {order.id for order in orders}
 
 
 # ── what logistics tells ─────────────────────────────────────────────────────────────────────────────────────

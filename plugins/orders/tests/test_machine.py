@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
+from msgspec.structs import replace
 
 from marketplace_core.capabilities.catalog import SellerRef
-from marketplace_core.capabilities.orders import CancelItem, Order, Package, PackageQuery, ShipRequest
+from marketplace_core.capabilities.orders import CancelItem, Order, Package, PackageQuery, SellerPackage, ShipRequest
 from marketplace_core.errors import Conflict
 from marketplace_core.testing.contracts.orders import list_variants
 from marketplace_core.testing.machines import Machine, run_machine
@@ -35,6 +36,8 @@ class Acting(Machine):
         self.shipped = {line.id: 0 for line in lines}
         self.arrived: set[str] = set()
         self.completed = False
+        self.seen: dict[str, SellerPackage] = {}
+        self._check()
 
     def _named(self, counts: list[int], package: Package) -> tuple[CancelItem, ...]:
         return tuple(CancelItem(line.id, n) for line, n in zip(package.items, counts, strict=True) if n)
@@ -145,6 +148,12 @@ class Acting(Machine):
             query = PackageQuery(status=package.status, sort="updated", limit=1)
             [found] = self.run(self.bench.orders.list_packages(package.seller.id, query)).items
             assert found.id == package.id
+            before = self.seen.get(package.id, found)
+            self.seen[package.id] = found
+            if replace(found, updated_at=before.updated_at) != before:  # whoever changed it
+                assert found.updated_at > before.updated_at
+                query = PackageQuery(updated_after=before.updated_at)
+                assert self.run(self.bench.orders.list_packages(package.seller.id, query)).items == [found]
 
 
 @pytest.mark.behaviour("orders-1", "orders-3")

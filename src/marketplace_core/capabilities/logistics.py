@@ -221,7 +221,15 @@ class Logistics(ABC):
     @abstractmethod
     @query
     async def get_rates(self, requests: list[RateRequest]) -> list[list[RateOption]]:
-        """Per request, in the same order, options cheapest first; a flat one, flagged, while no carrier answers."""
+        """Per request, in the same order, options cheapest first; a flat one, flagged, while no carrier answers.
+
+        Nothing where every carrier refuses the package, or no flat price can be given for it.
+        """
+
+    @abstractmethod
+    @query
+    async def get_carriers(self) -> list[str]:
+        """The names of the carriers that are asked for parcels."""
 
     @abstractmethod
     @query

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 __all__ = ["FLAT", "OWN", "UNDER_WAY", "Shipment", "TrackingEvent", "status_of", "take"]
 
@@ -15,17 +15,27 @@ FLAT = "flat"
 
 #: How far a parcel is; it never goes back.
 PROGRESS = ("in_transit", "out_for_delivery", "delivered", "returned")
+#: How far other people's clocks may be ahead of ours.
+AHEAD = timedelta(hours=1)
 #: Statuses in which a carrier has more to tell.
 UNDER_WAY = ("label_created", "in_transit", "out_for_delivery", "exception")
 
 
 @dataclass(frozen=True)
 class TrackingEvent:
-    """What happened to a parcel. The same code, time and place are the same event, whoever tells of it."""
+    """What happened to a parcel. The same code, time and place are the same event, whoever tells of it.
+
+    ``told_at`` is the time by which we were told of it, if that cannot be: then ``occurred_at`` is when we heard.
+    """
 
     code: str
     location: str | None
     occurred_at: datetime
+    told_at: datetime | None = None
+
+    @property
+    def identity(self) -> tuple[str, str | None, datetime]:
+        return self.code, self.location, self.told_at or self.occurred_at
 
 
 @dataclass
@@ -69,13 +79,15 @@ class Shipment:
         self.events = sorted((_in_utc(event) for event in events), key=_position)
 
 
-def take(shipment: Shipment, events: Iterable[TrackingEvent]) -> list[TrackingEvent]:
+def take(shipment: Shipment, events: Iterable[TrackingEvent], now: datetime) -> list[TrackingEvent]:
     """Add what is not known yet and bring the status up to date; gives what was new, in order of time.
 
-    The result does not depend on the order in which events come, nor on how often.
+    The result does not depend on the order in which events come, nor on how often, except of such that are dated later than
+    :data:`AHEAD` of ``now``: those happened when we first heard of them, and do not stand above what comes then.
     """
-    known = set(shipment.events)
-    new = sorted({_in_utc(event) for event in events} - known, key=_position)
+    known = {event.identity for event in shipment.events}
+    told = {event.identity: _not_ahead(event, now) for event in map(_in_utc, events)}
+    new = sorted((event for identity, event in told.items() if identity not in known), key=_position)
     shipment.events = sorted([*shipment.events, *new], key=_position)
     shipment.status = status_of(shipment.begun, shipment.events)
     return new
@@ -90,7 +102,14 @@ def status_of(begun: str, events: Sequence[TrackingEvent]) -> str:
 
 
 def _in_utc(event: TrackingEvent) -> TrackingEvent:
-    return TrackingEvent(event.code, event.location, event.occurred_at.astimezone(UTC))
+    told_at = None if event.told_at is None else event.told_at.astimezone(UTC)
+    return TrackingEvent(event.code, event.location, event.occurred_at.astimezone(UTC), told_at)
+
+
+def _not_ahead(event: TrackingEvent, now: datetime) -> TrackingEvent:
+    if event.occurred_at <= now + AHEAD:
+        return event
+    return TrackingEvent(event.code, event.location, now.astimezone(UTC), event.occurred_at)
 
 
 def _position(event: TrackingEvent) -> tuple[datetime, int, str]:

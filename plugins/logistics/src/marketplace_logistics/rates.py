@@ -22,24 +22,34 @@ log = structlog.get_logger("marketplace.logistics")
 
 
 class Offers(NamedTuple):
-    """Per request, options cheapest first; ``complete`` is False where a carrier is missing that may answer later."""
+    """Per request, options cheapest first; ``complete`` is False where a carrier is missing that may answer later.
+
+    ``asked``: whether there is a carrier at all, as far as we know.
+    """
 
     options: list[list[RateOption]]
     complete: bool
+    asked: bool = True
 
 
 class Rates:
     """Nothing is kept of an answer: a carrier says the same to the same question, and another price is one to be shown."""
 
-    def __init__(self, carriers: Carriers, clock: Clock, config: LogisticsConfig) -> None:
+    def __init__(self, carriers: Carriers, clock: Clock, config: LogisticsConfig, currency: str) -> None:
+        """``currency``: the deployment's."""
+        self._flat_prices = {currency: config.flat_price} | config.flat_prices
         self._carriers = carriers
         self._clock = clock
         self._config = config
 
     async def options(self, requests: Sequence[RateRequest]) -> list[list[RateOption]]:
-        """Like :meth:`offers`, with a flat option where there is no other."""
+        """Like :meth:`offers`, with a flat option where none could be had. What all carriers refuse has none at all."""
         offers = await self.offers(requests)
-        return [options or [self._flat(request)] for request, options in zip(requests, offers.options, strict=True)]
+        refused = offers.asked and offers.complete
+        return [
+            options if options or refused else self._flat(request)
+            for request, options in zip(requests, offers.options, strict=True)
+        ]
 
     async def offers(self, requests: Sequence[RateRequest]) -> Offers:
         try:
@@ -54,7 +64,7 @@ class Rates:
                 merged[index] += [self._option(name, rate) for rate in offered if _fits(name, rate, requests[index])]
         for options in merged:
             options.sort(key=lambda option: (option.price.amount, option.days, option.id))
-        return Offers(merged, complete=all(final for _, final in answers))
+        return Offers(merged, complete=all(final for _, final in answers), asked=bool(carriers))
 
     async def _ask(
         self, name: str, carrier: Carrier, requests: Sequence[RateRequest]
@@ -82,16 +92,20 @@ class Rates:
             estimated=self._arrival(rate.days),
         )
 
-    def _flat(self, request: RateRequest) -> RateOption:
-        return RateOption(
+    def _flat(self, request: RateRequest) -> list[RateOption]:
+        price = self._flat_prices.get(request.currency)
+        if price is None or request.weight_g > self._config.flat_weight_g:
+            return []
+        option = RateOption(
             id=f"{FLAT}:standard",
             carrier=FLAT,
             service="standard",
-            price=Money(self._config.flat_price, request.currency),
+            price=Money(price, request.currency),
             days=self._config.flat_days,
             estimated=self._arrival(self._config.flat_days),
             flat=True,
         )
+        return [option]
 
     def _arrival(self, days: int) -> str:
         return (self._clock.now() + timedelta(days=days)).date().isoformat()

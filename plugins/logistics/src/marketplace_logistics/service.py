@@ -82,12 +82,15 @@ class LogisticsService(Logistics):
         self._clock = clock
         self._config = config
         self._currency = currency
-        self._rates = Rates(carriers, clock, config)
+        self._rates = Rates(carriers, clock, config, currency)
 
     # ── for orders and shoppers ──────────────────────────────────────────────────────────────────────────────
 
     async def get_rates(self, requests: list[RateRequest]) -> list[list[RateOption]]:
         return await self._rates.options(requests)
+
+    async def get_carriers(self) -> list[str]:
+        return list(await self._carriers.all())
 
     async def get_tracking(self, token: str) -> Tracking:
         record = await self._store.get_by_token(token)
@@ -231,7 +234,7 @@ class LogisticsService(Logistics):
             uow.emit(views.changed(record, "exception"))
         else:
             record.tracking_number, record.estimated_delivery = found.tracking_number, found.estimated_delivery
-            new = take(record, views.events_of(found.events))
+            new = take(record, views.events_of(found.events), uow.now)
             await self._store.save(uow, record, new, "carrier")
             uow.emit(views.changed(record, new[-1].code if new else None))
 
@@ -305,7 +308,7 @@ class LogisticsService(Logistics):
 
     async def _take(self, uow: UnitOfWork, record: Shipment, events: Sequence[TrackingEvent], source: str) -> None:
         """Add to a locked shipment what happened to it, and tell of each thing that was not known."""
-        new = take(record, events)
+        new = take(record, events, uow.now)
         if not new:
             return
         record.updated_at = uow.now

@@ -18,7 +18,21 @@ from marketplace_core.errors import Conflict, Invalid, NotFound, Problem
 from marketplace_core.values import Address, Money
 from marketplace_orders.domain import Discount
 
-__all__ = ["Basket", "Buyer", "Part", "PricedLine", "buyer", "collect", "destination", "price_parts", "select_options"]
+__all__ = [
+    "NOBODY_SENDS",
+    "Basket",
+    "Buyer",
+    "Part",
+    "PricedLine",
+    "buyer",
+    "collect",
+    "destination",
+    "price_parts",
+    "select_options",
+]
+
+
+NOBODY_SENDS = "No carrier takes what this seller would send; order less of it, or to another place."
 
 
 class Basket(NamedTuple):
@@ -64,7 +78,7 @@ class PricedLine(NamedTuple):
 
 @dataclass
 class Part:
-    """One seller's part of a purchase, with what it can be sent by."""
+    """One seller's part of a purchase, with what it can be sent by. ``stays``: somebody has to send it, and nobody does."""
 
     seller_id: str
     seller_name: str
@@ -72,6 +86,7 @@ class Part:
     lines: list[PricedLine]
     options: list[RateOption]
     selected: RateOption | None = None
+    stays: bool = False
 
     @property
     def subtotal(self) -> Money:
@@ -159,7 +174,7 @@ async def price_parts(
             for part in parts
         ]
         for part, options in zip(parts, await logistics.get_rates(requests), strict=True):
-            part.options = options
+            part.options, part.stays = options, not options
     return parts
 
 
@@ -179,7 +194,10 @@ def select_options(parts: Sequence[Part], wanted: Mapping[str, str], *, complete
     for part in parts:
         chosen = wanted.get(part.seller_id)
         part.selected = next((option for option in part.options if option.id == chosen), None)
-        if chosen is None and not complete:
+        if part.stays:
+            if complete:
+                problems.append(Problem(f"/shipping/{part.seller_id}", "not_found", NOBODY_SENDS))
+        elif chosen is None and not complete:
             part.selected = part.options[0] if part.options else None
         elif part.selected is None and part.options:
             detail = "Choose an option for this seller." if chosen is None else "This option is not on offer any more."

@@ -202,7 +202,15 @@ class Order:
 
     @property
     def units(self) -> int:
-        return sum(line.quantity for package in self.packages for line in package.items)
+        return sum(self.units_by_variant.values())
+
+    @property
+    def units_by_variant(self) -> dict[str, int]:
+        units: dict[str, int] = {}
+        for package in self.packages:
+            for line in package.items:
+                units[line.variant_id] = units.get(line.variant_id, 0) + line.quantity
+        return units
 
     @property
     def gives_way(self) -> bool:

@@ -17,7 +17,7 @@ from marketplace_core.errors import Conflict, MarketplaceError, Refused
 from marketplace_core.ports import UnitOfWork
 from marketplace_orders import domain
 from marketplace_orders.config import OrdersConfig
-from marketplace_orders.store import OrderStore
+from marketplace_orders.store import Open, OrderStore
 
 __all__ = ["Ending", "OpenOrders", "Place", "give_up"]
 
@@ -59,6 +59,11 @@ class OpenOrders:
             raise in_progress(last.open.id)
         return Place(cart_id, last.number, last.open)
 
+    async def waiting(self, cart_id: str | None) -> domain.Order | None:
+        """The order of the cart that would give way to another one."""
+        last = await self._store.last_of_cart(cart_id) if cart_id is not None else None
+        return last.open if last is not None and last.open is not None and last.open.waits_for_its_payer else None
+
     async def check_room(self, account_id: str | None, units: int, place: Place) -> None:
         """Before anything is held: whether the account and the address may hold so much more.
 
@@ -66,7 +71,7 @@ class OpenOrders:
         """
         if units > self._config.open_units:
             raise Refused("cart.quantity_limit", f"An order has at most {self._config.open_units} units.")
-        await self._check_room(None, account_id, units, place.instead_of)
+        await self._check_room(None, self._holders(account_id, place), units, place.instead_of)
 
     async def write(self, uow: UnitOfWork, record: domain.Order, place: Place) -> None:
         """Write an order, and end the one that gives way to it.
@@ -75,9 +80,9 @@ class OpenOrders:
         """
         if place.instead_of is not None:
             await self._supersede(uow, place.instead_of.id)
-        holders = [holder for holder in (record.account_id, self._address()) if holder is not None]
-        await self._store.lock_holders(uow, holders)
-        await self._check_room(uow, record.account_id, record.units, None)
+        holders = self._holders(record.account_id, place)
+        await self._store.lock_holders(uow, [holder for holder in holders if holder is not None])
+        await self._check_room(uow, holders, record.units, None)
         made = await self._store.insert(uow, record, self._address())
         if place.cart_id is None:
             return
@@ -97,11 +102,20 @@ class OpenOrders:
         ending = Ending("failed", "orders.failed", "system", SUPERSEDED, "Another order of this cart was placed.")
         await give_up(uow, self._store, record, ending)
 
-    async def _check_room(self, uow: UnitOfWork | None, account_id: str | None, units: int, but: domain.Order | None) -> None:
+    def _holders(self, account_id: str | None, place: Place) -> tuple[str | None, str | None]:
+        """Whose open orders are counted: the account's, unless its cart has at most one by itself, and the address's."""
+        return (account_id if place.cart_id is None else None), self._address()
+
+    async def _check_room(
+        self, uow: UnitOfWork | None, holders: tuple[str | None, str | None], units: int, but: domain.Order | None
+    ) -> None:
         """``but``: what is not counted, as it gives way."""
-        given = (1, but.units) if but is not None else (0, 0)
-        for held in await self._store.open_of(uow, account_id, self._address()):
-            if held.orders + 1 - given[0] > self._config.open_orders or held.units + units - given[1] > self._config.open_units:
+        if holders == (None, None):
+            return
+        given = Open(1, but.units) if but is not None else Open(0, 0)
+        for held in await self._store.open_of(uow, *holders):
+            orders, total = held.orders - given.orders + 1, held.units - given.units + units
+            if orders > self._config.open_orders or total > self._config.open_units:
                 detail = "Too much is held by orders that are not paid yet; pay or cancel one, or come again."
                 raise MarketplaceError("http.rate_limited", detail, retry_after=BUSY_SECONDS)
 

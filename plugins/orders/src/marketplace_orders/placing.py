@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from marketplace_core import calls
-from marketplace_core.capabilities.cart import Cart
-from marketplace_core.capabilities.catalog import Catalog, Reservation
+from marketplace_core.capabilities.cart import Cart, CartOwner
+from marketplace_core.capabilities.catalog import Catalog, LineRequest, Reservation
 from marketplace_core.capabilities.logistics import Logistics, Place
 from marketplace_core.capabilities.orders import PlaceOrder, Quote, QuoteProblem, QuoteRequest
 from marketplace_core.capabilities.sellers import Sellers
@@ -62,10 +63,10 @@ class Checkout:
         self.takes_money = takes_money
         self.tax_included = tax_included
 
-    async def quote(self, request: QuoteRequest) -> Quote:
-        basket = await checkout.collect(self._cart, request.owner, None)
+    async def quote(self, request: QuoteRequest, basket: checkout.Basket, held: Mapping[str, int]) -> Quote:
+        """``held``: units by variant that are there for this cart beside those that are there for everybody."""
         views = {view.id: view for view in await self._catalog.get_variants([x.variant_id for x in basket.lines])}
-        priced, problems = quotes.price_lines(basket.lines, views)
+        priced, problems = quotes.price_lines(basket.lines, views, held)
         if not priced:
             raise Conflict("cart.empty", "Nothing in the cart can be bought now.")
         try:
@@ -74,6 +75,12 @@ class Checkout:
             problems.append(QuoteProblem("discounts_unknown", None, error.detail))
         parts = await self._price(priced, await checkout.destination(self._users, request))
         checkout.select_options(parts, request.shipping, complete=False)
+        problems += [
+            QuoteProblem("unavailable", line.variant_id, checkout.NOBODY_SENDS)
+            for part in parts
+            if part.stays
+            for line in part.lines
+        ]
         expires_at = self._clock.now() + timedelta(seconds=self._config.quote_seconds)
         return quotes.quote(parts, request.coupon, problems, expires_at, tax_included=self.tax_included)
 
@@ -84,8 +91,9 @@ class Checkout:
         if request.coupon is not None:
             raise Conflict("coupons.not_applicable", "There is no such coupon.")
 
-    async def collect(self, request: PlaceOrder) -> checkout.Basket:
-        return await checkout.collect(self._cart, request.owner, request.lines)
+    async def collect(self, owner: CartOwner, lines: Sequence[LineRequest] | None) -> checkout.Basket:
+        """What is to be bought: ``lines``, else what is in the owner's cart. :raises Conflict: ``cart.empty``."""
+        return await checkout.collect(self._cart, owner, lines)
 
     async def reserve(self, request: PlaceOrder, basket: checkout.Basket, key: str, instead_of: str | None) -> Placing:
         """Hold the stock under ``key``, if need be that which is held under ``instead_of``.
@@ -118,6 +126,10 @@ class Checkout:
             problem = Problem("/expected_total", "unknown_value", f"It is {total.amount} {total.currency} now.")
             raise Conflict("cart.changed", "The total is not what was expected; quote again.", errors=[problem])
         return Placing(buyer, basket, reservation, parts)
+
+    async def carriers(self) -> list[str]:
+        """The names of those that are asked for parcels."""
+        return await self._logistics.get_carriers() if self._logistics is not None else []
 
     async def release(self, key: str) -> None:
         await self._catalog.release(key)

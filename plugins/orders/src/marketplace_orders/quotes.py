@@ -26,18 +26,21 @@ __all__ = ["order", "price_lines", "quote", "shipment", "total"]
 _NO_TAX = "0"
 
 
-def price_lines(lines: Sequence[LineRequest], found: Mapping[str, VariantView]) -> tuple[list[PricedLine], list[QuoteProblem]]:
-    """What can be bought of the lines, at prices of now; of the rest, why not."""
+def price_lines(
+    lines: Sequence[LineRequest], found: Mapping[str, VariantView], held: Mapping[str, int]
+) -> tuple[list[PricedLine], list[QuoteProblem]]:
+    """What can be bought of the lines, at prices of now; of the rest, why not. ``held``: units that are there beside."""
     priced, problems = [], []
     for index, line in enumerate(lines):
         view = found.get(line.variant_id)
         if view is None or not view.buyable or view.price is None:
             problems.append(QuoteProblem("unavailable", line.variant_id, "It is not for sale any more."))
             continue
-        if view.available < line.quantity:
-            detail = f"{view.available} can be bought now."
+        available = view.available + held.get(view.id, 0)
+        if available < line.quantity:
+            detail = f"{available} can be bought now."
             problems.append(QuoteProblem("out_of_stock", line.variant_id, detail))
-            if view.available == 0:
+            if available == 0:
                 continue
         seller = view.seller
         priced.append(

@@ -41,6 +41,7 @@ from marketplace_orders.cancelling import Cancelling, units_of
 from marketplace_orders.config import OrdersConfig
 from marketplace_orders.open_orders import OpenOrders, Place
 from marketplace_orders.placing import Checkout, Placing, reservation_key
+from marketplace_orders.shipping import Way, way
 from marketplace_orders.store import OrderStore
 
 __all__ = ["OrderService"]
@@ -71,7 +72,10 @@ class OrderService(Orders):
     # ── placing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def quote(self, request: QuoteRequest) -> Quote:
-        return await self._checkout.quote(request)
+        """What would pass over from an order of the same cart counts as there."""
+        basket = await self._checkout.collect(request.owner, None)
+        waiting = await self._open.waiting(basket.cart_id)
+        return await self._checkout.quote(request, basket, waiting.units_by_variant if waiting is not None else {})
 
     async def place(self, request: PlaceOrder) -> PlacedOrder:
         """A guest's token is made of the order's id: what is stored as the answer holds no secret."""
@@ -89,10 +93,10 @@ class OrderService(Orders):
     async def _reserve(self, request: PlaceOrder, key: str) -> tuple[Placing, Place]:
         """What is in a cart that was ordered before is read again: it may have been before that order emptied it."""
         self._checkout.check(request)
-        basket = await self._checkout.collect(request)
+        basket = await self._checkout.collect(request.owner, request.lines)
         place = await self._open.look(basket.cart_id)
         if place.after:
-            basket = await self._checkout.collect(request)
+            basket = await self._checkout.collect(request.owner, request.lines)
         await self._open.check_room(request.owner.account_id, sum(line.quantity for line in basket.lines), place)
         instead_of = place.instead_of.reservation if place.instead_of is not None else None
         try:
@@ -247,8 +251,12 @@ class OrderService(Orders):
         await self._cancelling.packages(uow, record, [package], items, ("seller", reason))
         return views.seller_package(record, package)
 
-    @command
-    async def ship(self, uow: UnitOfWork, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
+    async def _way(self, seller_id: str, package_id: str, request: ShipRequest) -> Way:
+        """By whom the seller has it sent. Carriers are asked for only where the seller names one."""
+        return way(request, await self._checkout.carriers() if request.carrier is not None else [])
+
+    @command_after(_way)
+    async def ship(self, uow: UnitOfWork, named: Way, seller_id: str, package_id: str, request: ShipRequest) -> Shipment:
         record, package = await self._locked_package(uow, seller_id, package_id)
         if record.imported:
             raise Conflict("orders.not_shippable", "An imported order is history.")
@@ -260,8 +268,8 @@ class OrderService(Orders):
         shipment = domain.Shipment(
             id=id_,
             package_id=package_id,
-            carrier=request.carrier or option.carrier,
-            service=request.service or option.service,
+            carrier=named.carrier or option.carrier,
+            service=named.service or option.service,
             status="pending",
             tracking_number=request.tracking_number,
             tracking_token=self._token(id_),

@@ -337,6 +337,8 @@ class AdminOrderQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class PackageQuery(PageQuery, frozen=True, kw_only=True):
+    """``created``: the latest first; ``updated``: that which changed longest ago first, so that a walk meets every change."""
+
     status: PackageStatus | None = None
     created_after: datetime | None = None
     updated_after: datetime | None = None
@@ -344,10 +346,12 @@ class PackageQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class ShipRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``tracking_number``: the seller delivers it, by ``carrier`` if that is named, which is none that we ask for parcels."""
+
     items: CancelItems | None = None
-    carrier: Annotated[str, Meta(max_length=100)] | None = None
-    service: Annotated[str, Meta(max_length=100)] | None = None
-    tracking_number: Annotated[str, Meta(max_length=100)] | None = None
+    carrier: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
+    service: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    tracking_number: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
 # ── what a price rule gives ────────────────────────────────────────────────────────────────────────────────────────────

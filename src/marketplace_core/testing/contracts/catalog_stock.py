@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from marketplace_core.capabilities.catalog import (
     Catalog,
@@ -14,6 +17,7 @@ from marketplace_core.capabilities.catalog import (
     MoneyInput,
     PriceRow,
     ProductPatch,
+    SellerProductQuery,
     SellerRef,
     StockRow,
 )
@@ -39,6 +43,41 @@ CARTS = 60
 
 
 class StockRules:
+    async def test_updated_after_moves_with_every_writer(self, catalog: Catalog, deliver: Deliver, later: Later) -> None:
+        """Any sequence of commands: what changed a product as its seller sees it can be asked for."""
+        chance = random.Random(13)  # noqa: S311 - the same sequence at each run
+        shelf, keys = await shelve(catalog, 50, 50), [new_id() for _ in range(4)]
+        seller, product_id = shelf.seller.id, shelf.product_id
+        acts: list[Callable[[], Awaitable[object]]] = [
+            lambda: catalog.reserve(chance.choice(keys), lines(shelf, chance.randint(1, 3), 1), TTL),
+            lambda: catalog.reserve(new_id(), lines(shelf, 1, 2), TTL, chance.choice(keys)),
+            lambda: catalog.release(chance.choice(keys)),
+            lambda: catalog.commit(chance.choice(keys)),
+            lambda: catalog.restock(chance.choice(keys)),
+            lambda: deliver(shipped(shelf, 1)),
+            lambda: deliver(cancelled(shelf, 0, 1)),
+            lambda: later(TTL + 1),
+            lambda: catalog.set_stock(seller, [StockRow(chance.choice(shelf.skus), delta=chance.choice([-1, 1]))]),
+            lambda: catalog.set_prices(seller, [PriceRow(shelf.skus[0], MoneyInput(chance.randint(1, 9), "EUR"))]),
+            lambda: catalog.update_product(seller, product_id, ProductPatch(title=f"Pot {chance.random()}"), None),
+            lambda: catalog.archive_product(seller, product_id),
+            lambda: catalog.publish_product(seller, product_id),
+        ]
+        # At first something is sold, so that it can be shipped and cancelled; then each at least once, in any order.
+        await catalog.reserve(keys[0], lines(shelf, 20, 20), TTL)
+        await catalog.commit(keys[0])
+        keys = keys[1:]
+        before = await catalog.get_seller_product(seller, product_id)
+        for act in chance.sample(acts, len(acts)) + chance.choices(acts, k=20):
+            with contextlib.suppress(Conflict):
+                await act()
+            after = await catalog.get_seller_product(seller, product_id)
+            found = await catalog.list_seller_products(seller, SellerProductQuery(updated_after=before.updated_at))
+            if replace(after, updated_at=before.updated_at) != before:
+                assert after.updated_at > before.updated_at
+                assert found.items == [after]
+            before = after
+
     # ── reserving ────────────────────────────────────────────────────────────────────────────────────────────
 
     @pytest.mark.behaviour("catalog-3")

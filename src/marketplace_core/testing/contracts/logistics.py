@@ -55,10 +55,18 @@ class LogisticsContract(TrackingRules):
         self, logistics: Logistics, simulator: Simulator
     ) -> None:
         await simulator.fault("rates", "down")
-        [options] = await logistics.get_rates([_request(currency="USD")])
-        assert [(option.flat, option.price.currency) for option in options] == [(True, "USD")]
+        [options] = await logistics.get_rates([_request()])
+        assert [(option.flat, option.price.currency) for option in options] == [(True, "EUR")]
+        for other in (_request(currency="JPY"), _request(weight_g=2_000_000)):  # a price is of its currency, and not of a tonne
+            await simulator.fault("rates", "down")
+            assert await logistics.get_rates([other]) == [[]]
+
+    @pytest.mark.behaviour("logistics-4")
+    async def test_what_a_carrier_refuses_has_no_option(self, logistics: Logistics, simulator: Simulator) -> None:
         taken, heavy = await logistics.get_rates([_request(), _request(weight_g=2_000_000)])
-        assert [option.flat for option in [*taken, *heavy]] == [False] * len(taken) + [True]
+        assert heavy == [] and not any(option.flat for option in taken)
+        await simulator.fault("rates", "decline")
+        assert await logistics.get_rates([_request()]) == [[]]
 
     # ── parcels ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -19,6 +19,17 @@ __all__ = ["TrackingRules"]
 
 
 class TrackingRules:
+    @pytest.mark.behaviour("logistics-2")
+    async def test_what_is_dated_ahead_does_not_stay_on_top(self, logistics: Logistics, market: Marketplace) -> None:
+        shipment, now = await self._sent(market), market.clock.now()
+        ahead = NewTrackingEvent(code="exception", occurred_at=now + timedelta(days=27_000))
+        told = await logistics.add_event(CARRIER, shipment.shipment_id, ahead)
+        assert await logistics.add_event(CARRIER, shipment.shipment_id, ahead) == told
+        await market.clock.advance(60)
+        found = await logistics.add_event(CARRIER, shipment.shipment_id, NewTrackingEvent(code="in_transit"))
+        assert [event.code for event in found.events] == ["exception", "in_transit"]
+        assert (found.status, found.events[0].occurred_at < market.clock.now()) == ("in_transit", True)
+
     # ── by the carrier's people ──────────────────────────────────────────────────────────────────────────────
 
     @pytest.mark.behaviour("logistics-2")

@@ -136,7 +136,8 @@ class PostgresCatalogStore(CatalogStore):
             f"SELECT {sql.RECORD}, p.created_at AS position, p.id FROM catalog.products p"
             " WHERE p.seller_id = $1 AND ($2::text IS NULL OR p.status = $2::text) AND ($3::text IS NULL OR EXISTS"
             " (SELECT FROM catalog.variants v WHERE v.product_id = p.id AND v.sku = $3::text))"
-            " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
+            " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz OR EXISTS"
+            " (SELECT FROM catalog.variants v WHERE v.product_id = p.id AND v.moved_at > $4::timestamptz))"
             " AND ($5::timestamptz IS NULL OR (p.created_at, p.id) < ($5::timestamptz, $6::text))"
             " ORDER BY p.created_at DESC, p.id DESC LIMIT $7::int",
             seller_id,

@@ -45,11 +45,12 @@ INSERT INTO catalog.reservations (key, status, lines, expires_at, created_at, in
 VALUES ($1, $5, $2::text::jsonb, $3, $4, $6) ON CONFLICT (key) DO NOTHING RETURNING key
 """
 
-#: Change stock by so much, variants locked in the order of their ids. $1: [{id, reserved, allocated, on_hand}], $2: ids
+#: Change stock by so much, variants locked in the order of their ids. $1: [{id, reserved, allocated, on_hand}], $2: ids,
+#: $3: now
 _MOVE = """
 WITH locked AS MATERIALIZED (SELECT id FROM catalog.variants WHERE id = ANY($2::text[]) ORDER BY id FOR UPDATE)
 UPDATE catalog.variants v SET reserved = v.reserved + m.reserved, allocated = v.allocated + m.allocated,
-  on_hand = v.on_hand + m.on_hand
+  on_hand = v.on_hand + m.on_hand, moved_at = greatest(v.moved_at, $3)
 FROM jsonb_to_recordset($1::text::jsonb) AS m(id text, reserved bigint, allocated bigint, on_hand bigint),
   catalog.products p
 WHERE v.id = m.id AND v.id IN (SELECT id FROM locked) AND p.id = v.product_id
@@ -86,9 +87,10 @@ class PostgresStockStore(StockStore):
 
     async def save_on_hand(self, uow: UnitOfWork, records: Sequence[StockRecord]) -> None:
         await self._database.on(uow).execute(
-            "UPDATE catalog.variants v SET on_hand = m.on_hand"
+            "UPDATE catalog.variants v SET on_hand = m.on_hand, moved_at = greatest(v.moved_at, $2)"
             " FROM jsonb_to_recordset($1::text::jsonb) AS m(id text, on_hand bigint) WHERE v.id = m.id",
             json_text(records),
+            uow.now,
         )
 
     # ── reservations ─────────────────────────────────────────────────────────────────────────────────────────
@@ -114,7 +116,7 @@ class PostgresStockStore(StockStore):
             return known or [Short(index, 0) for index in range(len(lines))]
         wanted = add_up(lines)
         moves = [_move(id_, reserved=wanted.get(id_, 0) - passed.get(id_, 0)) for id_ in ids]
-        changes = await self._move(connection, moves)
+        changes = await self._move(connection, moves, uow.now)
         if whose is not None:
             await self._set_status(connection, [whose], "expired", None)
         return frozen, expires_at, changes
@@ -153,7 +155,7 @@ class PostgresStockStore(StockStore):
             moves = [_move(id_, allocated=count) for id_, count in units.items()]
         else:
             moves = [_move(id_, reserved=-count, allocated=count) for id_, count in units.items()]
-        changes = await self._move(connection, moves)
+        changes = await self._move(connection, moves, uow.now)
         await self._set_status(connection, [key], "committed", uow.now)
         return changes
 
@@ -170,7 +172,7 @@ class PostgresStockStore(StockStore):
             limit,
         )
         units = add_up(StockLine(line.variant_id, line.quantity) for row in rows for line in _lines(row))
-        changes = await self._move(connection, [_move(id_, reserved=-count) for id_, count in units.items()])
+        changes = await self._move(connection, [_move(id_, reserved=-count) for id_, count in units.items()], uow.now)
         await self._set_status(connection, [row["key"] for row in rows], "expired", None)
         return changes
 
@@ -181,7 +183,7 @@ class PostgresStockStore(StockStore):
     async def deallocate(self, uow: UnitOfWork, lines: Sequence[StockLine], *, shipped: bool) -> list[StockChange]:
         units = add_up(lines)
         moves = [_move(id_, allocated=-count, on_hand=-count if shipped else 0) for id_, count in units.items()]
-        return await self._move(self._database.on(uow), moves)
+        return await self._move(self._database.on(uow), moves, uow.now)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,7 +205,7 @@ class PostgresStockStore(StockStore):
         moves = [_move(id_, **{field: -count}) for id_, count in units.items() if field]
         if again:
             moves = [_move(id_, reserved=again.get(id_, 0) - units.get(id_, 0)) for id_ in sorted({*units, *again})]
-        changes = await self._move(connection, moves)
+        changes = await self._move(connection, moves, now)
         await self._set_status(connection, [key], "released", now)
         if again:
             await self._set_status(connection, [row["instead_of"]], "held", None)
@@ -242,10 +244,10 @@ class PostgresStockStore(StockStore):
         wanted = [StockLine(line.variant_id, line.quantity) for line in lines]
         return [Short(index, units) for index, units in shortages(wanted, available)]
 
-    async def _move(self, connection: Connection, moves: Sequence[dict[str, Any]]) -> list[StockChange]:
+    async def _move(self, connection: Connection, moves: Sequence[dict[str, Any]], now: datetime) -> list[StockChange]:
         if not moves:
             return []
-        rows = await connection.fetch(_MOVE, json_text(moves), [move["id"] for move in moves])
+        rows = await connection.fetch(_MOVE, json_text(moves), [move["id"] for move in moves], now)
         return [StockChange(**row) for row in rows]
 
 

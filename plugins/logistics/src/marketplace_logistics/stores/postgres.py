@@ -31,9 +31,9 @@ ON CONFLICT (id) DO NOTHING RETURNING id
 
 _SAVE = """
 WITH given AS (SELECT $2::text::jsonb AS d), noted AS (
-  INSERT INTO logistics.tracking_events (shipment_id, occurred_at, code, location, source)
-  SELECT $1, occurred_at, code, coalesce(location, ''), $4
-  FROM jsonb_to_recordset($3::text::jsonb) AS t(occurred_at timestamptz, code text, location text)
+  INSERT INTO logistics.tracking_events (shipment_id, occurred_at, code, location, source, told_at)
+  SELECT $1, occurred_at, code, coalesce(location, ''), $4, told_at
+  FROM jsonb_to_recordset($3::text::jsonb) AS t(occurred_at timestamptz, code text, location text, told_at timestamptz)
   ON CONFLICT (shipment_id, occurred_at, code, location) DO NOTHING
 )
 UPDATE logistics.shipments SET carrier = d->>'carrier', service = d->>'service', status = d->>'status',
@@ -44,7 +44,8 @@ FROM given WHERE id = $1
 
 _SELECT = """
 SELECT s.document::text AS document, (
-  SELECT jsonb_agg(jsonb_build_object('code', e.code, 'location', nullif(e.location, ''), 'occurred_at', e.occurred_at))
+  SELECT jsonb_agg(jsonb_build_object(
+    'code', e.code, 'location', nullif(e.location, ''), 'occurred_at', e.occurred_at, 'told_at', e.told_at))
   FROM logistics.tracking_events e WHERE e.shipment_id = s.id)::text AS events
 FROM logistics.shipments s
 """

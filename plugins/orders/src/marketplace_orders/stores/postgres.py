@@ -215,15 +215,16 @@ class PostgresOrderStore(OrderStore):
     async def list_packages(
         self, seller_id: str, query: PackageQuery, after: Position | None
     ) -> list[tuple[Order, str, Position]]:
-        column = {"created": "created_at", "updated": "updated_at"}[query.sort]
+        # By their changes, who changes meanwhile comes again at the end: from its beginning a walk would miss it.
+        column, after_it, order = {"created": ("created_at", "<", "DESC"), "updated": ("updated_at", ">", "ASC")}[query.sort]
         rows = await self._database.fetch(
             f"SELECT o.document::text AS document, p.id, p.{column} AS position"
             " FROM orders.packages p JOIN orders.orders o ON o.id = p.order_id WHERE p.seller_id = $1"
             " AND o.number IS NOT NULL AND ($2::text IS NULL OR p.status = $2::text)"
             " AND ($3::timestamptz IS NULL OR p.created_at > $3::timestamptz)"
             " AND ($4::timestamptz IS NULL OR p.updated_at > $4::timestamptz)"
-            f" AND ($5::timestamptz IS NULL OR (p.{column}, p.id) < ($5::timestamptz, $6::text))"
-            f" ORDER BY p.{column} DESC, p.id DESC LIMIT $7::int",
+            f" AND ($5::timestamptz IS NULL OR (p.{column}, p.id) {after_it} ($5::timestamptz, $6::text))"
+            f" ORDER BY p.{column} {order}, p.id {order} LIMIT $7::int",
             seller_id,
             query.status,
             query.created_after,
