@@ -37,6 +37,9 @@ _SETTINGS = {
     "lc_messages": "C",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
+    # A row that is refused, and the statement that brought it, hold what people wrote.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "log_line_prefix": "%m [%p] %d ",
 }
 
