@@ -24,13 +24,13 @@ from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics
 from marketplace_core.http.exchange import NOSNIFF, Exchange, Fill
 from marketplace_core.http.gate import NOT_FOR_ROLE, Gate
 from marketplace_core.http.limits import RateLimiter
-from marketplace_core.http.observing import Observed, begin_span, end_span
+from marketplace_core.http.observing import METHODS, Observed, ShownPaths, begin_span, end_span
 from marketplace_core.http.public import PublicReads, path_pattern
 from marketplace_core.http.replies import Reply, Send, error_reply, is_fresh, send_reply
 from marketplace_core.http.routing import JSON_LIMIT, Role, Router
 from marketplace_core.http.sse import Streams
 from marketplace_core.http.types import check_answers
-from marketplace_core.http.views import DEFAULTS, HttpOptions, blueprint, identify, prefix_of, to_response
+from marketplace_core.http.views import DEFAULTS, HttpOptions, blueprint, identify, to_response
 from marketplace_core.ports import Blobs
 from marketplace_core.values import Audience
 
@@ -144,6 +144,7 @@ class Application:
         self._public = public
         self._gate = gate
         self._large = _large_routes(routers)
+        self._shown = ShownPaths(routers)
         self._streams = Streams()
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -212,7 +213,7 @@ class Application:
         self._observed.observe(method, path, exchange.route, status, seconds)
         if span is not None:
             end_span(span, method, exchange, status)
-        _log(method, path, exchange, status, seconds)
+        _log(method, self._shown.path(path, exchange.route), exchange, status, seconds)
 
     async def _send(self, reply: Reply, exchange: Exchange, method: str, send: Send) -> None:
         await send_reply(exchange.conclude(reply), method, send)
@@ -274,11 +275,10 @@ async def _send_read(read: Read, exchange: Exchange, method: str, send: Send) ->
 
 def _log(method: str, path: str, exchange: Exchange, status: int, seconds: float) -> None:
     route, caller = exchange.route, exchange.caller
-    secret = route is not None and "token" in route.params
     log.info(
         "request",
-        method=method,
-        path=prefix_of(route.audience) + route.path if route is not None and secret else path,
+        method=method if method in METHODS else "other",
+        path=path,
         status=status,
         ms=round(seconds * 1000, 2),
         request_id=exchange.request_id,

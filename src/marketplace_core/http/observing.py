@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from prometheus_client import Histogram
 
 from marketplace_core import metrics, tracing
 from marketplace_core.http.exchange import Exchange
-from marketplace_core.http.routing import Route
+from marketplace_core.http.routing import Route, Router
 from marketplace_core.http.views import prefix_of
 
-__all__ = ["Observed", "begin_span", "end_span"]
+__all__ = ["METHODS", "Observed", "ShownPaths", "begin_span", "end_span"]
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MEDIA = "/media/"
+
+
+#: What a path may hold besides what our routes have: ids of ours, and short names, such as that of a gateway.
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_NAME = re.compile(r"[a-z0-9_-]{1,20}").fullmatch
+#: Parts and characters of a path that a log line has at most.
+_PARTS, _LENGTH = 16, 60
+
+
+class ShownPaths:
+    """Paths as a log may have them: of a request that failed, too, nobody's token or e-mail stands in one."""
+
+    def __init__(self, routers: Sequence[Router]) -> None:
+        paths = [template(route) for router in routers for route in router.routes]
+        own = {part for path in paths for part in path.split("/") if not part.startswith("{")}
+        self._own = own | {"", "openapi.json", "docs", "media", "healthz", "readyz", "metrics"}
+
+    def path(self, path: str, route: Route | None) -> str:
+        if route is not None and "token" in route.params:
+            return template(route)
+        parts = [self._part(part, routed=route is not None) for part in path.split("/")[:_PARTS]]
+        return "/".join(parts)
+
+    def _part(self, part: str, *, routed: bool) -> str:
+        if len(part) > _LENGTH:
+            return "-"
+        return part if part in self._own or _ID(part) or (routed and _NAME(part)) else "-"
 
 
 class Observed:
@@ -27,7 +57,7 @@ class Observed:
         if route is not None:
             child = self._routed.get((id(route), status)) or self._of_route(route, status)
         else:
-            key = method if method in _METHODS else "other", f"{MEDIA}{{key}}" if path.startswith(MEDIA) else "-", status
+            key = method if method in METHODS else "other", f"{MEDIA}{{key}}" if path.startswith(MEDIA) else "-", status
             child = self._others.get(key) or self._of_other(*key)
         child.observe(seconds)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from marketplace_core.adapters.postgres import UniqueViolation
 from marketplace_core.testing.client import Client
+from marketplace_core.testing.servers import Servers
 from marketplace_core.testing.shop import Shop
 
 PERSON = {
@@ -46,7 +48,12 @@ class Secrets:
 
 
 @pytest.mark.behaviour("all-6")
-async def test_no_line_tells_a_secret_or_anything_of_a_person(json_logs: pytest.CaptureFixture[str], shop: Shop) -> None:
+async def test_no_line_tells_a_secret_or_anything_of_a_person(
+    json_logs: pytest.CaptureFixture[str], shop: Shop, marketplace_servers: Servers
+) -> None:
+    """Neither of ours nor of the servers that keep it."""
+    logs = [server.log for server in (marketplace_servers.postgres, marketplace_servers.lasting, marketplace_servers.cache)]
+    before = [path.stat().st_size for path in logs]
     secrets = Secrets()
     secrets.add(password=PASSWORD, new_password=NEW_PASSWORD, wrong_password=WRONG, email=EMAIL, guest=GUEST)
     secrets.add(**{f"address.{field}": value for field, value in PERSON.items() if field not in ("country", "postal_code")})
@@ -79,6 +86,10 @@ async def test_no_line_tells_a_secret_or_anything_of_a_person(json_logs: pytest.
     assert {200, 201, 202, 204, 401, 403, 404, 409, 422} <= {event["status"] for event in requests}
     assert len(secrets.known) > 20
     assert secrets.in_lines(lines) == []
+    for path, size in zip(logs, before, strict=True):
+        with path.open(errors="replace") as file:
+            file.seek(size)
+            assert secrets.in_lines(file.read().splitlines()) == [], path.name
 
 
 async def _come_in(buyer: Client, secrets: Secrets) -> None:
@@ -111,7 +122,15 @@ async def _buy(shop: Shop, buyer: Client, seller: Client, secrets: Secrets) -> N
     shipment = await seller.post(f"/orders/{package['id']}/ship", None, 202)
     ready = await seller.until(f"/shipments/{shipment['id']}", lambda one: one["status"] == "label_created")
     secrets.add(tracking=ready["tracking_token"])
-    await shop.make("buyer").get(f"/tracking/{ready['tracking_token']}")
+    tracking = f"/tracking/{ready['tracking_token']}"
+    await shop.make("buyer").get(tracking)
+    for method, wrong in (("POST", tracking), ("GET", f"{tracking}/"), ("GET", f"{tracking}/events"), ("GET", f"/{tracking}")):
+        answer = await shop.make("buyer").send(method, wrong)
+        assert answer.status in (404, 405), wrong
+    assert (await buyer.send("GET", f"/orders/{EMAIL}")).status == 404
+    database = shop.market.process.resources.database("main")
+    with pytest.raises(UniqueViolation):  # whatever statement brings it
+        await database.execute("UPDATE auth.accounts SET email_normal = $1", EMAIL)
     await shop.carriers.call("POST", f"/shipments/{ready['tracking_number']}/advance", {"code": "delivered"})
     await buyer.until(f"/orders/{order['id']}", lambda one: one["status"] == "delivered")
 

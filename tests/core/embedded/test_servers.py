@@ -31,6 +31,35 @@ async def test_create_database_may_be_repeated_and_takes_any_name(postgres: Embe
         assert await ask(postgres.dsn(name), "SELECT current_database()::text") == name
 
 
+async def test_a_database_has_a_role_that_is_nobody_elsewhere(postgres: EmbeddedPostgres) -> None:
+    await asyncio.gather(*(postgres.create_database(name) for name in ("one", "other")))
+    own = postgres.owner_dsn("one")
+    assert await ask(own, "CREATE SCHEMA s", "CREATE TABLE s.t (id int)", "SELECT current_user::text") == "db_one"
+    assert await ask(own, "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user") is False
+    for forbidden in ("COPY s.t FROM PROGRAM 'true'", "COPY s.t FROM '/etc/passwd'", "CREATE ROLE r", "SET ROLE postgres"):
+        with pytest.raises(psqlpy.exceptions.Error):
+            await ask(own, forbidden)
+    with pytest.raises(psqlpy.exceptions.Error):
+        await ask(postgres.dsn("other", "db_one"), "SELECT 1")
+
+
+async def test_what_the_superuser_made_becomes_the_role_s(postgres: EmbeddedPostgres) -> None:
+    """As 0.1.0 left it: tables, sequences, functions and types in schemas of ours."""
+    await ask(postgres.dsn("postgres"), "CREATE DATABASE old")
+    made = (
+        "CREATE SCHEMA s; CREATE TYPE s.kind AS ENUM ('a'); CREATE TABLE s.t (id bigserial PRIMARY KEY, kind s.kind);"
+        " CREATE TABLE s.g (id bigint GENERATED ALWAYS AS IDENTITY); CREATE SEQUENCE s.q; CREATE VIEW s.v AS SELECT * FROM s.t;"
+        " CREATE FUNCTION s.f(n int) RETURNS int LANGUAGE sql AS 'SELECT n'; CREATE TABLE public.p (id int)"
+    )
+    await ask(postgres.dsn("old"), *made.split("; "), "INSERT INTO s.t (kind) VALUES ('a')")
+    for _ in range(2):
+        await postgres.create_database("old")
+    own = postgres.owner_dsn("old")
+    await ask(own, "ALTER TABLE s.t ADD more text", "ALTER TYPE s.kind ADD VALUE 'b'", "DROP VIEW s.v", "DROP SEQUENCE s.q")
+    await ask(own, "DROP FUNCTION s.f(int)", "DROP TABLE s.g", "DROP TABLE public.p", "CREATE TABLE public.new (id int)")
+    assert await ask(own, "INSERT INTO s.t (kind) VALUES ('a')", "SELECT max(id) FROM s.t") == 2
+
+
 async def test_create_database_needs_the_server(data: Path) -> None:
     with pytest.raises(EmbeddedError, match="start it first"):
         await EmbeddedPostgres(data).create_database("marketplace")

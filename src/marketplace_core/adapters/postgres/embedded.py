@@ -27,7 +27,7 @@ class NativePostgres(Native):
         return str(self.deployment.resources[resource].settings.get("database") or resource)
 
     def url(self, resource: str) -> str:
-        return self._server.dsn(self.database(resource))
+        return self._server.owner_dsn(self.database(resource))
 
     def servers(self) -> Sequence[tuple[str, EmbeddedServer]]:
         return [("postgres", self._server)]

@@ -22,6 +22,7 @@ from marketplace_core.adapters.native.folder import (
     prepare_socket_folder,
 )
 from marketplace_core.adapters.native.server import EmbeddedServer
+from marketplace_core.adapters.postgres.owners import make_role, owner_of, take_over
 
 _SUPERUSER = "postgres"
 _SOCKET = ".s.PGSQL.5432"
@@ -37,6 +38,9 @@ _SETTINGS = {
     "lc_messages": "C",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
+    # A row that is refused, and the statement that brought it, hold what people wrote.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "log_line_prefix": "%m [%p] %d ",
 }
 
@@ -60,9 +64,13 @@ class EmbeddedPostgres(EmbeddedServer):
         self._durable = durable
         self._settings = {**_SETTINGS, "fsync": "on" if durable else "off", **(settings or {})}
 
-    def dsn(self, database: str = "marketplace") -> str:
+    def dsn(self, database: str = "marketplace", user: str = _SUPERUSER) -> str:
         """For psqlpy and libpq. No host before the question mark: psqlpy would try it first, over TCP."""
-        return f"postgres://{_SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.socket.parent))}"
+        return f"postgres://{quote(user, safe='')}@/{quote(database, safe='')}?host={quote(str(self.socket.parent))}"
+
+    def owner_dsn(self, database: str) -> str:
+        """Likewise, as the role that owns the database and is nobody elsewhere."""
+        return self.dsn(database, owner_of(database))
 
     def sqlalchemy_url(self, database: str = "marketplace") -> str:
         """The same for SQLAlchemy, with psycopg 3."""
@@ -146,13 +154,18 @@ class EmbeddedPostgres(EmbeddedServer):
         return False
 
     async def create_database(self, name: str) -> None:
-        """Does nothing if it is there."""
+        """With a role that owns it; does nothing if both are there."""
         quoted = name.replace('"', '""')
         try:
-            await query.run(self.socket, _SUPERUSER, "postgres", f'CREATE DATABASE "{quoted}"')
+            await query.run(self.socket, _SUPERUSER, "postgres", make_role(name))
+            try:
+                await query.run(self.socket, _SUPERUSER, "postgres", f'CREATE DATABASE "{quoted}"')
+            except query.QueryError as error:
+                if not error.exists_already:
+                    raise
+            await query.run(self.socket, _SUPERUSER, name, take_over(name))
         except query.QueryError as error:
-            if not error.exists_already:
-                raise EmbeddedError(f"the database {name} cannot be created ({error})", f"see {self._log}") from error
+            raise EmbeddedError(f"the database {name} cannot be created ({error})", f"see {self._log}") from error
         except OSError as error:
             raise EmbeddedError(f"no PostgreSQL answers at {self.socket} ({error})", "start it first") from error
 

@@ -18,7 +18,7 @@ from marketplace_auth.store import (
     SessionRecord,
 )
 from marketplace_auth.stores.api_keys import PostgresApiKeyStore
-from marketplace_core.adapters.postgres import Database, Row, UniqueViolation, json_text
+from marketplace_core.adapters.postgres import Database, Row, json_text
 from marketplace_core.capabilities.auth import AccountQuery, SessionState
 from marketplace_core.context import PluginContext
 from marketplace_core.errors import Conflict
@@ -36,6 +36,8 @@ _SESSION_COLUMNS = "(id, account_id, audience, refresh_digest, user_agent, creat
 _ADD_ACCOUNT = f"""
 INSERT INTO auth.accounts AS a {_ACCOUNT_COLUMNS} VALUES ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9)
 """
+
+_ADD_NEW = f"{_ADD_ACCOUNT} ON CONFLICT (email_normal) DO NOTHING RETURNING a.id"
 
 _ENSURE_ACCOUNT = f"""
 {_ADD_ACCOUNT} ON CONFLICT (email_normal) DO UPDATE SET roles = (
@@ -131,10 +133,9 @@ class PostgresAuthStore(AuthStore):
         return [(_account(row), (row["position"], row["id"])) for row in rows]
 
     async def add_account(self, uow: UnitOfWork, account: AccountRecord, email: str) -> None:
-        try:
-            await self._database.on(uow).execute(_ADD_ACCOUNT, *_account_values(account, email))
-        except UniqueViolation as error:
-            raise Conflict("auth.email_taken", "There is an account with this e-mail; log in instead.") from error
+        # Not by its violation: a database of one's own may log that with the e-mail.
+        if await self._database.on(uow).row(_ADD_NEW, *_account_values(account, email)) is None:
+            raise Conflict("auth.email_taken", "There is an account with this e-mail; log in instead.")
 
     async def ensure_account(self, uow: UnitOfWork, account: AccountRecord, email: str) -> tuple[AccountRecord, bool]:
         row = await self._database.on(uow).row(_ENSURE_ACCOUNT, *_account_values(account, email))
