@@ -29,9 +29,9 @@ Images,Parent,Attribute 1 name,Attribute 1 value(s)
 """
 GOOGLE = """\
 id\ttitle\tdescription\tlink\timage_link\tavailability\tprice\tsale_price\tbrand\tgtin\tproduct_type\titem_group_id\tcolor\tsize
-TEE-R-S\tTee\tOf cotton.\thttps://x.example/t\t\tin_stock\t15.00 EUR\t12.00 EUR\tLoom\t4006381333931\tClothes > Tees\tTEE\tred\tS
-TEE-R-M\tTee\tOf cotton.\thttps://x.example/t\t\tout_of_stock\t15.00 EUR\t\tLoom\t\tClothes > Tees\tTEE\tred\tM
-CAP\tCap\t\thttps://x.example/c\t\tin stock\t9.00 EUR\t\tLoom\t\tClothes\t\tblue\t
+TEE-R-S\tTee\tCotton.\thttps://a.example/t\t\tin_stock\t15.00 EUR\t12.00 EUR\tLoom\t4006381333931\tClothes > Tees\tTEE\tred\tS
+TEE-R-M\tTee\tCotton.\thttps://a.example/t\t\tout_of_stock\t15.00 EUR\t\tLoom\t\tClothes > Tees\tTEE\tred\tM
+CAP\tCap\t\thttps://a.example/c\t\tin stock\t9.00 EUR\t\tLoom\t\tClothes\t\tblue\t
 """
 MAPPING = """\
 html = ["description"]
