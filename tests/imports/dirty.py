@@ -101,7 +101,7 @@ DIRTY: dict[str, Dirty] = {
         content=gzip.compress(jsonl(said(seller="Gzip of JSON")).encode()), name="products.jsonl.gz", written=1
     ),
     "compressed and cut": Dirty(
-        content=gzip.compress(of("Cut", 2000).encode())[:-30],
+        content=gzip.compress(of("Cut", 300).encode())[:-30],
         name="products.csv.gz",
         written=-1,
         rejected=((-1, "malformed"),),

@@ -32,7 +32,7 @@ FIELDS = frozenset(
 )
 _FOLDER = Path(__file__).parent / "formats"
 _PRICE = re.compile(r"\s*(?:([A-Z]{3})\s*)?([-+]?[\d.,'\s\u00a0\u202f]*\d)\s*([A-Z]{3})?\s*")
-_WEIGHT = re.compile(r"\s*([\d.]+)\s*(kg|g|lb|lbs|oz)?\s*", re.IGNORECASE)
+_WEIGHT = re.compile(r"\s*([\d.,]+)\s*(kg|g|lb|lbs|oz)?\s*", re.IGNORECASE)
 _GRAMS = {"kg": Decimal(1000), "g": Decimal(1), "lb": Decimal("453.59237"), "lbs": Decimal("453.59237")}
 _GRAMS["oz"] = Decimal("28.349523125")
 
@@ -226,7 +226,7 @@ class Layout:
         for field in found.keys() & form.first.keys():
             found[field] = found[field].split(form.first[field])[0].strip()
         if "weight_g" in found:
-            found["weight_g"] = _grams(found["weight_g"], form.unit)
+            found["weight_g"] = _grams(found["weight_g"].replace(form.decimal, "."), form.unit)
         if "tags" in found and isinstance(found["tags"], str):
             found["tags"] = self._several("tags", found["tags"])
         self._count(found)
