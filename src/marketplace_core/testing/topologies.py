@@ -13,8 +13,7 @@ __all__ = ["APART", "Topology", "split", "together"]
 #: The services of the split deployment with the plugins of each; those that are named in none are in ``market``.
 APART = {
     "auth": ("auth",),
-    "catalog": ("catalog",),
-    "search": ("search",),
+    "catalog": ("catalog", "search"),  # two processes less than there, for all tests
     "orders": ("orders",),
     "payments": ("payments", "payments_simulator"),
 }

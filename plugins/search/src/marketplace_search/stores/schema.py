@@ -259,10 +259,10 @@ def vocabulary(record: Record) -> set[str]:
 
 
 def created(id_: str) -> int:
-    """Milliseconds since 1970 of an id that tells them (UUIDv7), else 0."""
-    return int(id_[:8] + id_[9:13], 16) if len(id_) == 36 and id_[14] == "7" else 0
+    """The time and the count of an id that tells them (UUIDv7), as one number that grows; else 0."""
+    return int(id_[:8] + id_[9:13] + id_[15:18], 16) if len(id_) == 36 and id_[14] == "7" else 0
 
 
 def created_at(id_: str) -> datetime | None:
-    milliseconds = created(id_)
+    milliseconds = created(id_) >> 12
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
