@@ -102,15 +102,18 @@ DELETE FROM recommendations.signals WHERE (event_id, position) IN (
 RETURNING 1 AS one
 """
 
-#: $2: how many. Bought once and for all: what people buy again is not among it.
+#: $2: how many.
 KNOWN = """
+WITH bought AS (
+  SELECT DISTINCT s.product_id, coalesce(n.again, false) AS again FROM recommendations.signals s
+  LEFT JOIN recommendations.models m ON m.current
+  LEFT JOIN recommendations.neighbours n ON n.generation = m.generation AND n.product_id = s.product_id
+  WHERE s.person = $1 AND s.kind = 'purchase')
 SELECT EXISTS (SELECT FROM recommendations.unknown WHERE person = $1) AS unknown,
   ARRAY(SELECT s.product_id FROM recommendations.signals s WHERE s.person = $1 AND s.kind <> 'impression'
     ORDER BY s.at DESC, s.event_id DESC, s.position DESC LIMIT $2::int) AS recent,
-  ARRAY(SELECT DISTINCT s.product_id FROM recommendations.signals s
-    WHERE s.person = $1 AND s.kind = 'purchase' AND NOT EXISTS (
-      SELECT FROM recommendations.neighbours n JOIN recommendations.models m ON m.generation = n.generation AND m.current
-      WHERE n.product_id = s.product_id AND n.again)) AS bought
+  ARRAY(SELECT product_id FROM bought WHERE NOT again) AS bought,
+  ARRAY(SELECT product_id FROM bought WHERE again) AS again
 """
 
 #: $1: products, $2: how many of the category of one that the model does not know.
