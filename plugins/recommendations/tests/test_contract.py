@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from marketplace_core.capabilities.recommendations import Recommendations
+from marketplace_core.capabilities.recommendations import FeedQuery, Recommendations, RecommendedCard
+from marketplace_core.feed import read_feed
+from marketplace_core.ports import FeedStore
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, rules
 from marketplace_core.testing.contracts.recommendations import RecommendationsContract
 from marketplace_core.testing.marketplace import Marketplace
+from marketplace_core.values import Page
 from plugins.recommendations.tests.conftest import PLUGINS, SETTINGS, Bench, learn, service_of
 from plugins.recommendations.tests.wrong_recommendations import MISTAKES
 
@@ -24,6 +27,19 @@ class TestRecommendations(RecommendationsContract):
     @pytest.fixture
     def learn(self, market: Marketplace) -> Callable[[], Awaitable[None]]:
         return lambda: learn(market)
+
+
+class Whole:
+    """The service, and the feed that it builds as others read it."""
+
+    def __init__(self, service: Any, feeds: FeedStore) -> None:
+        self._service, self._feed_store = service, feeds
+
+    async def get_feed(self, query: FeedQuery) -> Page[RecommendedCard]:
+        return await read_feed(self._feed_store, query)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
 
 
 @contextlib.contextmanager
@@ -47,7 +63,9 @@ async def test_the_suite_notices(tests: list[str], marketplace: Callable[..., Aw
         await getattr(RecommendationsContract(), test)(right)
         for mistake in MISTAKES[test]:
             with spoilt(service):
-                street: Any = Bench(market, cast(Recommendations, Wrong(service, mistake(service))), lambda: learn(market))
+                whole = Whole(service, market.process.feeds)
+                wrong: Any = Wrong(whole, mistake(whole))
+                street = Bench(market, wrong, lambda: learn(market), wrong.get_feed)
                 try:
                     await assert_contract_fails(RecommendationsContract, test, street=street)
                 except pytest.fail.Exception as error:

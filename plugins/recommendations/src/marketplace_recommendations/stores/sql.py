@@ -20,8 +20,8 @@ __all__ = [
 _IN_STOCK = "EXISTS (SELECT FROM jsonb_each_text({0}) AS each WHERE each.value::bigint > 0)"
 _ACTIVE = "NOT EXISTS (SELECT FROM recommendations.sellers AS s WHERE s.id = {0} AND NOT s.active)"
 
-#: A later event of the catalogue, or one that another database has numbered.
-_LATER = "(p.sequence < {0}.sequence OR p.writer <> {0}.writer)"
+#: A later event of the catalogue, or one that another database has numbered; what is of no event has the number 0.
+_LATER = "({0}.sequence > 0 AND (p.sequence < {0}.sequence OR p.writer <> {0}.writer))"
 
 SAVE_PRODUCTS = f"""
 INSERT INTO recommendations.products AS p
