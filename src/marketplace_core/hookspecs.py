@@ -189,7 +189,7 @@ class Task(Struct, frozen=True):
 class Sink(Struct, frozen=True):
     """A method of the plugin's service that is given events of the deployment in batches: what needs throughput.
 
-    ``topics`` are those that it reads of, where the deployment has somebody who emits on them; none: every topic.
+    ``topics`` are those that it reads of; none: every topic of the deployment.
 
     It takes a list of :class:`~marketplace_core.events.Envelope`, at most ``size``, or fewer once the first of them has waited
     ``linger`` seconds, in order for each key. They are acknowledged after it has returned, so that they come at least once:

@@ -129,10 +129,10 @@ async def test_what_is_told_outside_of_a_unit_of_work_comes_without_a_number_or_
 
 async def test_it_reads_of_the_topics_that_it_names(marketplace: Open, folder: Path) -> None:
     """Of others nothing is sent for it."""
-    install(folder, "tally", TALLY.replace("size=7", 'topics=("contract", "elsewhere"), size=7'))
+    install(folder, "tally", TALLY.replace("size=7", 'topics=("contract", "cart"), size=7'))
     installed_plugins.cache_clear()
     market = await marketplace(["catalog", "tally"], worker=False)
-    assert market.process.routing.groups["tally.events.sink"] == ["contract"]
+    assert market.process.routing.groups["tally.events.sink"] == ["cart", "contract"]
     assert "every event" not in mermaid(load_all(market.file))
 
 

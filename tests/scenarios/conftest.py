@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from marketplace_core.capabilities.auth import Auth, Registration
-from marketplace_core.testing._standing import standing
+from marketplace_core.testing._standing import UNHURRIED, standing
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.testing.servers import Servers
@@ -62,6 +62,7 @@ async def own(
         settings={
             "payments_simulator": payments.settings(),
             "carriers_simulator": carriers.settings(),
+            "recommendations": UNHURRIED,
             "deployment": deployment,
         },
         simulators={"payments": payments.url, "carriers": carriers.url},

@@ -13,7 +13,7 @@ from marketplace_core.testing.contracts.recommendations_street import Street
 from marketplace_core.testing.marketplace import Marketplace
 
 #: What a loaded machine takes is no reason to show the feed.
-SETTINGS = {"recommendations": "linger = 0.02\nfeed_pause = 0.0\npersonal_ms = 5000\nfactors = 4"}
+SETTINGS = {"recommendations": "linger = 0.02\nfeed_pause = 0.0\npersonal_ms = 5000\nfactors = 0"}
 PLUGINS = ["catalog", "cart", "recommendations"]
 
 

@@ -48,7 +48,7 @@ class Routing:
         return found | {sink_group(sink.name): self._heard(sink) for sinks in self.sinks.values() for sink in sinks}
 
     def _heard(self, sink: Sink) -> list[str]:
-        return [topic for topic in self.emitted if not sink.topics or topic in sink.topics]
+        return sorted(sink.topics) or self.emitted
 
     @cached_property
     def emitted(self) -> list[str]:

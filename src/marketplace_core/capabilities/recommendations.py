@@ -116,11 +116,6 @@ class Recommendations(ABC):
 
     @abstractmethod
     @query
-    async def get_feed(self, query: FeedQuery) -> Page[RecommendedCard]:
-        """A page of the base feed, as :func:`marketplace_core.feed.read_feed` reads it."""
-
-    @abstractmethod
-    @query
     async def recommend(self, shopper: Shopper, page: PageQuery) -> Page[RecommendedCard]:
         """What the shopper might want: nothing that cannot be bought now, nothing twice on any page, nothing of the cart, and
         nothing bought already unless it is a thing that people buy again. The last actions count at once.

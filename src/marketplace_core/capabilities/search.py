@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from marketplace_core.capabilities.catalog import Image, Rating, SellerRef
+from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
-from marketplace_core.values import Money, PageQuery
+from marketplace_core.values import Money, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
@@ -202,6 +203,11 @@ class Search(ABC):
     @query
     async def suggest(self, q: str) -> Suggestions:
         """What somebody who has typed so much may want. Words of others only after three people have searched by them."""
+
+    @abstractmethod
+    @query
+    async def get_feed(self, query: FeedQuery) -> Page[RecommendedCard]:
+        """A page of the base feed, read as :func:`marketplace_core.feed.read_feed` does. :raises BadCursor: see there."""
 
     @abstractmethod
     @mutation(retriable=False)

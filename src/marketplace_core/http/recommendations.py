@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketplace_core.capabilities.recommendations import Recommendations, RecommendedCard, Shopper, SignalBatch
-from marketplace_core.http.feed import add_feed_route
 from marketplace_core.http.routing import Request, Router
 from marketplace_core.values import Page, PageQuery
 
@@ -23,7 +22,6 @@ def _shopper(request: Request) -> Shopper:
 
 def _buyer(recommendations: Recommendations) -> Router:
     router = Router("buyer", "recommendations")
-    add_feed_route(router, recommendations.get_feed)
 
     @router.get("/recommendations", access="guest", headers=("X-Cart-Token",))
     async def recommend(request: Request, query: PageQuery) -> Page[RecommendedCard]:

@@ -26,6 +26,9 @@ __all__ = ["Standing", "standing", "stop_standing"]
 
 T = TypeVar("T")
 
+#: Settings of recommendations: what a loaded machine takes is no reason to show the feed.
+UNHURRIED = "personal_ms = 10000\nlinger = 0.1\nfeed_pause = 0.2"
+
 _running: dict[tuple[str, ...], Standing] = {}
 
 
@@ -55,6 +58,7 @@ class Standing:
         self.payments, self.carriers = Simulator("payments", folder), Simulator("carriers", folder)
         self._simulators: dict[str, Simulator] = {each.program: each for each in (self.payments, self.carriers)}
         settings = {f"{name}_simulator": each.settings() for name, each in self._simulators.items()}
+        settings["recommendations"] = UNHURRIED
         addresses = {name: each.url for name, each in self._simulators.items()}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="standing", daemon=True)

@@ -18,6 +18,7 @@ PLUGINS = [
     "sellers",
     "catalog",
     "search",
+    "recommendations",
     "cart",
     "orders",
     "payments",

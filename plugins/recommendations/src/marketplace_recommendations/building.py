@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -12,11 +12,12 @@ from marketplace_core.capabilities.catalog import Catalog, Category
 from marketplace_core.capabilities.recommendations import Reason, RecommendedCard
 from marketplace_core.errors import Unavailable
 from marketplace_core.feed import feed_entry, feed_name
-from marketplace_core.ports import FeedEntry, FeedLost, FeedStore, Pool
+from marketplace_core.ports import FeedEntry, FeedLost, FeedStore, Pool, UnitOfWork, Units
 from marketplace_core.values import Clock
 from marketplace_recommendations.config import RecommendationsConfig
 from marketplace_recommendations.domain import Mix, compose
-from marketplace_recommendations.store import RecommendationsStore, Shelf
+from marketplace_recommendations.following import fact_of
+from marketplace_recommendations.store import Changes, RecommendationsStore, Shelf
 
 __all__ = ["FeedBuilder", "recommended"]
 
@@ -24,6 +25,8 @@ log = structlog.get_logger("marketplace.recommendations")
 
 #: Cards that are read at a time.
 CARDS = 2000
+#: Products that are asked of the catalogue at a time.
+SCAN = 500
 TRIES = 3
 
 
@@ -85,6 +88,23 @@ class FeedBuilder:
         for first in range(0, len(wanted), CARDS):
             found |= await self._store.shelves(wanted[first : first + CARDS])
         return found
+
+    async def catch_up(self, units: Units, report: Callable[[int], None]) -> None:
+        """Write down every product that events have not told of, as where this plugin came later than they did."""
+        after, count = "", 0
+        while True:
+            pages = await self._catalog.scan_pages(after, SCAN)
+            changes = Changes([fact_of(page, self._clock.now()) for page in pages if page.variants])
+
+            async def write(uow: UnitOfWork, changes: Changes = changes) -> None:
+                await self._store.follow(uow, changes)
+
+            await units.run(write)
+            count += len(pages)
+            report(count)
+            if len(pages) < SCAN:
+                return
+            after = pages[-1].id
 
     # ── when ─────────────────────────────────────────────────────────────────────────────────────────────────
 

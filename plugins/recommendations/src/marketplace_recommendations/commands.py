@@ -26,10 +26,13 @@ STAGES = ("signals", "model", "write")
 def rebuild(file: OnFile = None, data: Data = DATA, json: Json = False) -> int:
     """Build the base feed anew, of all products and of each category. Readers go on in the one that they began."""
 
-    async def act(market: Marketplace) -> int:
-        return await _service(market).rebuild_feed()
+    with progress() as bars:
+        task = bars.add_task("products", total=None)
 
-    entries = on_marketplace(file, data, act)
+        async def act(market: Marketplace) -> int:
+            return await _service(market).rebuild_feed(lambda done: bars.update(task, completed=done))
+
+        entries = on_marketplace(file, data, act)
     if json:
         print_json({"entries": entries})
     else:

@@ -75,7 +75,7 @@ def heat(weight: float, at: float, half_life: float) -> float:
 
 def mixed(products: Iterable[Placed], mix: Mix) -> Iterator[Placed]:
     """In their order, but that one waits while too many of its seller or its category stand before it; if all that are left
-    would have to wait, the first is next."""
+    would have to wait, one of the seller and the category that have the fewest there is next."""
     waiting, window = list(products), deque[Placed](maxlen=WINDOW - 1)
     sellers, categories = Counter[str](), Counter[str | None]()
     while waiting:
@@ -86,8 +86,11 @@ def mixed(products: Iterable[Placed], mix: Mix) -> Iterator[Placed]:
                 if sellers[each.seller_id] < mix.per_seller
                 and (each.category_id is None or categories[each.category_id] < mix.per_category)
             ),
-            0,
+            None,
         )
+        if place is None:
+            fewest = [(sellers[each.seller_id], categories[each.category_id]) for each in waiting]
+            place = fewest.index(min(fewest))
         chosen = waiting.pop(place)
         if len(window) == window.maxlen:
             sellers[window[0].seller_id] -= 1

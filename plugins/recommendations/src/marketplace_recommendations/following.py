@@ -17,7 +17,7 @@ from marketplace_core.events import Envelope, Event, Unreadable
 from marketplace_recommendations.domain import WEIGHTS, heat
 from marketplace_recommendations.store import Changes, ProductFact, SellerFact, SignalRow
 
-__all__ = ["TOPICS", "changes_of"]
+__all__ = ["TOPICS", "changes_of", "fact_of"]
 
 log = structlog.get_logger("marketplace.recommendations")
 
@@ -70,16 +70,22 @@ def _folded(before: ProductFact | None, event: ProductChanged | StockChanged, en
         hidden = msgspec.json.encode(None).decode()
         fact = ProductFact(id=event.product_id, at=at, available={}, card=hidden, shown=False, **number)  # type: ignore[arg-type]
         return msgspec.structs.replace(fact, seller_id=event.seller_id)
+    return fact_of(page, at, envelope.sequence, envelope.writer)
+
+
+def fact_of(page: ProductPage, at: datetime, sequence: int = 0, writer: str = "") -> ProductFact:
+    """With sequence 0, of no event: it is written only where nothing is known of the product."""
     return ProductFact(
-        id=event.product_id,
+        id=page.id,
         at=at,
         available={variant.id: variant.available for variant in page.variants},
         card=msgspec.json.encode(_card(page)).decode(),
-        seller_id=event.seller_id,
+        seller_id=page.seller.id,
         category_id=page.category.id if page.category else None,
         category_path=page.category.path if page.category else [],
         title=page.title,
-        **number,  # type: ignore[arg-type]
+        sequence=sequence,
+        writer=writer,
     )
 
 

@@ -31,6 +31,7 @@ class Closed(NamedTuple):
     cart: list[str]
     bought: list[str]
     recent: list[str]
+    again: list[str]
     unknown: bool
 
 
@@ -60,7 +61,7 @@ class Lists:
         picks = _with_candidates(ranked(history, like), others)
         if not picks:
             return None
-        return await self._shown(picks, {*history, *closed.cart, *closed.bought})
+        return await self._shown(picks, ({*history} - {*closed.again}) | {*closed.cart, *closed.bought})
 
     async def similar(self, product_id: str, person: str | None, shopper: Shopper) -> list[Pick]:
         like, closed = await asyncio.gather(self._store.neighbours([product_id], CATEGORY), self.closed(person, shopper))
@@ -69,10 +70,10 @@ class Lists:
     async def closed(self, person: str | None, shopper: Shopper) -> Closed:
         """What the cart holds is not shown to anybody, whatever may be known of whom it is."""
         known, recent, cart = await asyncio.gather(self._known(person), self._last(person), self._in_cart(shopper))
-        return Closed(cart, known.bought, [*recent, *known.recent], known.unknown)
+        return Closed(cart, known.bought, [*recent, *known.recent], known.again, known.unknown)
 
     async def _known(self, person: str | None) -> Known:
-        return Known(False, [], []) if person is None else await self._store.known(person, HISTORY)
+        return Known(False, [], [], []) if person is None else await self._store.known(person, HISTORY)
 
     async def _last(self, person: str | None) -> list[str]:
         return [] if person is None else await self._recents.last(person)

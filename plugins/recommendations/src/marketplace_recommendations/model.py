@@ -25,6 +25,9 @@ Matrix = Any  # scipy's sparse matrices bring no types
 
 #: Items of a person that are further apart than this say nothing of each other.
 REACH = 12
+#: A place nearer to the end of a sequence counts so much more for how late an item is; and so many places that are as late as
+#: all others are added to those of each item.
+FADING, FEW = 0.7, 2.0
 #: Cells of scores that are in memory at once.
 CELLS = 8_000_000
 CUTOFFS = (1, 2, 5, 10, 20, 50)
@@ -33,26 +36,29 @@ CUTOFFS = (1, 2, 5, 10, 20, 50)
 class Knobs(NamedTuple):
     """What is tuned. ``gap``: what a step further apart leaves of a pair; ``back``: what the reverse order counts; ``length``:
     to which power a person's length divides; ``source``, ``target``: to which powers the counts of both items do, ``shrink``
-    being added to them first; ``recency``: what an action counts of the one after it; ``factors``: the factor model's part."""
+    being added to them first; ``recency``: what an action counts of the one after it; ``trend``: to which power it counts how
+    late in their sequences people come to an item, as what is new they come to last; ``factors``: the factor model's part."""
 
     gap: float = 0.85
     back: float = 0.3
-    length: float = 0.3
-    source: float = 0.7
+    length: float = 0.15
+    source: float = 0.5
     target: float = 0.3
     shrink: float = 20.0
     recency: float = 0.6
-    factors: float = 0.2
+    trend: float = 0.5
+    factors: float = 0.0
 
 
 #: In this order, each with the others as they are by then.
 GRID: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("recency", (0.5, 0.6, 0.7, 0.8, 0.9)),
+    ("trend", (0.0, 0.25, 0.5, 0.75, 1.0)),
+    ("recency", (0.4, 0.5, 0.6, 0.7, 0.85)),
     ("target", (0.1, 0.3, 0.5)),
     ("back", (0.1, 0.3, 0.6, 1.0)),
     ("gap", (0.5, 0.7, 0.85, 0.95)),
-    ("length", (0.0, 0.3, 0.6)),
-    ("source", (0.4, 0.7, 1.0)),
+    ("length", (0.0, 0.15, 0.3, 0.5)),
+    ("source", (0.3, 0.5, 0.7, 1.0)),
     ("shrink", (5.0, 20.0, 60.0)),
     ("factors", (0.0, 0.1, 0.2, 0.4)),
 )
@@ -82,8 +88,18 @@ class Learner:
         """``count``: items; ``factors``: of the factor model, 0 for none."""
         self.flat, self.count = flat, count
         self.counts = np.bincount(flat.items, minlength=count).astype(np.float32)
+        self._late = self._lateness()
         self._pairs = [self._apart(steps) for steps in range(1, REACH)]
         self._factors = _factor_rows(flat, count, factors, seed) if factors else None
+
+    def _lateness(self) -> Floats:
+        """Of each item how near the ends of sequences it stands, from 0 to 1; of one that is hardly known, as all others."""
+        flat = self.flat
+        left = flat.lengths[flat.people] - 1 - (np.arange(len(flat.items)) - flat.starts[flat.people])
+        near = np.bincount(flat.items, weights=FADING**left, minlength=self.count)
+        usual = near.sum() / max(1.0, float(self.counts.sum()))
+        late: Floats = ((near + FEW * usual) / (self.counts + FEW)).astype(np.float32)
+        return late
 
     def _apart(self, steps: int) -> tuple[Ints, Ints, Floats]:
         people, items = self.flat.people, self.flat.items
@@ -102,7 +118,8 @@ class Learner:
         index = (np.concatenate(rows), np.concatenate(columns))
         seen = sp.coo_matrix((np.concatenate(weights).astype(np.float32), index), shape=shape).tocsr()
         counts = self.counts + np.float32(knobs.shrink)
-        scaled = sp.diags(counts**-knobs.source) @ seen @ sp.diags(counts**-knobs.target)
+        into = counts**-knobs.target * self._late**knobs.trend
+        scaled = sp.diags(counts**-knobs.source) @ seen @ sp.diags(into)
         found = _scaled(scaled.tocsr().astype(np.float32))
         if self._factors is not None and knobs.factors:
             found = (found + self._factors * np.float32(knobs.factors)).tocsr()

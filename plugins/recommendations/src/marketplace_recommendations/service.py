@@ -74,9 +74,6 @@ class RecommendationsService(Recommendations):
 
     # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def get_feed(self, query: FeedQuery) -> Page[RecommendedCard]:
-        return await read_feed(self._feeds, query)
-
     async def recommend(self, shopper: Shopper, page: PageQuery) -> Page[RecommendedCard]:
         person = _person(shopper)
         if page.cursor is not None:
@@ -249,8 +246,12 @@ class RecommendationsService(Recommendations):
         except (MarketplaceError, OSError) as error:  # the next time does it
             log.warning("recommendations.feed_not_kept", cause=f"{type(error).__name__}: {error}")
 
-    async def rebuild_feed(self) -> int:
-        """Gives how many entries all feeds have."""
+    async def rebuild_feed(self, report: Callable[[int], None] = lambda _: None) -> int:
+        """Of all that the catalogue shows, whatever events told. Gives how many entries all feeds have.
+
+        ``report``: of how many products is known by now.
+        """
+        await self._builder.catch_up(self.units, report)
         return await self._builder.build()
 
     async def train(self, report: Callable[[str, int, int], None] = lambda *_: None) -> Trained:

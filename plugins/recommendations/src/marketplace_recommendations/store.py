@@ -76,11 +76,13 @@ class Changes(Struct):
 
 
 class Known(NamedTuple):
-    """Of a person: whether nothing may be known; products acted on, the last first; products bought that are not for again."""
+    """Of a person: whether nothing may be known; products acted on, the last first; those bought, and of these what people buy
+    ``again``."""
 
     unknown: bool
     recent: list[str]
     bought: list[str]
+    again: list[str]
 
 
 class Shelf(NamedTuple):

@@ -56,6 +56,7 @@ def provide_search(context: PluginContext) -> SearchService:
         signals,
         context.port(Catalog),
         context.optional_port(Sellers),
+        context.feeds,
         context.extensions,
         context.clock,
         context.key("search signals"),

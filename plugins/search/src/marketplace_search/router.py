@@ -7,10 +7,15 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
 from marketplace_core.capabilities.search import Click, Facets, Fallback, Search, SearchHit, SearchQuery, Suggestions
 from marketplace_core.http.routing import Router
+from marketplace_core.values import Page
 
 __all__ = ["routers"]
+
+#: For so long an encoded page of the feed is answered again: with this, what is sold out is gone within two seconds.
+FEED_SECONDS = 1.0
 
 
 class SuggestQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +58,11 @@ def routers(search: Search) -> Sequence[Router]:
     async def suggest(query: SuggestQuery) -> Suggestions:
         """What somebody who has typed so much may want."""
         return await search.suggest(query.q)
+
+    @router.get("/feed", access="anyone", cached_seconds=FEED_SECONDS)
+    async def get_feed(query: FeedQuery) -> Page[RecommendedCard]:
+        """What is popular and what is new, mixed over sellers and categories, each with the reason."""
+        return await search.get_feed(query)
 
     @router.post("/search/clicks", access="guest", status=204, key="ignored")
     async def clicked(body: Click) -> None:

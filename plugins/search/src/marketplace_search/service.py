@@ -11,6 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from marketplace_core.capabilities.catalog import Catalog, ProductChanged, ProductPage, StockChanged
+from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
 from marketplace_core.capabilities.search import (
     Click,
     Ranking,
@@ -25,8 +26,10 @@ from marketplace_core.capabilities.search import (
 from marketplace_core.capabilities.sellers import SellerChanged, SellerQuery, Sellers
 from marketplace_core.errors import BadCursor, MarketplaceError
 from marketplace_core.extensions import ExtensionError, Extensions
-from marketplace_core.ports import ProjectionUnits, UnitOfWork, handler, handler_after
+from marketplace_core.feed import read_feed
+from marketplace_core.ports import FeedStore, ProjectionUnits, UnitOfWork, handler, handler_after
 from marketplace_core.values import Clock, require
+from marketplace_core.values import Page as CardPage
 from marketplace_search import views
 from marketplace_search.config import SearchConfig
 from marketplace_search.domain import fold, words_of
@@ -56,6 +59,7 @@ class SearchService(Search):
         signals: SignalStore,
         catalog: Catalog,
         sellers: Sellers | None,
+        feeds: FeedStore,
         extensions: Extensions,
         clock: Clock,
         key: bytes,
@@ -64,6 +68,7 @@ class SearchService(Search):
         """``key`` makes marks of people; see :class:`~marketplace_search.signals.Gathering`."""
         self.units = units
         self._store, self._signals, self._catalog, self._sellers = store, signals, catalog, sellers
+        self._feeds = feeds
         self._extensions, self._clock, self._config = extensions, clock, config
         self._gathering = Gathering(signals, clock, key, config.signal_seconds, config.people)
         self._tree = views.Tree(())
@@ -107,6 +112,9 @@ class SearchService(Search):
             corrected=found.corrected,
             fallback=views.fallback(found),
         )
+
+    async def get_feed(self, query: FeedQuery) -> CardPage[RecommendedCard]:
+        return await read_feed(self._feeds, query)
 
     def _next(self, query: SearchQuery, shown: Sequence[int], hits: Sequence[Hit], found: Found) -> str | None:
         """A cursor is what has been shown: the next page is the best of the rest, whatever has changed its place."""

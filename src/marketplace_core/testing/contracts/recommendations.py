@@ -100,12 +100,12 @@ class RecommendationsContract:
         category = await street.catalog.create_category(CategoryDraft(f"Pots {new_id()[-8:]}"))
         await street.open(3, category_id=category.id)
         await street.learn()
-        page = await street.recommendations.get_feed(FeedQuery(limit=1))
+        page = await street.get_feed(FeedQuery(limit=1))
         assert page.next is not None
         with pytest.raises(BadCursor):
-            await street.recommendations.get_feed(FeedQuery(limit=1, cursor=page.next, category=category.id))
+            await street.get_feed(FeedQuery(limit=1, cursor=page.next, category=category.id))
         with pytest.raises(BadCursor):
-            await street.recommendations.get_feed(FeedQuery(limit=1, cursor="nonsense"))
+            await street.get_feed(FeedQuery(limit=1, cursor="nonsense"))
 
     async def test_cards_say_what_is_so_and_why_they_are_shown(self, street: Street) -> None:
         [shelf] = await street.open(1, price=1000)

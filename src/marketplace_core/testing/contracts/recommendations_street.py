@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from marketplace_core.capabilities.cart import AddItem, Cart, CartOwner
 from marketplace_core.capabilities.catalog import Catalog, SellerRef, StockRow
@@ -15,14 +16,16 @@ from marketplace_core.capabilities.recommendations import (
     SignalInput,
     SignalType,
 )
+from marketplace_core.feed import read_feed
 from marketplace_core.testing.contracts import eventually, paged
 from marketplace_core.testing.contracts.catalog_shelves import Shelf, open_seller, shelve
 from marketplace_core.testing.marketplace import Marketplace
-from marketplace_core.values import Money, PageQuery, new_id
+from marketplace_core.values import Money, Page, PageQuery, new_id
 
 __all__ = ["Street", "ids_of"]
 
 Learn = Callable[[], Awaitable[None]]
+GetFeed = Callable[[FeedQuery], Awaitable[Page[RecommendedCard]]]
 
 
 def ids_of(cards: Sequence[RecommendedCard]) -> list[str]:
@@ -30,10 +33,16 @@ def ids_of(cards: Sequence[RecommendedCard]) -> list[str]:
 
 
 class Street:
-    """Shops whose products the provider hears of, and shoppers; ``learn`` has it learn from all of that."""
+    """Shops whose products the provider hears of, and shoppers; ``learn`` has it learn from all of that.
 
-    def __init__(self, market: Marketplace, recommendations: Recommendations, learn: Learn) -> None:
+    ``get_feed``: how the feed that it builds is read, as :func:`~marketplace_core.feed.read_feed` does if not said.
+    """
+
+    def __init__(
+        self, market: Marketplace, recommendations: Recommendations, learn: Learn, get_feed: GetFeed | None = None
+    ) -> None:
         self.market, self.recommendations = market, recommendations
+        self.get_feed: GetFeed = get_feed or partial(read_feed, market.process.feeds)
         self.catalog, self.cart = market.port(Catalog), market.port(Cart)
         self._learn = learn
 
@@ -98,9 +107,7 @@ class Street:
         self, category: str | None = None, *, size: int = 100, between: Callable[[], Awaitable[object]] | None = None
     ) -> list[RecommendedCard]:
         """All pages of it."""
-        return await paged(
-            lambda cursor: self.recommendations.get_feed(FeedQuery(limit=size, cursor=cursor, category=category)), between
-        )
+        return await paged(lambda cursor: self.get_feed(FeedQuery(limit=size, cursor=cursor, category=category)), between)
 
     async def shown(
         self, shopper: Shopper, *, size: int = 100, between: Callable[[], Awaitable[object]] | None = None

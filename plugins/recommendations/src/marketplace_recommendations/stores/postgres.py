@@ -72,7 +72,7 @@ class PostgresRecommendationsStore(RecommendationsStore):
 
     async def known(self, person: str, limit: int) -> Known:
         row = await self._database.row(sql.KNOWN, person, limit)
-        return Known(row["unknown"], row["recent"], row["bought"]) if row else Known(False, [], [])
+        return Known(row["unknown"], row["recent"], row["bought"], row["again"]) if row else Known(False, [], [], [])
 
     # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────
 

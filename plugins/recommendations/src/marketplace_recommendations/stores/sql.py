@@ -20,8 +20,8 @@ __all__ = [
 _IN_STOCK = "EXISTS (SELECT FROM jsonb_each_text({0}) AS each WHERE each.value::bigint > 0)"
 _ACTIVE = "NOT EXISTS (SELECT FROM recommendations.sellers AS s WHERE s.id = {0} AND NOT s.active)"
 
-#: A later event of the catalogue, or one that another database has numbered.
-_LATER = "(p.sequence < {0}.sequence OR p.writer <> {0}.writer)"
+#: A later event of the catalogue, or one that another database has numbered; what is of no event has the number 0.
+_LATER = "({0}.sequence > 0 AND (p.sequence < {0}.sequence OR p.writer <> {0}.writer))"
 
 SAVE_PRODUCTS = f"""
 INSERT INTO recommendations.products AS p
@@ -102,15 +102,18 @@ DELETE FROM recommendations.signals WHERE (event_id, position) IN (
 RETURNING 1 AS one
 """
 
-#: $2: how many. Bought once and for all: what people buy again is not among it.
+#: $2: how many.
 KNOWN = """
+WITH bought AS (
+  SELECT DISTINCT s.product_id, coalesce(n.again, false) AS again FROM recommendations.signals s
+  LEFT JOIN recommendations.models m ON m.current
+  LEFT JOIN recommendations.neighbours n ON n.generation = m.generation AND n.product_id = s.product_id
+  WHERE s.person = $1 AND s.kind = 'purchase')
 SELECT EXISTS (SELECT FROM recommendations.unknown WHERE person = $1) AS unknown,
   ARRAY(SELECT s.product_id FROM recommendations.signals s WHERE s.person = $1 AND s.kind <> 'impression'
     ORDER BY s.at DESC, s.event_id DESC, s.position DESC LIMIT $2::int) AS recent,
-  ARRAY(SELECT DISTINCT s.product_id FROM recommendations.signals s
-    WHERE s.person = $1 AND s.kind = 'purchase' AND NOT EXISTS (
-      SELECT FROM recommendations.neighbours n JOIN recommendations.models m ON m.generation = n.generation AND m.current
-      WHERE n.product_id = s.product_id AND n.again)) AS bought
+  ARRAY(SELECT product_id FROM bought WHERE NOT again) AS bought,
+  ARRAY(SELECT product_id FROM bought WHERE again) AS again
 """
 
 #: $1: products, $2: how many of the category of one that the model does not know.
