@@ -30,8 +30,8 @@ def test_no_private_module_stands_beside_the_folders() -> None:
 
 def test_adapters_of_servers_have_the_same_file_names() -> None:
     """So that who knows one finds his way in another."""
-    common = "kind opening server truth units outbox parking schedules lease migrate schema notices listening native embedded"
-    roles = "bus consumer partitions reads rates clock blobs feeds queue worker webhooks_in webhooks_out"
+    common = "kind opening server truth units outbox parking schedules lease migrate schema owners native embedded"
+    roles = "notices listening bus consumer partitions reads rates clock blobs feeds queue worker webhooks_in webhooks_out"
     for folder in ("postgres", "redis", "arq", "folder"):
         names = {path.stem for path in (CORE / "adapters" / folder).glob("*.py")}
         others = names - {"__init__", *common.split(), *roles.split()}

@@ -21,12 +21,13 @@ def test_burns():
 
 def test_has_it_burnt_by_a_process_that_runs_on():
     global process
-    process = subprocess.Popen([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.8: pass\\ntime.sleep(60)"])
-    time.sleep(3)
+    burning = "import time\\nwhile time.process_time() < 0.8: pass\\nprint(flush=True)\\ntime.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", burning], stdout=subprocess.PIPE)
+    process.stdout.readline()
 
 def test_ends_it():
     process.kill()
-    process.wait()
+    process.communicate()
 
 @pytest.mark.costly("it is what it is about")
 def test_says_why():

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from marketplace_catalog import service
+from marketplace_catalog import reservations
 from marketplace_catalog.stores.postgres_stock import FORGET_COMMITTED, FORGET_GIVEN_BACK
 
 from marketplace_core.adapters.postgres import Database
@@ -24,7 +24,7 @@ async def _keys(bench: Any) -> list[str]:
 
 
 async def test_ended_reservations_are_forgotten(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "FORGET_BATCH", 2)
+    monkeypatch.setattr(reservations, "FORGET_BATCH", 2)
     [variant] = await list_variants(bench.catalog, SellerRef(new_id(), "Kettle"), 1)
     lines = [LineRequest(variant, 1)]
     for key in ("committed", "expired", "given back", "held", "renewed"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from marketplace_catalog import service as service_module
+from marketplace_catalog import reservations
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -151,7 +151,7 @@ async def test_a_rejected_product_is_not_its_sellers_to_publish(bench: Any) -> N
 
 
 async def test_more_than_one_batch_expires(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "EXPIRY_BATCH", 3)
+    monkeypatch.setattr(reservations, "EXPIRY_BATCH", 3)
     shelf = await shelve(bench.catalog, 10)
     for _ in range(8):
         await bench.catalog.reserve(new_id(), lines(shelf, 1), 60)

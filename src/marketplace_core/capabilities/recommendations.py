@@ -50,7 +50,7 @@ class Shopper(Struct, frozen=True):
 class FeedQuery(PageQuery, frozen=True, kw_only=True):
     """``category``: id or slug, with all below it."""
 
-    category: str | None = None
+    category: Annotated[str, Meta(max_length=300)] | None = None
 
 
 class SignalInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
