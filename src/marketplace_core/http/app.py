@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -16,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from marketplace_core import calls, tracing
 from marketplace_core.adapters.redis.reads import EncodedReads, Read
-from marketplace_core.errors import MarketplaceError
+from marketplace_core.errors import MarketplaceError, NotFound
 from marketplace_core.http._bodies import Body, Receive, has_body
 from marketplace_core.http.addresses import Addresses
 from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics_reply
@@ -165,20 +166,8 @@ class Application:
             body = exchange.body = Body(receive, send, JSON_LIMIT, partial(self._limit_of, scope))
             receive, send = body.receive, body.send
         try:
-            if path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
-                await self._send(await metrics_reply(exchange), exchange, method, send)
-                return
-            answer = self._direct.find(path)
-            if answer is not None:
-                await self._send(await answer(method, exchange), exchange, method, send)
-                return
-            if self._limits is not None:
-                exchange.limiter, addresses = self._limits
-                exchange.address = addresses.subject(scope)
-                if b"authorization" not in exchange.headers:
-                    exchange.count()
-            if method not in _READS or not await self._answer_read(scope, exchange, send):
-                await self.quart(scope, receive, send)  # type: ignore[arg-type]
+            if not await self._answer_directly(scope, exchange, send):
+                await self._answer_request(scope, exchange, receive, send)
         except Exception as error:
             if exchange.status is not None:
                 raise
@@ -190,6 +179,34 @@ class Application:
             await exchange.close()
             if path not in SILENT:
                 self._observe(method, path, exchange, time.perf_counter() - started, span)
+
+    async def _answer_directly(self, scope: Scope, exchange: Exchange, send: Send) -> bool:
+        """What is answered without a word about who asks."""
+        method, path = scope["method"], scope["path"]
+        if not path.startswith("/"):  # CONNECT names a host, and OPTIONS may ask for *
+            await self._send(error_reply(NotFound("There is no such route."), exchange.request_id), exchange, method, send)
+        elif path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
+            await self._send(await metrics_reply(exchange), exchange, method, send)
+        elif (answer := self._direct.find(path)) is not None:
+            await self._send(await answer(method, exchange), exchange, method, send)
+        else:
+            return False
+        return True
+
+    async def _answer_request(self, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
+        if self._limits is not None:
+            exchange.limiter, addresses = self._limits
+            exchange.address = addresses.subject(scope)
+            if b"authorization" not in exchange.headers:
+                exchange.count()
+        if scope["method"] in _READS and await self._answer_read(scope, exchange, send):
+            return
+        await self.quart(scope, receive, send)  # type: ignore[arg-type]
+        if exchange.status is None:
+            # The client has gone, or its body was in chunks that are none: the server tells us of both alike.
+            broken = MarketplaceError("http.malformed", "The body ended before it was whole.")
+            with contextlib.suppress(Exception):
+                await send_reply(error_reply(broken, exchange.request_id), scope["method"], send)
 
     def _observe(self, method: str, path: str, exchange: Exchange, seconds: float, span: tracing.Span | None) -> None:
         status = 499 if exchange.status is None else exchange.status  # 499: the client went away
