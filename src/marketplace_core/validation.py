@@ -19,7 +19,15 @@ from msgspec import NODEFAULT, Struct
 
 from marketplace_core.codes import LISTS
 from marketplace_core.errors import MOST_PROBLEMS, Invalid, Problem
-from marketplace_core.storable import SEGMENT, composed, composed_json, holds_free_json, segment, unstorable
+from marketplace_core.storable import (
+    SEGMENT,
+    composed,
+    composed_json,
+    has_many_large_numbers,
+    holds_free_json,
+    segment,
+    unstorable,
+)
 
 __all__ = [
     "SEGMENT",
@@ -57,6 +65,8 @@ def decode_json(raw: bytes, kind: type[T]) -> T:
 
     :raises msgspec.DecodeError: it is not JSON. :raises Invalid: with the problems of the fields, the first of many.
     """
+    if has_many_large_numbers(raw):
+        raise Invalid([Problem("", "range", "Expected numbers of at most 64 bits.")])
     raw = composed_json(raw)
     try:
         value = msgspec.json.decode(raw, type=kind)

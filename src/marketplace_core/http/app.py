@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -179,14 +180,8 @@ class Application:
         try:
             if (reply := await self._reply_directly(scope, exchange)) is not None:
                 await self._send(reply, exchange, method, send)
-                return
-            if self._limits is not None:
-                exchange.limiter, addresses = self._limits
-                exchange.address = addresses.subject(scope)
-                if b"authorization" not in exchange.headers:
-                    exchange.count()
-            if method not in _READS or not await self._answer_read(scope, exchange, send):
-                await self.quart(scope, receive, send)  # type: ignore[arg-type]
+            else:
+                await self._answer_request(scope, exchange, receive, send)
         except Exception as error:
             if exchange.status is not None:
                 raise
@@ -200,13 +195,31 @@ class Application:
                 self._observe(method, path, exchange, time.perf_counter() - started, span)
 
     async def _reply_directly(self, scope: Scope, exchange: Exchange) -> Reply | None:
+        """What is answered without a word about who asks."""
         method, path = scope["method"], scope["path"]
+        if not path.startswith("/"):  # CONNECT names a host, and OPTIONS may ask for *
+            raise NotFound("There is no such route.")
         if path == METRICS and self._metrics and method == "GET" and self._addresses.is_near(scope):
             return await metrics_reply(exchange)
         if path.startswith("//"):  # the routing would take it for one slash, which the rules of a proxy do not
             raise NotFound("There is no such route.")
         answer = self._direct.find(path)
         return None if answer is None else await answer(method, exchange)
+
+    async def _answer_request(self, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
+        if self._limits is not None:
+            exchange.limiter, addresses = self._limits
+            exchange.address = addresses.subject(scope)
+            if b"authorization" not in exchange.headers:
+                exchange.count()
+        if scope["method"] in _READS and await self._answer_read(scope, exchange, send):
+            return
+        await self.quart(scope, receive, send)  # type: ignore[arg-type]
+        if exchange.status is None:
+            # The client has gone, or its body was in chunks that are none: the server tells us of both alike.
+            broken = MarketplaceError("http.malformed", "The body ended before it was whole.")
+            with contextlib.suppress(Exception):
+                await send_reply(error_reply(broken, exchange.request_id), scope["method"], send)
 
     def _observe(self, method: str, path: str, exchange: Exchange, seconds: float, span: tracing.Span | None) -> None:
         status = 499 if exchange.status is None else exchange.status  # 499: the client went away

@@ -22,6 +22,7 @@ from marketplace_core.values import AUDIENCES
 
 #: Twice what the bench allows (`tox -e bench -- hostile`), as others are on the machine here.
 SECONDS, TIMES = 0.060, 10
+TRIES = 10
 LONGEST_ANSWER = 64 * 1024
 
 
@@ -54,15 +55,13 @@ def settled() -> Iterator[None]:
 @pytest.mark.behaviour("all-8")
 @pytest.mark.usefixtures("settled")
 def test_no_body_costs_more_than_it_sends() -> None:
-    kinds = body_types()
-    most = max(SECONDS, TIMES * min(seconds_of(good(), ProductDraft) for _ in range(3)))
+    fields = {field.encode_name: kind for kind in body_types() for field in msgspec.structs.fields(kind)}
+    fine = good()
     for name, raw in BODIES.items():
-        fields = {field.encode_name: kind for kind in kinds for field in msgspec.structs.fields(kind)}
-        reading = {fields[field] for field in fields if f'"{field}"'.encode() in raw[:40]} or {ProductDraft}
-        for kind in reading:
-            # The machine may be busy: what is slow once is looked at again.
-            took = next((each for _ in range(5) if (each := seconds_of(raw, kind)) <= most), None)
-            assert took is not None, f"{name} by {kind.__name__}"
+        for kind in {fields[field] for field in fields if f'"{field}"'.encode() in raw[:40]} or {ProductDraft}:
+            # What is slow once is looked at again, beside a good one: the machine may have been busy.
+            is_cheap = any(seconds_of(raw, kind) <= max(SECONDS, TIMES * seconds_of(fine, ProductDraft)) for _ in range(TRIES))
+            assert is_cheap, f"{name} by {kind.__name__}"
 
 
 @pytest.mark.behaviour("all-8")
@@ -124,4 +123,4 @@ def test_what_looks_the_same_is_the_same() -> None:
     for raw in ('{"sku":"e\u0301"}'.encode(), b'{"sku":"e\\u0301"}', '{"sku":"é"}'.encode()):
         assert decode_json(raw, Row).sku == "é"
     with pytest.raises(Invalid):
-        decode_json(('{"sku":"a' + "\u0315\u0300" * 20 + '"}').encode(), Row)
+        decode_json(('{"sku":"a' + "\u0315\u0300" * 40 + '"}').encode(), Row)
