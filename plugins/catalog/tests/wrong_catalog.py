@@ -187,6 +187,11 @@ class DeletesWhatIsSold(CatalogService):
         await self._store.delete_product(uow, product_id)
 
 
+class SellsForLess(CatalogService):
+    async def set_prices(self, seller_id: str, rows: list[Any]) -> Any:
+        return await super().set_prices(seller_id, [row for row in rows if row.price.amount < 10**10])
+
+
 class LeavesWhatIsBelow(PostgresCatalogStore):
     async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
         sql = "UPDATE catalog.categories SET name = $2, parent_id = $3::text WHERE id = $1"
@@ -281,6 +286,15 @@ MISTAKES = {
     "clears what is not named": Mistake(
         "test_a_patch_changes_what_it_names",
         patches=[(drafts, "_given", lambda value, kept: "" if isinstance(kept, str) and kept == "Of iron." else kept)],
+    ),
+    "compares with anything": Mistake(
+        "test_a_price_is_below_what_it_is_compared_with", patches=[(drafts, "is_lower", lambda *_: True)]
+    ),
+    "compares rows with anything": Mistake(
+        "test_a_price_is_below_what_it_is_compared_with", patches=[(rows, "is_lower", lambda *_: True)]
+    ),
+    "sells for no more than a billion": Mistake(
+        "test_a_price_is_up_to_the_largest_amount", {"service": SellsForLess}, arguments={"currency": "IDR"}
     ),
     "takes a compare_at in any currency": Mistake(
         "test_a_patch_that_cannot_be_says_why", patches=[(drafts, "_set_prices", _set_prices_alone)]

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from marketplace_core import calls
 from marketplace_core.capabilities.cart import AddItem, Cart, CartOwner
 from marketplace_core.capabilities.catalog import Catalog, LineRequest, SellerRef
-from marketplace_core.capabilities.orders import Orders, PlaceOrder
-from marketplace_core.errors import Conflict
+from marketplace_core.capabilities.orders import Orders, PaymentMethod, PlaceOrder
+from marketplace_core.errors import Conflict, Invalid, Refused
 from marketplace_core.testing.contracts import Method, Wrong, assert_contract_fails, fixtures_of, refused
-from marketplace_core.testing.contracts.orders import ADDRESS, CartOrdersContract, OrdersContract, list_variants
+from marketplace_core.testing.contracts.orders import ADDRESS, CartOrdersContract, OrdersContract, draft, list_variants
 from marketplace_core.testing.contracts.orders_pending import PRICE
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money, new_id
@@ -78,6 +78,18 @@ async def test_a_cart_that_was_bought_while_it_was_read_is_not_bought_again(
     with calls.scope(calls.Call(key=new_id())):
         await refused("cart.changed", shop.orders.place(wanted))
     assert await shop.available([variant]) == [19]
+
+
+async def test_nobody_is_sent_back_to_a_strangers_page(shop: Any) -> None:
+    wanted = draft(await shop.stock())
+    for url, problems in (("http://evil.example/", 1), ("javascript:alert(1)", 1), ("http://localhost:3000/", 0)):
+        method = PaymentMethod("card", "tok_ok", return_url=url)
+        try:
+            await shop.orders.place(replace(wanted, payment=method))
+            found = []
+        except Invalid as error:
+            found = [problem.pointer for problem in error.errors]
+        assert found == ["/payment/return_url"] * problems
 
 
 async def test_guests_hold_for_less(shop: Any) -> None:
@@ -172,9 +184,20 @@ def supersedes_before_it_looks(right: Any, _: Any, __: Any) -> Mapping[str, Meth
     return {"place": place}
 
 
+def adds_up_whatever_it_is(right: Any, _: Any, __: Any) -> Mapping[str, Method]:
+    async def place(request: Any) -> Any:
+        try:
+            return await right.place(request)
+        except Refused:
+            return None
+
+    return {"place": place}
+
+
 @pytest.mark.parametrize(
     ("mistake", "suite", "test"),
     [
+        (adds_up_whatever_it_is, OrdersContract, "test_one_unit_at_the_highest_price_can_be_bought"),
         (lets_nobody_out, OrdersContract, "test_a_pending_order_can_be_cancelled"),
         (holds_what_is_cancelled, OrdersContract, "test_a_pending_order_can_be_cancelled"),
         (seals_whatever_comes, OrdersContract, "test_what_is_about_to_be_confirmed_is_confirmed"),

@@ -22,7 +22,7 @@ from marketplace_core.capabilities.payments import PaymentChanged
 from marketplace_core.errors import Conflict, Failure, MarketplaceError
 from marketplace_core.events import Event
 from marketplace_core.testing.contracts import refused
-from marketplace_core.values import Address, Money, new_id
+from marketplace_core.values import LARGEST_AMOUNT, Address, Money, new_id
 
 __all__ = ["ADDRESS", "PRICE", "CartOrdersContract", "PendingRules", "available", "draft", "list_variants"]
 
@@ -121,6 +121,14 @@ class PendingRules:
             with calls.scope(calls.Call(address="address:192.0.2.2")):
                 await orders.place(draft(variants, account_id="bob"))
             variants = await list_variants(catalog, SellerRef(new_id(), "Kettle"), 1, stock=1000)
+
+    async def test_one_unit_at_the_highest_price_can_be_bought(self, orders: Orders, catalog: Catalog) -> None:
+        seller = SellerRef(new_id(), "Kettle")
+        variants = await list_variants(catalog, seller, 1, price=LARGEST_AMOUNT)
+        placed = await orders.place(draft(variants, total=LARGEST_AMOUNT))
+        assert placed.total == placed.packages[0].total == Money(LARGEST_AMOUNT, "EUR")
+        await refused("cart.quantity_limit", orders.place(draft(variants, units=2, total=2 * LARGEST_AMOUNT)))
+        assert await available(catalog, variants) == [19]
 
     async def _as_many_as_may_be(self, orders: Orders, wanted: PlaceOrder, address: str | None) -> list[PlacedOrder]:
         placed: list[PlacedOrder] = []
