@@ -89,6 +89,11 @@ class TakesNothingOver(CatalogService):
         return await super().reserve(key, lines, seconds)
 
 
+class WithdrawsWhatIsSold(PostgresStockStore):
+    async def withdraw(self, uow: UnitOfWork, key: str) -> Any:
+        return await super().withdraw(uow, key) or []
+
+
 class KeepsWhatItTookOver(PostgresStockStore):
     async def _to_hold_again(self, *_: Any) -> dict[str, int]:
         return {}
@@ -254,6 +259,7 @@ MISTAKES = {
     "holds what there is": _stock(HoldsWhatThereIs, "test_all_lines_are_held_or_none"),
     "takes nothing over": _service(TakesNothingOver, "test_what_is_held_passes_over_in_one_step"),
     "keeps what it took over": _stock(KeepsWhatItTookOver, "test_what_is_held_passes_over_in_one_step"),
+    "withdraws what is sold": _stock(WithdrawsWhatIsSold, "test_what_is_withdrawn_does_not_go_through"),
     "prices anew": _service(PricesAnew, "test_lines_are_frozen_as_they_were"),
     "holds what is not sold": Mistake("test_what_is_not_sold_is_not_held", edits={_BUYABLE: "true AS buyable"}),
     "sells without a word": Mistake(

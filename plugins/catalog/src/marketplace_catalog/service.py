@@ -115,8 +115,7 @@ class CatalogService(Catalog):
     # ── for carts and orders ─────────────────────────────────────────────────────────────────────────────────
 
     async def get_variants(self, ids: list[str]) -> list[VariantView]:
-        found = await self._store.get_variants(ids)
-        return [replace(view, image=self._blobs.url(view.image)) if view.image else view for view in found]
+        return [replace(v, image=self._blobs.url(v.image)) if v.image else v for v in await self._store.get_variants(ids)]
 
     @natural
     async def reserve(
@@ -129,8 +128,7 @@ class CatalogService(Catalog):
             raise views.out_of_stock(answer)
         frozen, expires_at, changes = answer
         self._stock_changed(uow, changes)
-        pictured = [replace(line, image=self._blobs.url(line.image)) if line.image else line for line in frozen]
-        return Reservation(key, pictured, expires_at)
+        return Reservation(key, [replace(x, image=self._blobs.url(x.image)) if x.image else x for x in frozen], expires_at)
 
     @natural
     async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None:
@@ -139,6 +137,12 @@ class CatalogService(Catalog):
     @natural
     async def release(self, uow: UnitOfWork, key: str) -> None:
         self._stock_changed(uow, await self._stock.release(uow, key))
+
+    @natural
+    async def withdraw(self, uow: UnitOfWork, key: str) -> bool:
+        changes = await self._stock.withdraw(uow, key)
+        self._stock_changed(uow, changes or [])
+        return changes is not None
 
     @natural
     async def commit(self, uow: UnitOfWork, key: str) -> None:

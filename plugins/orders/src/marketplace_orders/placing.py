@@ -140,8 +140,9 @@ class Checkout:
     async def release(self, key: str) -> None:
         await self._catalog.release(key)
 
-    async def restock(self, key: str) -> None:
-        await self._catalog.restock(key)
+    async def withdraw(self, key: str) -> bool:
+        """Whether an order can be given up: what it holds is free then."""
+        return await self._catalog.withdraw(key)
 
     async def _price(self, lines: list[checkout.PricedLine], to: Place) -> list[checkout.Part]:
         return await checkout.price_parts(lines, to, self._sellers, self._logistics, self._config.line_weight_g)
