@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from marketplace_core.extensions import Extensions
     from marketplace_core.http.egress import Egress
     from marketplace_core.metrics import PluginMetrics
+    from marketplace_core.origins import Origins
     from marketplace_core.ports.engine import Journal, SagaEngine
     from marketplace_core.sagas import Performer, Saga
 
@@ -37,6 +38,7 @@ class PluginContext(ABC):
     clock: Clock
     currency: str
     tax_included: bool
+    origins: Origins
 
     @abstractmethod
     def config(self, kind: type[C]) -> C:

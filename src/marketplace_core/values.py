@@ -26,6 +26,7 @@ from marketplace_core.codes import PLACES, WITHOUT_POSTAL_CODES, Country, Countr
 from marketplace_core.errors import BadCursor, Invalid, Problem
 
 __all__ = [
+    "LARGEST_AMOUNT",
     "NOT_BLANK",
     "Address",
     "AddressInput",
@@ -77,6 +78,10 @@ def tidy_fields(struct: Struct, *names: str) -> None:
         if isinstance(given, str) and (tidied := tidy(given)) != given:
             msgspec.structs.force_setattr(struct, name, tidied)
 
+
+#: The largest amount of money, in minor units: what JSON's readers can hold exactly. A sum may be larger by what is added to
+#: goods, such as shipping.
+LARGEST_AMOUNT = 2**53 - 1
 
 # ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
 

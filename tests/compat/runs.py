@@ -112,12 +112,13 @@ class Runs:
 
     @asynccontextmanager
     async def unconfirmable(self) -> AsyncIterator[str]:
-        """An order that refuses to be confirmed until this is left; its checkout waits for a person."""
+        """An order that is away while it is to be confirmed, until this is left; its checkout waits for a person."""
         database = self.market.process.resources.database("main")
         await self.market.stop_worker()
         order_id = await self.place("tok_ok")
-        given_up = "UPDATE orders.orders SET document = document || jsonb_build_object('given_up', $2::bool) WHERE id = $1"
-        await database.execute(given_up, order_id, True)
+        await database.execute("CREATE TABLE public.away AS SELECT * FROM orders.orders WHERE id = $1", order_id)
+        await database.execute("DELETE FROM orders.packages WHERE order_id = $1", order_id)
+        await database.execute("DELETE FROM orders.orders WHERE id = $1", order_id)
         await self.market.start_worker()
 
         async def waits() -> bool:
@@ -125,7 +126,8 @@ class Runs:
             return order_id in [saga.id for saga in page.items]
 
         await eventually(waits, within=30)
-        await database.execute(given_up, order_id, False)
+        await database.execute("INSERT INTO orders.orders SELECT * FROM public.away")
+        await database.execute("DROP TABLE public.away")
         yield order_id
 
 

@@ -21,18 +21,20 @@ from marketplace_core.testing.shop import Shop
 
 @asynccontextmanager
 async def unconfirmable(shop: Shop, buyer: Any, product: Any) -> AsyncIterator[Any]:
-    """An order that is paid and allocated, and whose confirmation is refused: as if given up. Afterwards it is not."""
+    """An order that is paid and allocated, and whose confirmation is refused: it is away. Afterwards it is there again."""
     database = shop.market.process.resources.database("main")
     await shop.market.stop_worker()
     order = await shop.order(buyer, [(product, 2)])
-    given_up = "UPDATE orders.orders SET document = document || jsonb_build_object('given_up', $2::bool) WHERE id = $1"
-    await database.execute(given_up, order["id"], True)
+    await database.execute("CREATE TABLE public.away AS SELECT * FROM orders.orders WHERE id = $1", order["id"])
+    await database.execute("DELETE FROM orders.packages WHERE order_id = $1", order["id"])
+    await database.execute("DELETE FROM orders.orders WHERE id = $1", order["id"])
     await shop.market.start_worker()
     await shop.admin.until("/sagas?status=waiting", lambda page: [saga["id"] for saga in page["items"]] == [order["id"]])
     waiting = await shop.admin.get(f"/sagas/{order['id']}")
     assert ("confirm", "refused") in [(step["name"].partition(":")[2], step["status"]) for step in waiting["steps"]]
     assert (await buyer.get("/cart"))["items"] == []
-    await database.execute(given_up, order["id"], False)
+    await database.execute("INSERT INTO orders.orders SELECT * FROM public.away")
+    await database.execute("DROP TABLE public.away")
     yield order
 
 

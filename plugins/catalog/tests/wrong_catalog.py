@@ -89,6 +89,11 @@ class TakesNothingOver(CatalogService):
         return await super().reserve(key, lines, seconds)
 
 
+class WithdrawsWhatIsSold(PostgresStockStore):
+    async def withdraw(self, uow: UnitOfWork, key: str) -> Any:
+        return await super().withdraw(uow, key) or []
+
+
 class KeepsWhatItTookOver(PostgresStockStore):
     async def _to_hold_again(self, *_: Any) -> dict[str, int]:
         return {}
@@ -187,6 +192,11 @@ class DeletesWhatIsSold(CatalogService):
         await self._store.delete_product(uow, product_id)
 
 
+class SellsForLess(CatalogService):
+    async def set_prices(self, seller_id: str, rows: list[Any]) -> Any:
+        return await super().set_prices(seller_id, [row for row in rows if row.price.amount < 10**10])
+
+
 class LeavesWhatIsBelow(PostgresCatalogStore):
     async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
         sql = "UPDATE catalog.categories SET name = $2, parent_id = $3::text WHERE id = $1"
@@ -249,6 +259,7 @@ MISTAKES = {
     "holds what there is": _stock(HoldsWhatThereIs, "test_all_lines_are_held_or_none"),
     "takes nothing over": _service(TakesNothingOver, "test_what_is_held_passes_over_in_one_step"),
     "keeps what it took over": _stock(KeepsWhatItTookOver, "test_what_is_held_passes_over_in_one_step"),
+    "withdraws what is sold": _stock(WithdrawsWhatIsSold, "test_what_is_withdrawn_does_not_go_through"),
     "prices anew": _service(PricesAnew, "test_lines_are_frozen_as_they_were"),
     "holds what is not sold": Mistake("test_what_is_not_sold_is_not_held", edits={_BUYABLE: "true AS buyable"}),
     "sells without a word": Mistake(
@@ -281,6 +292,15 @@ MISTAKES = {
     "clears what is not named": Mistake(
         "test_a_patch_changes_what_it_names",
         patches=[(drafts, "_given", lambda value, kept: "" if isinstance(kept, str) and kept == "Of iron." else kept)],
+    ),
+    "compares with anything": Mistake(
+        "test_a_price_is_below_what_it_is_compared_with", patches=[(drafts, "is_lower", lambda *_: True)]
+    ),
+    "compares rows with anything": Mistake(
+        "test_a_price_is_below_what_it_is_compared_with", patches=[(rows, "is_lower", lambda *_: True)]
+    ),
+    "sells for no more than a billion": Mistake(
+        "test_a_price_is_up_to_the_largest_amount", {"service": SellsForLess}, arguments={"currency": "IDR"}
     ),
     "takes a compare_at in any currency": Mistake(
         "test_a_patch_that_cannot_be_says_why", patches=[(drafts, "_set_prices", _set_prices_alone)]

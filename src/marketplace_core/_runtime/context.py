@@ -19,6 +19,7 @@ from marketplace_core.context import PluginContext
 from marketplace_core.events import Event
 from marketplace_core.extensions import Extensions
 from marketplace_core.metrics import PluginMetrics
+from marketplace_core.origins import Origins
 from marketplace_core.ports import Blobs, Cache, FeedStore, Message, Pool, ProjectionUnits, Units, WebhookOutbox
 from marketplace_core.ports.engine import Journal, SagaEngine
 from marketplace_core.ports.gathering import envelope_of
@@ -28,6 +29,7 @@ from marketplace_core.sagas import Performer, Saga
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Process
     from marketplace_core.adapters.postgres.server import Database
+    from marketplace_core.deployment import Deployment
     from marketplace_core.http.egress import Egress
 
 __all__ = ["Context"]
@@ -35,6 +37,13 @@ __all__ = ["Context"]
 P = TypeVar("P")
 S = TypeVar("S")
 C = TypeVar("C", bound=Struct)
+
+
+def _origins(deployment: Deployment) -> Origins:
+    """Those that ``[edge.*]`` lists."""
+    tables = [table.get("origins") for table in deployment.edge.values() if isinstance(table, dict)]
+    listed = [origin for origins in tables if isinstance(origins, list) for origin in origins if isinstance(origin, str)]
+    return Origins(listed, loopback=deployment.profile != "production")
 
 
 class Context(PluginContext):
@@ -45,6 +54,7 @@ class Context(PluginContext):
         self.clock = process.clock
         self.currency = process.deployment.currency
         self.tax_included = process.deployment.tax_included
+        self.origins = _origins(process.deployment)
         self._process = process
         self._entry = process.deployment.plugins[name]
         self._info = process.assembly.infos[name]

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from marketplace_core.capabilities.cart import CartItem, CartProblem, CartView
 from marketplace_core.capabilities.catalog import VariantView
-from marketplace_core.values import Money
+from marketplace_core.values import LARGEST_AMOUNT, Money
 from marketplace_postgres_cart.domain import CartState, Line, Shown
 
 __all__ = ["Fact", "cart_view", "observe", "shown"]
@@ -65,7 +65,7 @@ def cart_view(cart: CartState, facts: Mapping[str, Fact], token: str | None, def
         token=token,
         items=[_item(line, facts[line.variant_id]) for line in cart.lines],
         quantity=sum(line.quantity for line in cart.lines),
-        subtotal=Money(sum(totals), cart.currency or default_currency),
+        subtotal=Money(min(sum(totals), LARGEST_AMOUNT), cart.currency or default_currency),
         problems=[problem for line in cart.lines for problem in _problems(line, facts[line.variant_id])],
     )
 
@@ -82,7 +82,7 @@ def _item(line: Line, fact: Fact) -> CartItem:
         image=line.shown.image,
         quantity=line.quantity,
         unit_price=price,
-        line_total=Money(price.amount * line.quantity, price.currency),
+        line_total=Money(min(price.amount * line.quantity, LARGEST_AMOUNT), price.currency),
         available=fact.available,
     )
 

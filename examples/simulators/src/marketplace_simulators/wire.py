@@ -39,14 +39,14 @@ _PAGE = 1000
 class Money(Struct, frozen=True, forbid_unknown_fields=True):
     """Minor units and an ISO 4217 code."""
 
-    amount: Annotated[int, Meta(ge=0, le=2**53)]
+    amount: Annotated[int, Meta(ge=0, le=2**54)]
     currency: Currency
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """Money of which there must be some."""
 
-    amount: Annotated[int, Meta(gt=0, le=2**53)]
+    amount: Annotated[int, Meta(gt=0, le=2**54)]
     currency: Currency
 
 

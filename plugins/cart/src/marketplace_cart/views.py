@@ -11,7 +11,7 @@ import msgspec
 from marketplace_cart.store import Contents, Fact, Line, Snapshot
 from marketplace_core.capabilities.cart import CartItem, CartProblem, CartView
 from marketplace_core.capabilities.catalog import VariantView
-from marketplace_core.values import Money
+from marketplace_core.values import LARGEST_AMOUNT, Money
 
 __all__ = ["Seen", "cart_view", "observe", "snapshot"]
 
@@ -62,14 +62,17 @@ def observe(lines: Mapping[str, Line], currency: str | None, views: Mapping[str,
 
 
 def cart_view(contents: Contents, facts: Mapping[str, Fact], token: str | None, default_currency: str) -> CartView:
-    """``facts`` are of all lines. The subtotal leaves out what cannot be had at all, as a quote does."""
+    """``facts`` are of all lines. The subtotal leaves out what cannot be had at all, as a quote does.
+
+    A sum is shown up to the largest amount: more of it is in no order.
+    """
     currency = contents.currency or default_currency
     items: list[CartItem] = []
     problems: list[CartProblem] = []
     units = subtotal = 0
     for variant_id, line in contents.lines.items():
         shown, fact = _decode(line.snapshot), facts[variant_id]
-        total = shown.price * line.quantity
+        total = min(shown.price * line.quantity, LARGEST_AMOUNT)
         items.append(
             CartItem(
                 variant_id=variant_id,
@@ -87,7 +90,7 @@ def cart_view(contents: Contents, facts: Mapping[str, Fact], token: str | None, 
         )
         units += line.quantity
         if fact.available > 0:
-            subtotal += total
+            subtotal = min(subtotal + total, LARGEST_AMOUNT)
         if not fact.buyable or fact.available < line.quantity or fact.was is not None:
             problems += _problems(variant_id, line.quantity, shown.price, currency, fact)
     return CartView(

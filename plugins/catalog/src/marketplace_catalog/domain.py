@@ -18,6 +18,7 @@ __all__ = [
     "category_tree",
     "depth_below",
     "is_below",
+    "is_lower",
     "name_key",
     "product_slug",
     "shortages",
@@ -135,6 +136,11 @@ def unpublishable(priced: Sequence[bool], places: Sequence[str]) -> list[tuple[s
         for place, known in zip(places, priced, strict=True)
         if not known
     ]
+
+
+def is_lower(price: int | None, compare_at: int | None) -> bool:
+    """Whether a price, in minor units, is below that which it is compared with, if it is."""
+    return price is None or compare_at is None or price < compare_at
 
 
 # ── stock ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from marketplace_catalog.domain import MAX_DEPTH, CategoryNode, depth_below, is_below, unpublishable
+from marketplace_catalog.domain import MAX_DEPTH, CategoryNode, depth_below, is_below, is_lower, unpublishable
 from marketplace_catalog.store import ProductRecord, VariantRecord
 from marketplace_core.capabilities.catalog import CategoryPatch, MoneyInput, ProductPatch, VariantDraft, VariantPatch
 from marketplace_core.errors import Invalid, Problem
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 MAX_VARIANTS = 200
 ONE_CURRENCY = "All prices of a product are in one currency."
+NOT_LOWER = "A compare_at is above the price; give both, or null."
 
 
 def add_variants(record: ProductRecord, drafts: Iterable[VariantDraft]) -> None:
@@ -102,7 +103,7 @@ def _set_prices(
     compare_at: MoneyInput | UnsetType | None,
     pointer: str,
 ) -> list[Problem]:
-    """A variant's two prices are in one currency; without a price there is nothing to compare it with."""
+    """A variant's two prices are in one currency, the lower one is asked for; without it there is nothing to compare."""
     before = variant.currency
     if not isinstance(price, UnsetType):
         variant.price = price.amount if price else None
@@ -112,13 +113,16 @@ def _set_prices(
     if isinstance(compare_at, UnsetType):
         if variant.compare_at is not None and variant.currency != before:
             return [Problem(f"{pointer}/price/currency", "unknown_value", f"Its compare_at is in {before}; give both.")]
+        named = None if isinstance(price, UnsetType) else "price"
+    else:
+        variant.compare_at, named = compare_at.amount if compare_at else None, "compare_at"
+        if compare_at is not None and variant.currency is None:
+            return [Problem(f"{pointer}/price", "required", "What has a compare_at needs a price.")]
+        if compare_at is not None and compare_at.currency != variant.currency:
+            return [Problem(f"{pointer}/compare_at/currency", "unknown_value", f"Its price is in {variant.currency}.")]
+    if named is None or is_lower(variant.price, variant.compare_at):
         return []
-    variant.compare_at = compare_at.amount if compare_at else None
-    if compare_at is not None and variant.currency is None:
-        return [Problem(f"{pointer}/price", "required", "What has a compare_at needs a price.")]
-    if compare_at is not None and compare_at.currency != variant.currency:
-        return [Problem(f"{pointer}/compare_at/currency", "unknown_value", f"Its price is in {variant.currency}.")]
-    return []
+    return [Problem(f"{pointer}/{named}", "range", NOT_LOWER)]
 
 
 def inconsistent(variants: Sequence[VariantRecord], pointers: Sequence[str | None]) -> list[Problem]:

@@ -55,6 +55,12 @@ class ReservationUseCases(Catalog):
         self._stock_changed(uow, await self._stock.release(uow, key))
 
     @natural
+    async def withdraw(self, uow: UnitOfWork, key: str) -> bool:
+        changes = await self._stock.withdraw(uow, key)
+        self._stock_changed(uow, changes or [])
+        return changes is not None
+
+    @natural
     async def commit(self, uow: UnitOfWork, key: str) -> None:
         changes = await self._stock.commit(uow, key)
         if changes is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from marketplace_catalog.drafts import ONE_CURRENCY
+from marketplace_catalog.domain import is_lower
+from marketplace_catalog.drafts import NOT_LOWER, ONE_CURRENCY
 from marketplace_catalog.store import ProductRecord, StockChange, StockRecord, StockStore, VariantRecord
 from marketplace_core.capabilities.catalog import PriceRow, RowResult, StockRow
 from marketplace_core.ports import UnitOfWork
@@ -61,6 +62,8 @@ def change_prices(records: Iterable[ProductRecord], rows: Sequence[PriceRow]) ->
             results.append(_unknown(row.sku))
         elif not _one_currency(row):
             results.append(RowResult(row.sku, "rejected", "unknown_value", "Both prices are in one currency."))
+        elif not is_lower(row.price.amount, row.compare_at.amount if row.compare_at else None):
+            results.append(RowResult(row.sku, "rejected", "range", NOT_LOWER))
         elif row.price.currency != currencies[record.id]:
             results.append(RowResult(row.sku, "rejected", "unknown_value", ONE_CURRENCY))
         elif _set_price(variant, row):

@@ -109,8 +109,7 @@ class CatalogService(ReservationUseCases):
     # ── for carts and orders ─────────────────────────────────────────────────────────────────────────────────
 
     async def get_variants(self, ids: list[str]) -> list[VariantView]:
-        found = await self._store.get_variants(ids)
-        return [replace(view, image=self._blobs.url(view.image)) if view.image else view for view in found]
+        return [replace(v, image=self._blobs.url(v.image)) if v.image else v for v in await self._store.get_variants(ids)]
 
     # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
 

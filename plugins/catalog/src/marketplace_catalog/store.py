@@ -292,6 +292,10 @@ class StockStore(ABC):
         """
 
     @abstractmethod
+    async def withdraw(self, uow: UnitOfWork, key: str) -> list[StockChange] | None:
+        """Give back what is held, to nobody in particular. None: it is committed, and stays so."""
+
+    @abstractmethod
     async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
         """Allocate what is held; of an expired one take it anew. None: nothing was reserved, or it was given back."""
 

@@ -13,7 +13,7 @@ from marketplace_orders.config import OrdersConfig
 from marketplace_orders.open_orders import Ending, give_up
 from marketplace_orders.store import OrderStore
 
-__all__ = ["Cancelling", "units_of"]
+__all__ = ["Cancelling", "check_cancellable", "units_of"]
 
 
 class Cancelling:
@@ -27,13 +27,10 @@ class Cancelling:
         self, uow: UnitOfWork, record: domain.Order, items: list[CancelItem] | None, why: tuple[str, str], code: str | None
     ) -> None:
         """``why``: who, and for what reason. ``code``: what is shown as the failure of a pending order."""
-        if record.status != "pending" or record.imported:
+        if record.status != "pending":
             await self.packages(uow, record, record.packages, items, why)
             return
-        if not record.gives_way:
-            raise Conflict("orders.not_cancellable", "It is being confirmed; come again.", retry_after=1)
-        if units_of(record.packages, items) != domain.units_left(record.packages):
-            raise Conflict("orders.not_cancellable", "A pending order is cancelled as a whole.")
+        check_cancellable(record, items)
         await give_up(uow, self._store, record, Ending("cancelled", "orders.cancelled", why[0], code, why[1] or None))
 
     async def packages(
@@ -69,6 +66,14 @@ class Cancelling:
             uow.emit(ItemsCancelled(order_id=record.id, package_id=package.id, lines=lines, amount=amount, remaining=remaining))
         for package in delivered:
             uow.emit(happenings.delivered(record, package))
+
+
+def check_cancellable(record: domain.Order, items: list[CancelItem] | None) -> None:
+    """Of an order that is pending. :raises Conflict: ``orders.not_cancellable``."""
+    if record.imported:
+        raise Conflict("orders.not_cancellable", "An imported order is history.")
+    if units_of(record.packages, items) != domain.units_left(record.packages):
+        raise Conflict("orders.not_cancellable", "A pending order is cancelled as a whole.")
 
 
 def units_of(packages: Sequence[domain.Package], items: list[CancelItem] | None) -> domain.Units:

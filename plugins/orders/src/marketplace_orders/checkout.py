@@ -14,8 +14,8 @@ from marketplace_core.capabilities.logistics import Logistics, Place, RateOption
 from marketplace_core.capabilities.orders import PlaceOrder, QuoteRequest
 from marketplace_core.capabilities.sellers import Sellers, SellerTerms
 from marketplace_core.capabilities.users import Users
-from marketplace_core.errors import Conflict, Invalid, NotFound, Problem
-from marketplace_core.values import Address, Money
+from marketplace_core.errors import Conflict, Invalid, NotFound, Problem, Refused
+from marketplace_core.values import LARGEST_AMOUNT, Address, Money
 from marketplace_orders.domain import Discount
 
 __all__ = [
@@ -156,7 +156,12 @@ async def price_parts(
     logistics: Logistics | None,
     weight_g: int,
 ) -> list[Part]:
-    """Group lines by seller in the order in which they come, and ask what sending each part costs."""
+    """Group lines by seller in the order in which they come, and ask what sending each part costs.
+
+    :raises Refused: ``cart.quantity_limit``: so much money cannot be told exactly.
+    """
+    if sum(line.subtotal.amount for line in lines) > LARGEST_AMOUNT:
+        raise Refused("cart.quantity_limit", f"An order is of at most {LARGEST_AMOUNT} minor units; order less at a time.")
     by_seller: dict[str, list[PricedLine]] = {}
     for line in lines:
         by_seller.setdefault(line.seller_id, []).append(line)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from marketplace_core.values import Money
 
 __all__ = [
-    "GIVES_WAY",
     "Charge",
     "Discount",
     "Line",
@@ -36,9 +35,6 @@ __all__ = [
 PROGRESS = ("pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed")
 #: how far a shipment is; its status never goes back
 TRACKING = ("pending", "label_created", "in_transit", "out_for_delivery", "delivered", "returned")
-
-#: The first version of the checkout that asks, before it confirms an order, whether that was given up meanwhile.
-GIVES_WAY = 2
 
 Units = dict[str, int]
 """Units by line id."""
@@ -165,11 +161,7 @@ class Package:
 
 @dataclass
 class Order:
-    """``imported``: it comes from another system, and is over here.
-
-    ``checkout``: the version of the saga that was meant to carry it out. ``sealed``: it is about to be confirmed.
-    ``given_up``: it was cancelled or superseded while it was pending.
-    """
+    """``imported``: it comes from another system, and is over here."""
 
     id: str
     account_id: str | None
@@ -196,9 +188,6 @@ class Order:
     updated_at: datetime
     complete_at: datetime | None = None
     imported: bool = False
-    checkout: int = 1
-    sealed: bool = False
-    given_up: bool = False
 
     @property
     def units(self) -> int:
@@ -213,14 +202,8 @@ class Order:
         return units
 
     @property
-    def gives_way(self) -> bool:
-        """Whether it can be given up. A checkout of before does not ask whether it was."""
-        return self.status == "pending" and self.checkout >= GIVES_WAY and not self.sealed
-
-    @property
     def waits_for_its_payer(self) -> bool:
-        """And gives way to another order of its cart."""
-        return self.gives_way and self.payment is not None and self.payment["status"] == "requires_action"
+        return self.status == "pending" and self.payment is not None and self.payment["status"] == "requires_action"
 
     def note(self, at: datetime, type_: str, actor: str, detail: str | None = None) -> None:
         """What happened to it, by whom."""

@@ -1,8 +1,8 @@
 """Orders that are open: one per cart, and so many per account and address. What is given up gives way at once.
 
 A buyer has one cart, and tabs. The cart's open order is looked for before anything is held, and again where the next one is
-written, which the store refuses while the other is open. One that waits for its payer gives way: it fails in the transaction
-in which the new one is written, and its checkout, wherever that is, finds so before it confirms it (``Orders.seal``).
+written, which the store refuses while the other is open. One that waits for its payer gives way: its stock is withdrawn, so
+that its checkout, wherever that is, comes to nothing, and it fails in the transaction in which the new one is written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from marketplace_orders import domain
 from marketplace_orders.config import OrdersConfig
 from marketplace_orders.store import Open, OrderStore
 
-__all__ = ["Ending", "OpenOrders", "Place", "give_up"]
+__all__ = ["Ending", "OpenOrders", "Place", "give_up", "in_progress"]
 
 SUPERSEDED = "orders.superseded"
 BUSY_SECONDS = 60
@@ -93,12 +93,9 @@ class OpenOrders:
             raise Conflict("cart.changed", "What is in the cart was ordered meanwhile; quote again.")
 
     async def _supersede(self, uow: UnitOfWork, order_id: str) -> None:
-        """:raises Conflict: it goes on, or was confirmed, since it was looked at."""
         record = await self._store.lock(uow, order_id)
-        if record is None or record.status in {"failed", "cancelled"}:
+        if record is None or record.status != "pending":  # somebody else has ended it
             return
-        if not record.waits_for_its_payer:
-            raise in_progress(order_id)
         ending = Ending("failed", "orders.failed", "system", SUPERSEDED, "Another order of this cart was placed.")
         await give_up(uow, self._store, record, ending)
 
@@ -126,13 +123,12 @@ class OpenOrders:
 
 
 async def give_up(uow: UnitOfWork, store: OrderStore, record: domain.Order, ending: Ending) -> None:
-    """End a locked order that is pending and not sealed. Its checkout gives back its money and its stock."""
+    """End a locked order that is pending, and whose stock was withdrawn. Its checkout gives its money back."""
     record.status, record.failure_code, record.failure_detail = (
         ending.status,
         ending.code,
         ending.detail if ending.code else None,
     )
-    record.given_up = True
     for package in record.packages:
         package.status, package.updated_at = "cancelled", uow.now
         if ending.status == "cancelled":

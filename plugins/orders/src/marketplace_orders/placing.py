@@ -14,6 +14,7 @@ from marketplace_core.capabilities.orders import PlaceOrder, Quote, QuoteProblem
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.capabilities.users import Users
 from marketplace_core.errors import Conflict, Invalid, Problem, Refused, Unavailable
+from marketplace_core.origins import Origins
 from marketplace_core.ports import digest
 from marketplace_core.values import Clock, new_id
 from marketplace_orders import checkout, quotes
@@ -51,6 +52,7 @@ class Checkout:
         *,
         takes_money: bool,
         tax_included: bool,
+        origins: Origins,
     ) -> None:
         self._catalog = catalog
         self._cart = cart
@@ -62,6 +64,7 @@ class Checkout:
         self._config = config
         self.takes_money = takes_money
         self.tax_included = tax_included
+        self._origins = origins
 
     async def quote(self, request: QuoteRequest, basket: checkout.Basket, held: Mapping[str, int]) -> Quote:
         """``held``: units by variant that are there for this cart beside those that are there for everybody."""
@@ -88,6 +91,9 @@ class Checkout:
         """What can be said of a request by itself. :raises Invalid: :raises Conflict:"""
         if self.takes_money and request.payment is None:
             raise Invalid([Problem("/payment", "required", "Say how it is paid.")])
+        return_url = request.payment.return_url if request.payment is not None else None
+        if return_url is not None and (problem := self._origins.problem(return_url)) is not None:
+            raise Invalid([Problem("/payment/return_url", "format", problem)])
         if request.coupon is not None:
             raise Conflict("coupons.not_applicable", "There is no such coupon.")
 
@@ -134,8 +140,9 @@ class Checkout:
     async def release(self, key: str) -> None:
         await self._catalog.release(key)
 
-    async def restock(self, key: str) -> None:
-        await self._catalog.restock(key)
+    async def withdraw(self, key: str) -> bool:
+        """Whether an order can be given up: what it holds is free then."""
+        return await self._catalog.withdraw(key)
 
     async def _price(self, lines: list[checkout.PricedLine], to: Place) -> list[checkout.Part]:
         return await checkout.price_parts(lines, to, self._sellers, self._logistics, self._config.line_weight_g)

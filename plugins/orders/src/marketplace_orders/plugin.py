@@ -62,6 +62,7 @@ def provide_orders(context: PluginContext) -> Orders:
         config,
         takes_money=context.optional_port(Payments) is not None,
         tax_included=context.tax_included,
+        origins=context.origins,
     )
     keys = context.keys("orders.token")
     return OrderService(context.units, context.store(STORES), checkout, context.clock, config, token_keys=keys)

@@ -146,7 +146,6 @@ def order(
         timeline=[domain.Timeline(now, "orders.placed", "buyer")],
         created_at=now,
         updated_at=now,
-        checkout=domain.GIVES_WAY,
     )
 
 

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.auth import Email
 from marketplace_core.capabilities.cart import CartOwner
-from marketplace_core.capabilities.catalog import MoneyInput
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
     CancelItem,
@@ -30,7 +29,7 @@ from marketplace_core.capabilities.orders import (
 )
 from marketplace_core.errors import NotFound
 from marketplace_core.http.routing import Answer, Request, Router, ServerSentEvents
-from marketplace_core.values import AddressInput, Country, Id, Money, Page
+from marketplace_core.values import LARGEST_AMOUNT, AddressInput, Country, Currency, Id, Money, Page
 
 __all__ = ["routers"]
 
@@ -44,6 +43,13 @@ Reason = Annotated[str, Meta(max_length=1000)]
 Coupon = Annotated[str, Meta(max_length=100)]
 
 
+class Total(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a whole order: of goods up to the largest amount, and of what is added to them; 0 where discounts pay for all."""
+
+    amount: Annotated[int, Meta(ge=0, le=2 * LARGEST_AMOUNT)]
+    currency: Currency
+
+
 class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: AddressInput | None = None
     address_id: Id | None = None
@@ -55,7 +61,7 @@ class QuoteBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class PlaceBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payment: PaymentMethod
-    expected_total: MoneyInput
+    expected_total: Total
     shipping: Shipping = {}
     address: AddressInput | None = None
     address_id: Id | None = None

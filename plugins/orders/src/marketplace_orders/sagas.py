@@ -17,23 +17,7 @@ __all__ = ["SAGAS"]
 
 
 @saga("orders.checkout", version=1, start=OrderPlaced, signals=(PaymentSettled,))
-async def checkout_1(ctx: SagaContext, order: OrderPlaced) -> None:
-    """As it was: nobody gives the order up meanwhile."""
-    payment = await _take(ctx, order)
-    await ctx.pivot()
-    await _give(ctx, order, payment)
-
-
-@saga("orders.checkout", version=2, start=OrderPlaced, signals=(PaymentSettled,))
 async def checkout(ctx: SagaContext, order: OrderPlaced) -> None:
-    payment = await _take(ctx, order)
-    await ctx.call(Orders.seal, order.order_id)  # refused if its buyer, an operator or another order has ended it
-    await ctx.pivot()
-    await _give(ctx, order, payment)
-
-
-async def _take(ctx: SagaContext, order: OrderPlaced) -> PaymentView | None:
-    """Money and stock; the same in all versions."""
     ctx.on_refusal(Orders.fail, order.order_id)
     ctx.undo(Catalog.restock, order.reservation)
     payment: PaymentView | None = None
@@ -58,15 +42,11 @@ async def _take(ctx: SagaContext, order: OrderPlaced) -> PaymentView | None:
             else:
                 payment = settled.payment
     await ctx.call(Catalog.commit, order.reservation)
-    return payment
-
-
-async def _give(ctx: SagaContext, order: OrderPlaced, payment: PaymentView | None) -> None:
-    """The cart and the number; the same in all versions."""
+    await ctx.pivot()
     if order.cart_id is not None:
         bought = [LineRequest(line.variant_id, line.quantity) for line in order.lines]
         await ctx.call(Cart.remove_bought, order.cart_id, order.order_id, bought, undo=Cart.put_back)
     await ctx.call(Orders.confirm, order.order_id, payment)
 
 
-SAGAS = (checkout_1, checkout)
+SAGAS = (checkout,)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -33,13 +32,13 @@ from marketplace_core.capabilities.orders import (
     ShipRequest,
 )
 from marketplace_core.capabilities.payments import PaymentChanged, PaymentSettled
-from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound, Unavailable
+from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, natural
 from marketplace_core.values import Clock, Imported, Page, new_id
 from marketplace_orders import domain, happenings, imports, quotes, views
-from marketplace_orders.cancelling import Cancelling, units_of
+from marketplace_orders.cancelling import Cancelling, check_cancellable, units_of
 from marketplace_orders.config import OrdersConfig
-from marketplace_orders.open_orders import OpenOrders, Place
+from marketplace_orders.open_orders import OpenOrders, Place, in_progress
 from marketplace_orders.placing import Checkout, Placing, reservation_key
 from marketplace_orders.shipping import Way, way
 from marketplace_orders.store import OrderStore
@@ -100,11 +99,15 @@ class OrderService(Orders):
         await self._open.check_room(request.owner.account_id, sum(line.quantity for line in basket.lines), place)
         instead_of = place.instead_of.reservation if place.instead_of is not None else None
         try:
-            return await self._checkout.reserve(request, basket, key, instead_of), place
+            found = await self._checkout.reserve(request, basket, key, instead_of)
         except Conflict as error:
             if error.code == "orders.out_of_stock":  # what is missing may be held by another order of this cart
                 await self._open.look(basket.cart_id)
             raise
+        # Nothing is left to be refused. From here the other cannot be confirmed, or it is about to be.
+        if place.instead_of is not None and not await self._checkout.withdraw(place.instead_of.reservation):
+            raise in_progress(place.instead_of.id)
+        return found, place
 
     @command_after(_reserve)
     async def _place(
@@ -124,15 +127,8 @@ class OrderService(Orders):
         return views.order(record)
 
     @natural
-    async def seal(self, uow: UnitOfWork, order_id: str) -> None:
-        if not await self._store.seal(uow, order_id) and (await self._locked(uow, order_id)).number is None:
-            raise Conflict("orders.wrong_state", "It has ended before it could be confirmed.")
-
-    @natural
     async def confirm(self, uow: UnitOfWork, order_id: str, payment: PaymentView | None = None) -> None:
         record = await self._locked(uow, order_id)
-        if record.given_up:  # by a checkout that did not ask: a person has it undone
-            raise Conflict("orders.wrong_state", "It was given up while it was pending.")
         if record.status != "pending":
             return
         if payment is not None:
@@ -207,26 +203,25 @@ class OrderService(Orders):
 
     # ── cancelling and shipping ──────────────────────────────────────────────────────────────────────────────
 
-    async def cancel(
+    async def _withdraw(
         self, order_id: str, account_id: str | None, token: str | None, items: list[CancelItem] | None, reason: str
-    ) -> Order:
-        return await self._free(await self._cancel_own(order_id, account_id, token, items, reason))
+    ) -> None:
+        self._visible(await self._store.get([order_id]), account_id, token)
+        await self._withdraw_any(order_id, items, reason)
 
-    async def cancel_by_operator(self, order_id: str, items: list[CancelItem] | None, reason: str) -> Order:
-        return await self._free(await self._cancel_any(order_id, items, reason))
+    async def _withdraw_any(self, order_id: str, items: list[CancelItem] | None, reason: str) -> None:
+        """Of an order that is pending: free its stock. Its checkout cannot have that any more, and ends."""
+        for record in await self._store.get([order_id]):
+            if record.status == "pending":
+                check_cancellable(record, items)
+                if not await self._checkout.withdraw(record.reservation):
+                    raise Conflict("orders.not_cancellable", "It is being confirmed; come again.", retry_after=1)
 
-    async def _free(self, order: Order) -> Order:
-        """The stock of an order that was cancelled while it was pending. If it cannot be now, its checkout does it."""
-        if order.number is None:
-            [record] = await self._store.get([order.id])
-            with contextlib.suppress(Unavailable):
-                await self._checkout.restock(record.reservation)
-        return order
-
-    @command
-    async def _cancel_own(
+    @command_after(_withdraw)
+    async def cancel(
         self,
         uow: UnitOfWork,
+        _: None,
         order_id: str,
         account_id: str | None,
         token: str | None,
@@ -237,8 +232,10 @@ class OrderService(Orders):
         await self._cancelling.order(uow, record, items, ("buyer", reason), None)
         return views.order(record)
 
-    @command
-    async def _cancel_any(self, uow: UnitOfWork, order_id: str, items: list[CancelItem] | None, reason: str) -> Order:
+    @command_after(_withdraw_any)
+    async def cancel_by_operator(
+        self, uow: UnitOfWork, _: None, order_id: str, items: list[CancelItem] | None, reason: str
+    ) -> Order:
         record = await self._locked(uow, order_id)
         await self._cancelling.order(uow, record, items, ("admin", reason), "orders.cancelled_by_operator")
         return views.order(record)

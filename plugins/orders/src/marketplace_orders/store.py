@@ -53,10 +53,6 @@ class OrderStore(ABC):
         """What is open of the account, and from the address; none of those that are None."""
 
     @abstractmethod
-    async def seal(self, uow: UnitOfWork, order_id: str) -> bool:
-        """Mark an order that is pending. False: it is not."""
-
-    @abstractmethod
     async def insert_missing(self, uow: UnitOfWork, orders: Sequence[Order]) -> tuple[set[str], set[str]]:
         """Whole orders, as they are: the ids that were written, and those that were there before."""
 

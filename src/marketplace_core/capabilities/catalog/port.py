@@ -96,6 +96,11 @@ class Catalog(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
+    async def withdraw(self, key: str) -> bool:
+        """Release, and say whether the order can still go through: False if it is committed, and else it never will be."""
+
+    @abstractmethod
+    @mutation(retriable=True)
     async def commit(self, key: str) -> None:
         """The order goes through: what is held becomes allocated. An expired reservation takes stock anew.
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from marketplace_core.values import NOT_BLANK, Currency, Id, Money, PageQuery, tidy_fields
+from marketplace_core.values import LARGEST_AMOUNT, NOT_BLANK, Currency, Id, Money, PageQuery, tidy_fields
 
 Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=NOT_BLANK)]
 Sku = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 OnHand = Annotated[int, Meta(ge=0, le=2_000_000_000)]
-Price = Annotated[int, Meta(ge=1, le=9_999_999_999)]
+Price = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT)]
 Options = dict[str, str]
 OptionsInput = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=100)], Annotated[str, Meta(min_length=1, max_length=200)]],

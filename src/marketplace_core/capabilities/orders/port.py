@@ -49,14 +49,6 @@ class Orders(ABC):
 
     @abstractmethod
     @mutation(retriable=True)
-    async def seal(self, order_id: str) -> None:
-        """Its money and its stock are there: from now on it is neither cancelled nor superseded until it is confirmed.
-
-        :raises Conflict: ``orders.wrong_state``: it was, before.
-        """
-
-    @abstractmethod
-    @mutation(retriable=True)
     async def confirm(self, order_id: str, payment: PaymentView | None = None) -> None:
         """Paid and allocated: give it a number. Again: nothing.
 

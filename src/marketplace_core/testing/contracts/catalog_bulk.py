@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from marketplace_core.capabilities.catalog import (
@@ -13,9 +14,11 @@ from marketplace_core.capabilities.catalog import (
     MoneyInput,
     PriceRow,
     ProductDraft,
+    ProductPatch,
     ProductQuery,
     StockRow,
     VariantDraft,
+    VariantPatch,
 )
 from marketplace_core.errors import NotFound
 from marketplace_core.testing.contracts import refused
@@ -26,7 +29,7 @@ from marketplace_core.testing.contracts.catalog_shelves import (
     shelve,
     stock,
 )
-from marketplace_core.values import Money, new_id
+from marketplace_core.values import LARGEST_AMOUNT, Money, new_id
 
 __all__ = ["BulkRules"]
 
@@ -35,6 +38,40 @@ EUR10, EUR20, USD10 = MoneyInput(10, "EUR"), MoneyInput(20, "EUR"), MoneyInput(1
 
 class BulkRules:
     # ── stock and prices ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def test_a_price_is_below_what_it_is_compared_with(self, catalog: Catalog) -> None:
+        seller = await open_seller(catalog)
+        for compare_at in (EUR10, MoneyInput(9, "EUR")):
+            drafted = VariantDraft(sku="a", price=EUR10, compare_at=compare_at)
+            error = await refused(
+                "validation", catalog.create_product(seller.id, ProductDraft(title="Pot", variants=(drafted,)))
+            )
+            assert [(problem.pointer, problem.code) for problem in error.errors] == [("/variants/0/compare_at", "range")]
+        drafted = VariantDraft(sku="a", price=EUR10, compare_at=EUR20)
+        made = await catalog.create_product(seller.id, ProductDraft(title="Pot", variants=(drafted,)))
+        for change, pointer in (
+            (VariantPatch(sku="a", compare_at=EUR10), "/variants/0/compare_at"),
+            (VariantPatch(sku="a", price=EUR20), "/variants/0/price"),
+        ):
+            patch = ProductPatch(variants=(change,))
+            error = await refused("validation", catalog.update_product(seller.id, made.id, patch, None))
+            assert [(problem.pointer, problem.code) for problem in error.errors] == [(pointer, "range")]
+        rows = [PriceRow("a", EUR20, EUR20), PriceRow("a", EUR20, None)]
+        assert [(row.status, row.code) for row in (await catalog.set_prices(seller.id, rows)).items] == [
+            ("rejected", "range"),
+            ("updated", None),
+        ]
+
+    @pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD", "IDR"])
+    async def test_a_price_is_up_to_the_largest_amount(self, catalog: Catalog, currency: str) -> None:
+        """Of minor units, whatever the decimals: what every reader of JSON holds exactly."""
+        price = msgspec.convert({"amount": LARGEST_AMOUNT, "currency": currency}, MoneyInput)
+        shelf = await shelve(catalog, 1)
+        await catalog.set_prices(shelf.seller.id, [PriceRow(shelf.skus[0], price)])
+        held = await catalog.reserve(new_id(), lines(shelf, 1), 900)
+        assert [line.unit_price for line in held.lines] == [Money(LARGEST_AMOUNT, currency)]
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"amount": LARGEST_AMOUNT + 1, "currency": currency}, MoneyInput)
 
     async def test_each_row_of_stock_is_for_itself(self, catalog: Catalog) -> None:
         shelf, other = await shelve(catalog, 5, 5), await shelve(catalog, 5)

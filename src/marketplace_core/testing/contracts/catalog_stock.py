@@ -147,6 +147,30 @@ class StockRules:
         await catalog.release(third)
         assert await stock(catalog, shelf) == [(3, 1, 2)]
 
+    @pytest.mark.behaviour("cart-8")
+    async def test_what_is_withdrawn_does_not_go_through(self, catalog: Catalog) -> None:
+        shelf, keys = await shelve(catalog, 40), [new_id() for _ in range(8)]
+        for key in keys:
+            await catalog.reserve(key, lines(shelf, 5), TTL)
+
+        async def sold(key: str) -> bool:
+            try:
+                await catalog.commit(key)
+            except Conflict as error:
+                assert error.code == "orders.out_of_stock"
+                return False
+            return True
+
+        withdrawn, went = await asyncio.gather(
+            together(*(catalog.withdraw(key) for key in keys)), together(*(sold(key) for key in keys))
+        )
+        assert [not one for one in withdrawn] == went  # one of the two, for each
+        assert await stock(catalog, shelf) == [(40, 5 * sum(went), 40 - 5 * sum(went))]
+        assert await together(*(catalog.withdraw(key) for key in keys)) == withdrawn
+        early = new_id()
+        assert await catalog.withdraw(early)
+        await refused("orders.out_of_stock", catalog.reserve(early, lines(shelf, 1), TTL))
+
     async def test_lines_are_frozen_as_they_were(self, catalog: Catalog) -> None:
         shelf, key = await shelve(catalog, 5), new_id()
         held = await catalog.reserve(key, lines(shelf, 2), TTL)

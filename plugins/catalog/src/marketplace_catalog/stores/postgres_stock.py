@@ -140,6 +140,12 @@ class PostgresStockStore(StockStore):
         ends = {"held": "reserved", "expired": None}
         return await self._end(self._database.on(uow), key, uow.now, ends, gives_back=True)
 
+    async def withdraw(self, uow: UnitOfWork, key: str) -> list[StockChange] | None:
+        connection = self._database.on(uow)
+        changes = await self._end(connection, key, uow.now, {"held": "reserved", "expired": None})
+        known = await self._lock_reservation(connection, key)
+        return None if known["status"] == "committed" else changes
+
     async def commit(self, uow: UnitOfWork, key: str) -> list[StockChange] | list[Short] | None:
         connection = self._database.on(uow)
         row = await self._lock_reservation(connection, key)

@@ -140,14 +140,6 @@ class PostgresOrderStore(OrderStore):
         [row] = rows
         return [Open(row["account_orders"], row["account_units"]), Open(row["from_orders"], row["from_units"])]
 
-    async def seal(self, uow: UnitOfWork, order_id: str) -> bool:
-        sealed = await self._database.on(uow).value(
-            "UPDATE orders.orders SET document = document || '{\"sealed\": true}'"
-            " WHERE id = $1 AND status = 'pending' RETURNING id",
-            order_id,
-        )
-        return sealed is not None
-
     async def insert_missing(self, uow: UnitOfWork, orders: Sequence[Order]) -> tuple[set[str], set[str]]:
         connection = self._database.on(uow)
         made = {row["id"] for row in await connection.fetch(_INSERT_MISSING, json_text(orders))}
