@@ -11,6 +11,7 @@ import pytest
 from marketplace_auth.config import AuthConfig
 from marketplace_auth.logins import Attempt
 from marketplace_auth.passwords import Passwords
+from structlog.testing import capture_logs
 
 from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.capabilities.auth import Client, Credentials, Registration
@@ -147,6 +148,26 @@ async def test_guesses_from_many_addresses_make_all_wait_but_a_known_device(benc
     assert again.device_token == known
     await bench.clock.advance(1)
     await bench.log_in(address="address:new")
+
+
+async def test_logins_are_logged_by_account_and_not_by_email(bench: Any) -> None:
+    account = (await bench.register()).user.id
+    with capture_logs() as lines:
+        for _ in range(5):
+            await _refused_login(bench, password=WRONG)
+        await _refused_login(bench)
+        await bench.clock.advance(1)
+        await bench.log_in()
+        with pytest.raises(Unauthorized):
+            await bench.log_in("nobody@example.org", WRONG)
+    found = [(line["event"], line["account"]) for line in lines if line["event"].startswith("login.")]
+    assert found == [
+        *[("login.failed", account)] * 5,
+        ("login.paused", account),
+        ("login.done", account),
+        ("login.failed", None),
+    ]
+    assert "example.org" not in repr(lines)
 
 
 async def test_a_device_has_a_count_of_its_own(bench: Any) -> None:

@@ -22,7 +22,7 @@ from marketplace_core.http._bodies import Body, Receive, has_body
 from marketplace_core.http.addresses import Addresses
 from marketplace_core.http.answers import NO_STORE
 from marketplace_core.http.direct import SILENT, Direct, direct_answers, metrics_reply
-from marketplace_core.http.exchange import NOSNIFF, Exchange, Fill
+from marketplace_core.http.exchange import GUARDED, POLICY, Exchange, Fill
 from marketplace_core.http.gate import NOT_FOR_ROLE, Gate
 from marketplace_core.http.limits import RateLimiter
 from marketplace_core.http.observing import METHODS, Observed, ShownPaths, begin_span, end_span
@@ -271,7 +271,8 @@ def _large_routes(routers: Sequence[Router]) -> list[tuple[str, re.Pattern[str],
 
 async def _send_read(read: Read, exchange: Exchange, method: str, send: Send) -> None:
     tag = cast(str, read.etag)
-    added = [NOSNIFF] if exchange.route is None or exchange.route.access == "anyone" else [NOSNIFF, NO_STORE]
+    for_all = exchange.route is None or exchange.route.access == "anyone"
+    added = (*GUARDED, POLICY) if for_all else (*GUARDED, POLICY, NO_STORE)
     headers = [(b"x-request-id", exchange.request_id.encode()), (b"etag", tag.encode())]
     headers += [(name.encode(), value.encode()) for name, value in added]
     known = exchange.header(b"if-none-match")

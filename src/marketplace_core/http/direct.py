@@ -124,7 +124,7 @@ def _picture(blobs: Blobs, key: str) -> Callable[[Exchange], Awaitable[Reply]]:
         headers = [
             ("content-type", content_type_of(key)),
             ("cache-control", FOREVER),
-            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("content-security-policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"),
         ]
         return _fixed(Reply(200, headers, content), exchange, f'"{key}"')  # a key is written once, so it is its own tag
 

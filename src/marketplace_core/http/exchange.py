@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from marketplace_core.http.routing import Route
     from marketplace_core.http.sse import EventStream, Streams
 
-__all__ = ["NOSNIFF", "Exchange", "Fill"]
+__all__ = ["GUARDED", "POLICY", "Exchange", "Fill"]
 
 _SCOPE_KEY = "marketplace"
-#: On every answer: it is what it says that it is.
-NOSNIFF = ("x-content-type-options", "nosniff")
+#: On every answer: it is what it says that it is, a page made of it loads nothing and is in no other's frame, and no address of
+#: ours is told to others. What is shown as a page has a policy of its own.
+GUARDED = (("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))
+POLICY = ("content-security-policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}").fullmatch
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 
@@ -116,7 +118,9 @@ class Exchange:
     def conclude(self, reply: Reply) -> Reply:
         """The answer is this."""
         self.status = reply.status
-        reply.headers.append(NOSNIFF)
+        reply.headers += GUARDED
+        if all(name != POLICY[0] for name, _ in reply.headers):
+            reply.headers.append(POLICY)
         if self.room is not None:
             reply.headers += self.room.headers()
         return reply

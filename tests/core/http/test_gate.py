@@ -282,6 +282,9 @@ async def test_what_is_not_the_same_for_all_is_kept_by_nobody(client: aiohttp.Cl
         for headers in ({}, bearer("s1", "seller", audience)):
             answer = await client.get(f"/{audience}/v1/{path}", headers=headers)
             assert answer.headers.getall("X-Content-Type-Options") == ["nosniff"], path
+            assert answer.headers.getall("Referrer-Policy") == ["no-referrer"], path
+            [policy] = answer.headers.getall("Content-Security-Policy")
+            assert {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} <= set(policy.split("; ")), path
             kept = answer.status == 200 and path in ("anyone", "kept")
             assert answer.headers.getall("Cache-Control", []) == ([] if kept else ["no-store"]), path
             tag = answer.headers.get("ETag")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
 from msgspec import Struct
 
 from marketplace_auth import domain
@@ -22,6 +23,8 @@ from marketplace_core.ports import UnitOfWork, Units, natural
 from marketplace_core.values import Clock
 
 __all__ = ["Attempt", "Logins", "too_many"]
+
+log = structlog.get_logger("marketplace.auth")
 
 
 class Attempt(Struct, frozen=True):
@@ -72,13 +75,16 @@ class Logins:
         found = await self._store.find_login(domain.normal_email(attempt.email), attempt.place, by_email)
         now = self._clock.now()
         left = max(_left(found.failures, FREE_FAILURES, now), _left(found.by_email, FREE_BY_EMAIL, now))
+        account = None if found.account is None else found.account.id
         if left:
+            log.warning("login.paused", account=account, seconds=left)
             raise too_many(left)
         seen = found.failures.count if found.failures is not None else 0
         known = found.account.password_hash if found.account else None
         if await self._passwords.verify(known, password) and found.account is not None:
             return found.account, seen
         await self._failed(attempt, seen)
+        log.warning("login.failed", account=account, failures=seen + 1)
         raise Unauthorized("auth.bad_credentials", "E-mail and password do not belong together.")
 
     @natural

@@ -115,6 +115,7 @@ class AuthService(ApiKeyUseCases):
         outdated = self._passwords.outdated(account.password_hash)
         rehashed = await self._passwords.hash(credentials.password) if outdated else None
         signed_in = await self._open(account, attempt.place, seen, client, rehashed)
+        log.info("login.done", account=account.id, audience=client.audience, failures=seen)
         await self._take_cart(signed_in, client)
         return replace(signed_in, device_token=self._logins.device_token(credentials.email, client))
 
