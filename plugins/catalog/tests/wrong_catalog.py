@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import pytest
 from marketplace_catalog import drafts, import_records, imports, rows, service
 from marketplace_catalog.domain import CategoryNode, StockLine
 from marketplace_catalog.service import CatalogService
@@ -23,37 +21,9 @@ from marketplace_core.capabilities.catalog import ImportProblem, LineRequest, Re
 from marketplace_core.errors import Conflict
 from marketplace_core.ports import UnitOfWork, command, natural
 from marketplace_core.values import new_id
+from plugins.catalog.tests.mistake import Mistake
 
-__all__ = ["MISTAKES", "Mistake"]
-
-
-@dataclasses.dataclass
-class Mistake:
-    """``test`` notices it. ``edits``: what stands otherwise in every statement; ``first``: what the database lacks."""
-
-    test: str
-    parts: Mapping[str, type] = dataclasses.field(default_factory=dict)
-    edits: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    first: Sequence[str] = ()
-    patches: Sequence[tuple[Any, str, Callable[..., Any]]] = ()
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    edited: set[str] = dataclasses.field(default_factory=set)
-
-    def make(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for module, name, wrong in self.patches:
-            monkeypatch.setattr(module, name, wrong, raising=False)  # builtins too
-        for name in ("fetch", "execute"):
-            monkeypatch.setattr(Connection, name, self._edited(getattr(Connection, name)))
-
-    def _edited(self, right: Any) -> Any:
-        async def run(connection: Connection, sql: str, *params: Any) -> Any:
-            for old, new in self.edits.items():
-                if old in sql:
-                    self.edited.add(old)
-                    sql = sql.replace(old, new)
-            return await right(connection, sql, *params)
-
-        return run
+__all__ = ["MISTAKES"]
 
 
 # ── units ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -25,6 +25,7 @@ from marketplace_core.testing.contracts import refused
 from marketplace_core.testing.contracts.catalog_imports import branch, outline
 from marketplace_core.testing.contracts.catalog_shelves import (
     is_seen,
+    lines,
     open_seller,
     shelve,
     stock,
