@@ -27,8 +27,11 @@ _UNSEEN = r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u1
 _UNSEEN += r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
 _PART = rf"[^@\s{_UNSEEN}]+"
 
-Email = Annotated[str, Meta(pattern=rf"^{_PART}@{_PART}\.{_PART}\Z", max_length=254)]
-TypedEmail = Annotated[str, Meta(pattern=rf"^\s*{_PART}@{_PART}\.{_PART}\s*\Z", max_length=254)]
+EMAIL = rf"^{_PART}@{_PART}\.{_PART}\Z"
+TYPED_EMAIL = rf"^\s*{_PART}@{_PART}\.{_PART}\s*\Z"
+
+Email = Annotated[str, Meta(pattern=EMAIL, max_length=254)]
+TypedEmail = Annotated[str, Meta(pattern=TYPED_EMAIL, max_length=254)]
 """As a person writes it into a form: blanks around it are taken away."""
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 PersonName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NOT_BLANK)]

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect as kinds
 
-__all__ = ["samples"]
+from marketplace_core.capabilities.auth import EMAIL, TYPED_EMAIL
 from marketplace_core.values import NOT_BLANK
+
+__all__ = ["samples"]
 
 #: More of one type would tell nothing new.
 MOST = 64
@@ -26,7 +28,8 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LIKE = {
     r"^[A-Z]{3}\Z": ("EUR", "JPY"),
     r"^[A-Z]{2}\Z": ("DE", "FR"),
-    r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z": ("ada@example.org",),
+    EMAIL: ("ada@example.org",),
+    TYPED_EMAIL: ("ada@example.org",),
     r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z": ("de", "pt-BR"),
     NOT_BLANK: ("x", "é"),
 }
