@@ -20,6 +20,7 @@ from pathlib import Path
 import apart
 import big
 import cart
+import categories
 import checkout
 import events
 import imports
@@ -36,7 +37,7 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
-MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
+MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, big)
 WIDTH = 190
 
 
