@@ -20,6 +20,7 @@ from pathlib import Path
 import apart
 import big
 import cart
+import categories
 import checkout
 import events
 import hostile
@@ -37,7 +38,11 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
+<<<<<<< HEAD
 MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
+=======
+MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, big)
+>>>>>>> imports
 WIDTH = 190
 
 

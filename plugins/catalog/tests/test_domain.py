@@ -9,13 +9,14 @@ from marketplace_catalog.domain import (
     add_up,
     can_publish,
     category_slug,
-    category_tree,
+    depth_below,
     is_below,
     product_slug,
     shortages,
     slugify,
     unpublishable,
 )
+from marketplace_catalog.views import category_of, category_tree
 
 from marketplace_core.values import new_id
 
@@ -53,17 +54,31 @@ def test_no_address_is_somebody_elses_id() -> None:
     assert product_slug(id_[:23], 80, id_) != id_
 
 
-def _node(id_: str, parent: str | None, count: int) -> CategoryNode:
-    return CategoryNode(id_, parent, f"{id_}-slug", id_, count)
+def _node(id_: str, parent: str | None, products: int, level: int) -> CategoryNode:
+    return CategoryNode(id_, parent, f"{id_}-slug", id_, products, level)
 
 
 def test_a_tree_by_name_with_the_counts_of_what_is_below() -> None:
-    nodes = [_node("tea", "pots", 4), _node("pots", "home", 2), _node("home", None, 1), _node("art", None, 0)]
-    nodes.append(_node("jugs", "home", 3))
+    nodes = [_node("tea", "pots", 4, 2), _node("pots", "home", 2, 1), _node("home", None, 1, 0), _node("art", None, 0, 0)]
+    nodes.append(_node("jugs", "home", 3, 1))
     art, home = category_tree(nodes)
     assert (art.id, art.count, home.id, home.count) == ("art", 0, "home", 10)
-    assert [(node.id, node.count) for node in home.children] == [("jugs", 3), ("pots", 6)]
-    assert [node.id for node in home.children[1].children] == ["tea"]
+    assert [(node.id, node.count) for node in home.items] == [("jugs", 3), ("pots", 6)]
+    assert [node.id for node in home.items[1].items] == ["tea"]
+    assert [(node.id, node.count, node.items) for node in category_tree(nodes, 1)] == [("art", 0, []), ("home", 10, [])]
+    assert category_of("pots", nodes).count == 6
+
+
+def test_a_tree_of_any_depth_is_walked() -> None:
+    """One from before there was a bound: what is too deep is counted, and shown by none."""
+    [top] = category_tree(_node(str(n), str(n - 1) if n else None, 1, n) for n in range(5000))
+    assert top.count == 5000
+    levels = 1
+    while top.items:
+        [top] = top.items
+        levels += 1
+    assert levels == 30
+    assert depth_below({str(n): str(n - 1) if n else None for n in range(5000)}, None, "0") == 5000
 
 
 def test_what_is_below_what() -> None:

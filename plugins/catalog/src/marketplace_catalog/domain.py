@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "MAX_DEPTH",
@@ -15,7 +16,6 @@ __all__ = [
     "add_up",
     "can_publish",
     "category_slug",
-    "category_tree",
     "depth_below",
     "is_below",
     "is_lower",
@@ -53,44 +53,20 @@ MAX_DEPTH = 30
 MAX_NAME = 200
 
 
-@dataclass(slots=True)
-class CategoryNode:
-    """``count`` is of products in the category and in all below it."""
+class CategoryNode(NamedTuple):
+    """``products`` counts those in the category itself; ``level`` from the root, which is at 0."""
 
     id: str
     parent_id: str | None
     slug: str
     name: str
-    count: int
-    children: list[CategoryNode] = field(default_factory=list)
+    products: int
+    level: int = 0
 
 
 def name_key(name: str) -> str:
     """Equal for names that a person would call the same."""
     return " ".join(unicodedata.normalize("NFC", name).casefold().split())
-
-
-def category_tree(nodes: Iterable[CategoryNode], depth: int | None = None) -> list[CategoryNode]:
-    """Hang the nodes below their parents, by name, and add up their counts; ``depth``: of so many levels.
-
-    What is deeper than :data:`MAX_DEPTH`, as a tree of before that bound may be, is counted and not shown.
-    """
-    by_id = {node.id: node for node in sorted(nodes, key=lambda node: (node.name, node.id))}
-    roots = []
-    for node in by_id.values():
-        if node.parent_id is None:
-            roots.append(node)
-        else:
-            by_id[node.parent_id].children.append(node)
-    levels = [roots]
-    while levels[-1]:
-        levels.append([child for node in levels[-1] for child in node.children])
-    for level in reversed(levels[1:]):
-        for node in level:
-            by_id[node.parent_id or ""].count += node.count
-    for node in levels[min(depth or MAX_DEPTH, MAX_DEPTH, len(levels)) - 1]:
-        node.children = []
-    return roots
 
 
 def is_below(parents: Mapping[str, str | None], id_: str | None, top: str) -> bool:

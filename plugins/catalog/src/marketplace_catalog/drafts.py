@@ -65,11 +65,11 @@ def apply_patch(record: ProductRecord, patch: ProductPatch) -> dict[str, str]:
     return pointers
 
 
-def apply_category(node: CategoryNode, nodes: Mapping[str, CategoryNode], patch: CategoryPatch) -> None:
-    """Change a category of the tree ``nodes``. :raises Invalid: it would hang below itself, nothing, or too deep."""
-    node.name = _given(patch.name, node.name)
+def apply_category(node: CategoryNode, nodes: Mapping[str, CategoryNode], patch: CategoryPatch) -> CategoryNode:
+    """A category of the tree ``nodes``, changed. :raises Invalid: it would hang below itself, nothing, or too deep."""
+    node = node._replace(name=_given(patch.name, node.name))
     if isinstance(patch.parent_id, UnsetType):
-        return
+        return node
     known = patch.parent_id is None or patch.parent_id in nodes
     require(known, "/parent_id", "not_found", "There is no such category.")
     parents = {id_: other.parent_id for id_, other in nodes.items()}
@@ -77,7 +77,7 @@ def apply_category(node: CategoryNode, nodes: Mapping[str, CategoryNode], patch:
     require(not below, "/parent_id", "unknown_value", "A category cannot hang below itself.")
     deep = depth_below(parents, patch.parent_id, node.id) > MAX_DEPTH
     require(not deep, "/parent_id", "range", f"A tree of categories has at most {MAX_DEPTH} levels.")
-    node.parent_id = patch.parent_id
+    return node._replace(parent_id=patch.parent_id)
 
 
 def _blank(sku: str) -> VariantRecord:

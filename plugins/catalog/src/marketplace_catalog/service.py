@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from marketplace_catalog import views
 from marketplace_catalog.config import CatalogConfig
 from marketplace_catalog.domain import (
+    MAX_DEPTH,
     CategoryNode,
     StockLine,
     can_publish,
     category_slug,
-    category_tree,
     product_slug,
 )
 from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
@@ -94,7 +94,7 @@ class CatalogService(ReservationUseCases):
         return ProductFound(moved_to=moved)
 
     async def get_categories(self, depth: int | None = None) -> CategoryTree:
-        return CategoryTree(views.categories(category_tree(await self._store.list_categories(), depth)))
+        return CategoryTree(views.category_tree(await self._store.list_categories(), depth or MAX_DEPTH))
 
     async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
         return [self._shown(page) for page in await self._store.scan_pages(after, max(1, min(limit, SCAN_BATCH)))]
@@ -219,7 +219,7 @@ class CatalogService(ReservationUseCases):
         node = CategoryNode(id_, draft.parent_id, category_slug(draft.name, id_), draft.name, 0)
         require(await self._store.add_category(uow, node), "/parent_id", "not_found", "There is no such category.")
         uow.after_commit(lambda: self._cache.drop(["categories"]))
-        return views.categories([node])[0]
+        return views.category_of(node.id, [node])
 
     @command
     async def update_category(self, uow: UnitOfWork, category_id: str, patch: CategoryPatch) -> Category:
@@ -227,11 +227,10 @@ class CatalogService(ReservationUseCases):
         node = nodes.get(category_id)
         if node is None:
             raise NotFound("There is no such category.")
-        apply_category(node, nodes, patch)
+        node = apply_category(node, nodes, patch)
         await self._store.save_category(uow, node)
         uow.after_commit(self._cache.drop_all)  # pages show the path
-        category_tree(nodes.values())
-        return views.categories([node])[0]
+        return views.category_of(node.id, await self._store.lock_categories(uow))
 
     @command
     async def delete_category(self, uow: UnitOfWork, category_id: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 
 from msgspec.structs import replace
 
-from marketplace_catalog.domain import CategoryNode
+from marketplace_catalog.domain import MAX_DEPTH, CategoryNode
 from marketplace_catalog.store import Frame, ProductRecord, Short, VariantRecord
 from marketplace_core.capabilities.catalog import (
     Category,
@@ -22,7 +23,7 @@ from marketplace_core.capabilities.catalog import (
 from marketplace_core.errors import Conflict, Problem
 from marketplace_core.values import Money
 
-__all__ = ["categories", "out_of_stock", "page", "seller_product", "with_urls"]
+__all__ = ["category_of", "category_tree", "out_of_stock", "page", "seller_product", "with_urls"]
 
 Url = Callable[[str], str]
 
@@ -96,15 +97,32 @@ def with_urls(images: Sequence[Image], url: Url) -> list[Image]:
     return [replace(image, url=url(image.url)) for image in images]
 
 
-def categories(nodes: Sequence[CategoryNode]) -> list[Category]:
-    """These and all below them. Without recursion, and the deepest first: what is made does not change any more."""
-    every = list(nodes)
-    for node in every:  # which grows by them
-        every.extend(node.children)
-    made: dict[str, Category] = {}
-    for node in reversed(every):
-        made[node.id] = Category(node.id, node.slug, node.name, node.count, [made[child.id] for child in node.children])
-    return [made[node.id] for node in nodes]
+def category_tree(nodes: Iterable[CategoryNode], depth: int = MAX_DEPTH) -> list[Category]:
+    """The nodes below their parents, by name; a count is of what is below, too. What is deeper is counted and not shown.
+
+    In one pass and without recursion, the deepest first: ten thousand are asked for at every page.
+    """
+    rows = sorted(nodes, key=itemgetter(3, 0))
+    rows.sort(key=itemgetter(5), reverse=True)
+    below: dict[str | None, list[Category]] = {}
+    for id_, parent_id, slug, name, count, level in rows:
+        items = below.pop(id_, [])
+        for item in items:
+            count += item.count  # noqa: PLW2901
+        found = Category(id_, slug, name, count, items if level + 1 < depth else [])
+        below.setdefault(parent_id, []).append(found)
+    return below.get(None, [])
+
+
+def category_of(id_: str, nodes: Sequence[CategoryNode]) -> Category:
+    """One of them with all below it, as the root that it is not."""
+    by_parent: dict[str | None, list[CategoryNode]] = {}
+    for node in nodes:
+        by_parent.setdefault(node.parent_id, []).append(node)
+    found = [next(node for node in nodes if node.id == id_)._replace(parent_id=None)]
+    for node in found:  # which grows by what is below
+        found.extend(by_parent.get(node.id, ()))
+    return category_tree(found)[0]
 
 
 def _money(amount: int | None, currency: str | None) -> Money | None:

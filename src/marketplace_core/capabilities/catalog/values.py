@@ -99,7 +99,7 @@ class ProductFound(Struct, frozen=True):
     moved_to: str | None = None
 
 
-class Category(Struct, frozen=True):
+class Category(Struct, frozen=True, gc=False):
     """A node of the tree; ``count`` is of published products in it and below."""
 
     id: str

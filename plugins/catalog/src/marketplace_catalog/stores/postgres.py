@@ -6,7 +6,8 @@ Everybody locks in one order: the tree, products by id, reservations, variants b
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from itertools import starmap
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -14,7 +15,7 @@ from marketplace_catalog.domain import MAX_DEPTH, CategoryNode, category_slug, n
 from marketplace_catalog.store import CatalogStore, Frame, Position, ProductRecord
 from marketplace_catalog.stores import sql
 from marketplace_catalog.stores.postgres_stock import PostgresStockStore
-from marketplace_core.adapters.postgres import Connection, Database, UniqueViolation, json_text
+from marketplace_core.adapters.postgres import Connection, Database, Row, UniqueViolation, json_text
 from marketplace_core.capabilities.catalog import (
     Card,
     CategoryRef,
@@ -32,12 +33,23 @@ from marketplace_core.values import new_id
 
 __all__ = ["PostgresCatalogStore", "make"]
 
-#: Of so many categories the lists are merged, each read from its index; of more, one list of all is looked through.
-_MERGED = 200
-
-_decode_nodes = msgspec.json.Decoder(list[tuple[str, str | None, str, str, int]]).decode
 _decode_pages = msgspec.json.Decoder(list[ProductPage]).decode
 _decode_variants = msgspec.json.Decoder(list[VariantView]).decode
+
+
+class _Below(NamedTuple):
+    """A category and those below it, as far as products are in them: so many, of roughly so many in all."""
+
+    ids: list[str]
+    products: int
+    of: int
+
+    def way(self, size: int) -> Literal["merged", "in order", "looked through"]:
+        """By which the least rows are read: the first of each category, all in order until a page is full, or each."""
+        merged, in_order = len(self.ids) * size, size * self.of // max(self.products, 1)
+        if merged <= min(in_order, self.products):
+            return "merged"
+        return "in order" if in_order <= self.products else "looked through"
 
 
 class PostgresCatalogStore(CatalogStore):
@@ -56,6 +68,7 @@ class PostgresCatalogStore(CatalogStore):
             return f"${len(params)}"
 
         below = None if query.category is None else await self._filled_below(query.category)
+        way = "looked through" if below is None or query.seller is not None else below.way(query.size)
         source = "catalog.products p"
         if query.seller is not None:
             where.append(f"p.seller_id = {param(query.seller)}")
@@ -67,13 +80,15 @@ class PostgresCatalogStore(CatalogStore):
             where.append(f"({key}, p.id) {'<' if descends else '>'} ({param(after[0])}::{kind}, {param(after[1])})")
         order = f"{key} DESC, p.id DESC" if descends else f"{key}, p.id"
         limit = f"LIMIT {param(query.size + 1)}::int"
-        if below is not None and (query.seller is not None or len(below) > _MERGED):
-            where.append(f"p.category_id = ANY({param(below)}::text[])")
+        if below is not None and way != "merged":
+            # Not the column itself: its index finds all of them, of which the page shows a few.
+            column = "p.category_id" if way == "looked through" else "(p.category_id || '')"
+            where.append(f"{column} = ANY({param(below.ids)}::text[])")
         elif below is not None:
             # The index of a category has its products in order: of each no more is read than the page may show.
             found = f"{' AND '.join(where)} AND p.category_id = b.id ORDER BY {order} {limit}"
             source = (
-                f"unnest({param(below)}::text[]) AS b (id) CROSS JOIN LATERAL (SELECT p.* FROM catalog.products p"
+                f"unnest({param(below.ids)}::text[]) AS b (id) CROSS JOIN LATERAL (SELECT p.* FROM catalog.products p"
                 f" JOIN catalog.sellers s ON s.id = p.seller_id WHERE {found}) AS p"
             )
         rows = await self._database.fetch(
@@ -83,10 +98,9 @@ class PostgresCatalogStore(CatalogStore):
         )
         return [(msgspec.json.decode(row["card"], type=Card), (row["position"], row["id"])) for row in rows]
 
-    async def _filled_below(self, id_or_slug: str) -> list[str]:
-        """A category and those below it, as far as a product is in them."""
-        rows = await self._database.fetch(sql.FILLED_BELOW, id_or_slug)
-        return [row["id"] for row in rows]
+    async def _filled_below(self, id_or_slug: str) -> _Below:
+        row = await self._database.row(sql.FILLED_BELOW, id_or_slug)
+        return _Below(**row) if row else _Below([], 0, 0)
 
     async def find_page(self, id_or_slug: str) -> ProductPage | None:
         page = await self._database.value(sql.PAGE, id_or_slug)
@@ -114,7 +128,7 @@ class PostgresCatalogStore(CatalogStore):
         return [row["slug"] for row in rows]
 
     async def list_categories(self) -> list[CategoryNode]:
-        return _nodes(await self._database.value(sql.CATEGORIES))
+        return _nodes(await self._database.row(sql.CATEGORIES))
 
     async def get_variants(self, ids: Sequence[str]) -> list[VariantView]:
         return _decode_variants(await self._database.value(sql.VARIANTS, list(ids)))
@@ -247,7 +261,7 @@ class PostgresCatalogStore(CatalogStore):
     async def lock_categories(self, uow: UnitOfWork) -> list[CategoryNode]:
         connection = self._database.on(uow)
         await _lock_tree(connection)
-        return _nodes(await connection.value(sql.CATEGORIES))
+        return _nodes(await connection.row(sql.CATEGORIES))
 
     async def save_category(self, uow: UnitOfWork, node: CategoryNode) -> None:
         connection = self._database.on(uow)
@@ -322,8 +336,12 @@ async def _insert_category(connection: Connection, node: CategoryNode) -> bool:
     return bool(rows)
 
 
-def _nodes(text: str) -> list[CategoryNode]:
-    return [CategoryNode(*row) for row in _decode_nodes(text)]
+def _nodes(row: Row | None) -> list[CategoryNode]:
+    if row is None or row["ids"] is None:
+        return []
+    parents = [parent or None for parent in row["parents"]]  # the driver takes no NULL in an array
+    columns = row["ids"], parents, row["slugs"], row["names"], row["counts"], row["levels"]
+    return list(starmap(CategoryNode, zip(*columns, strict=True)))
 
 
 async def _unique(connection: Connection, statement: str, *params: Any) -> list[dict[str, Any]]:
