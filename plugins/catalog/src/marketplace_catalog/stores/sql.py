@@ -157,8 +157,8 @@ WITH counts AS (
   SELECT k.category_id AS id, sum(k.count)::bigint AS count FROM catalog.category_counts k
   JOIN catalog.sellers s ON s.id = k.seller_id AND s.active GROUP BY 1
 )
-SELECT array_agg(c.id) AS ids, array_agg(coalesce(c.parent_id, '')) AS parents, array_agg(c.slug) AS slugs, array_agg(c.name) AS names,
-  array_agg(coalesce(n.count, 0)) AS counts, array_agg(cardinality(c.ancestors)) AS levels
+SELECT array_agg(c.id) AS ids, array_agg(coalesce(c.parent_id, '')) AS parents, array_agg(c.slug) AS slugs,
+  array_agg(c.name) AS names, array_agg(coalesce(n.count, 0)) AS counts, array_agg(cardinality(c.ancestors)) AS levels
 FROM catalog.categories c LEFT JOIN counts n USING (id)
 """
 
