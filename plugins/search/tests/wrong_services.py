@@ -37,11 +37,11 @@ async def _shows_archived(store: TantivyStore, changes: Any) -> None:
     await _right_put(store, [each for each in changes if getattr(each, "page", each) is not None])
 
 
-async def _counts_each_page(search: SearchService, query: Any) -> Any:
-    page = await _right_search(search, query)
-    if query.q and query.cursor:
-        search._gathering.searched(query.q, page.total)
-    return page
+def _counts_each_page(search: SearchService, query: Any, shown: Any, hits: Any, found: Any) -> Any:
+    if query.q and shown:
+        search._gathering._requests.clear()
+        search._gathering.searched(query.q, found.total)
+    return _right_next(search, query, shown, hits, found)
 
 
 async def _only_products(store: TantivyStore, words: str, kind: Any, size: int) -> Any:
@@ -60,7 +60,7 @@ def _first_seller_name(record: Record | None, change: Any) -> Any:
 
 _right_put = TantivyStore.put
 _right_suggest = TantivyStore.suggest
-_right_search = SearchService.search
+_right_next = SearchService._next
 _right_hit = views.hit
 _right_merged = writing.merged
 _right_facets = views.facets
@@ -91,7 +91,7 @@ MISTAKES = {
     ),
     "what found nothing is suggested": Mistake(THREE, postgres, "_PEOPLE", postgres._PEOPLE.replace("AND r.results > 0", "")),
     "words count as they are written": Mistake(THREE, service, "normal", lambda q: q + "?"),
-    "pages are counted": Mistake(COUNTED, SearchService, "search", _counts_each_page),
+    "pages are counted": Mistake(COUNTED, SearchService, "_next", _counts_each_page),
     "clicks are not counted": Mistake(COUNTED, Gathering, "clicked", lambda gathering, q, position: None),
     "what found nothing is not told": Mistake(
         COUNTED, postgres, "_TOP", postgres._TOP.replace("NOT $4::boolean OR", "NOT $4::boolean AND")
