@@ -26,4 +26,5 @@ async def test_the_suite_notices(name: str, store: Any, elsewhere: Any, monkeypa
 def test_every_rule_is_broken_once() -> None:
     assert rules(SearchStoreContract) - {mistake.test for mistake in MISTAKES.values()} == {
         "test_everything_that_is_told_of_a_product_is_found",
+        "test_marks_do_not_matter",  # words lose theirs, and stems theirs: one mistake is not enough
     }

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from marketplace_search import domain
 from marketplace_search.store import Record, Stamp, merged
 from marketplace_search.stores import planning, reading, schema, writing
 from marketplace_search.stores.planning import Planner
@@ -111,7 +110,6 @@ MISTAKES = {
         lambda part, language: "description",
         {"title": "Running Shoes", "words": "runs"},
     ),
-    "marks matter": Mistake("test_marks_do_not_matter", domain, "_bare", lambda letter: letter),
     "stop words are needed": Mistake(
         "test_stop_words_are_not_needed",
         Planner,

@@ -13,7 +13,7 @@ __all__ = ["NativeTantivy", "TantivyServer", "open_server"]
 
 class TantivyServer(Server):
     def __init__(self, url: str) -> None:
-        self._folder = Path(url.removeprefix("tantivy:").removeprefix("//"))
+        self._folder = Path(url.removeprefix("file://"))
 
     @property
     def connection(self) -> Path:
@@ -35,7 +35,7 @@ class NativeTantivy(Native):
         return self.data.resolve() / "indexes" / resource
 
     def url(self, resource: str) -> str:
-        return f"tantivy://{os.fspath(self._folder(resource))}"
+        return f"file://{os.fspath(self._folder(resource))}"
 
     async def prepare(self, when: Literal["before", "after"]) -> None:
         if when == "before":

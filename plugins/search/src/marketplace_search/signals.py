@@ -34,10 +34,16 @@ class Gathering:
         """``key`` makes marks of people: whoever has the counts cannot ask them for a person."""
         self._store, self._clock, self._key, self._seconds, self._people = store, clock, key, seconds, people
         self._waiting: dict[str, Signals] = {}
+        self._requests: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def searched(self, q: str, results: int) -> None:
-        query = normal(q)
+        """A request that is asked again, as a far port does after a time-out, counts once."""
+        query, request = normal(q), calls.current().request_id
+        if request in self._requests:
+            return
+        if request != "-" and len(self._requests) < MOST:
+            self._requests.add(request)
         mark = self._mark(query)
         self._add(Signals(query=query, day=self._clock.now().date(), searches=1, results=results, people=frozenset({mark})))
 
@@ -65,6 +71,7 @@ class Gathering:
         """Write what was gathered; what cannot be written is let go."""
         while self._waiting:
             taken, self._waiting = list(self._waiting.values()), {}
+            self._requests.clear()
             try:
                 await self._store.add(taken, self._people)
             except Unavailable:

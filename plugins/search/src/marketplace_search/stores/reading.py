@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product as every
 from typing import Any
@@ -13,11 +11,12 @@ from msgspec import Struct
 from tantivy import DocAddress, FieldType, Occur, Order, Query, Searcher
 
 from marketplace_core.capabilities.catalog import ProductPage, SellerRef
-from marketplace_core.capabilities.search import FacetValue, Highlight
+from marketplace_core.capabilities.search import FacetValue
 from marketplace_search.config import SearchConfig
-from marketplace_search.domain import combined, fold, likeness, words_of
+from marketplace_search.domain import combined, likeness, words_of
 from marketplace_search.store import Counts, Found, Hit, Record, Wanted
 from marketplace_search.stores import schema as kept
+from marketplace_search.stores.marking import Marker
 from marketplace_search.stores.planning import Plan, Planner, Word
 from marketplace_search.stores.schema import analyzer, count_of, record_bytes
 from marketplace_search.stores.writing import Generation
@@ -28,8 +27,6 @@ __all__ = ["State"]
 WINDOW = 60
 #: Different values of facets that one search counts.
 TOKENS = 600
-SNIPPET = 160
-_WORD = re.compile(r"[^\W_]+")
 _SORTS = {"newest": ("created", Order.Desc), "price": ("price", Order.Asc), "-price": ("price", Order.Desc),
           "rating": ("rating", Order.Desc)}  # fmt: skip
 _decode_record = msgspec.json.Decoder(Record).decode
@@ -203,7 +200,7 @@ class State:
         if page is not None:
             record = msgspec.structs.replace(record, page=self._now(record, page))
         title, description = (page.title, page.description) if page is not None else (record.name, "")
-        highlight = _Marker(plan.words, self._languages).highlight(title, description) if plan else None
+        highlight = Marker(plan.words, self._languages).highlight(title, description) if plan else None
         return Hit(record=record, mark=kept.mark_of(record.id), score=score, highlight=highlight)
 
     def _now(self, record: Record, page: ProductPage) -> ProductPage:
@@ -220,8 +217,18 @@ class State:
         if seller_id not in self._names:
             query = Query.term_query(self._schema, "id", seller_id, "basic")
             hits = self._searcher.search(query, 1, count=False).hits
-            self._names[seller_id] = self._title(hits[0][1]) if hits else None
+            self._names[seller_id] = self._title(hits[0][1]) if hits else self._told_by_a_product(seller_id)
         return self._names[seller_id]
+
+    def _told_by_a_product(self, seller_id: str) -> str | None:
+        """Where no event has told of the seller itself."""
+        query = self._both(("shown", "products"), ("seller_id", seller_id))
+        hits = self._searcher.search(query, 1, count=False).hits
+        page = _decode_record(record_bytes(self._searcher, hits[0][1])).page if hits else None
+        return page.seller.name if page is not None else None
+
+    def _both(self, *terms: tuple[str, str]) -> Query:
+        return Query.boolean_query([(Occur.Must, Query.term_query(self._schema, *term, "basic")) for term in terms])
 
     # ── facets ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -329,9 +336,7 @@ class State:
 
     def pending(self, seller_id: str) -> list[str]:
         """Ids of the products of a seller that are published though their pages are not known."""
-        parts = [Query.term_query(self._schema, field, value, "basic") for field, value in
-                 (("flags", "pending"), ("seller_id", seller_id))]  # fmt: skip
-        query = Query.boolean_query([(Occur.Must, part) for part in parts])
+        query = self._both(("flags", "pending"), ("seller_id", seller_id))
         hits = self._searcher.search(query, max(1, self._searcher.num_docs), count=False).hits
         return [_decode_record(record_bytes(self._searcher, address)).id for _, address in hits]
 
@@ -376,35 +381,3 @@ def _together(schema: Any, options: Mapping[str, Sequence[str]], *, in_stock: bo
     pairs = [[(name, value) for value in values] for name, values in sorted(options.items())]
     mark = "+" if in_stock else ""
     return _any_of(schema, "combined", [mark + combined(chosen) for chosen in every(*pairs)])
-
-
-class _Marker:
-    """Marks what was found in texts."""
-
-    def __init__(self, words: Sequence[Word], languages: Sequence[str]) -> None:
-        self._forms = {form for word in words for form in word.forms}
-        self._stems = {language: {word.stems[language] for word in words if language in word.stems} for language in languages}
-
-    def highlight(self, title: str, description: str) -> Highlight | None:
-        marked, snippet = self._marked(title), None
-        places = [match.start() for match in _WORD.finditer(description) if fold(match.group()) in self._forms]
-        if places:
-            start = max(0, places[0] - SNIPPET // 3)
-            start = description.find(" ", start) + 1 if start else 0
-            snippet = self._marked(description[start : start + SNIPPET])
-        return Highlight(marked, snippet) if marked or snippet else None
-
-    def _marked(self, text: str) -> str | None:
-        parts, end, found = [], 0, False
-        for match in _WORD.finditer(text):
-            if self._is_found(match.group()):
-                parts += [html.escape(text[end : match.start()]), "<em>", html.escape(match.group()), "</em>"]
-                end, found = match.end(), True
-        return "".join([*parts, html.escape(text[end:])]) if found else None
-
-    def _is_found(self, word: str) -> bool:
-        if fold(word) in self._forms:
-            return True
-        return any(
-            stems and stems.issuperset(analyzer(language).analyze(word) or [""]) for language, stems in self._stems.items()
-        )

@@ -1,0 +1,49 @@
+"""Marks what was found in texts."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+from marketplace_core.capabilities.search import Highlight
+from marketplace_search.domain import fold
+from marketplace_search.stores.planning import Word
+from marketplace_search.stores.schema import analyzer
+
+__all__ = ["Marker"]
+
+SNIPPET = 160
+_WORD = re.compile(r"[^\W_]+")
+
+
+class Marker:
+    """Of the words of a search."""
+
+    def __init__(self, words: Sequence[Word], languages: Sequence[str]) -> None:
+        self._forms = {form for word in words for form in word.forms}
+        self._stems = {language: {word.stems[language] for word in words if language in word.stems} for language in languages}
+
+    def highlight(self, title: str, description: str) -> Highlight | None:
+        marked, snippet = self._marked(title), None
+        places = [match.start() for match in _WORD.finditer(description) if fold(match.group()) in self._forms]
+        if places:
+            start = max(0, places[0] - SNIPPET // 3)
+            start = description.find(" ", start) + 1 if start else 0
+            snippet = self._marked(description[start : start + SNIPPET])
+        return Highlight(marked, snippet) if marked or snippet else None
+
+    def _marked(self, text: str) -> str | None:
+        parts, end, found = [], 0, False
+        for match in _WORD.finditer(text):
+            if self._is_found(match.group()):
+                parts += [html.escape(text[end : match.start()]), "<em>", html.escape(match.group()), "</em>"]
+                end, found = match.end(), True
+        return "".join([*parts, html.escape(text[end:])]) if found else None
+
+    def _is_found(self, word: str) -> bool:
+        if fold(word) in self._forms:
+            return True
+        return any(
+            stems and stems.issuperset(analyzer(language).analyze(word) or [""]) for language, stems in self._stems.items()
+        )
