@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from marketplace_core.capabilities.catalog import Card
 from marketplace_core.ports import UnitOfWork
-from marketplace_recommendations.domain import Neighbour, Placed
+from marketplace_recommendations.domain import Alike, Neighbour, Placed
 
 __all__ = [
     "Changes",
@@ -153,7 +153,7 @@ class RecommendationsStore(ABC):
     # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    async def neighbours(self, ids: Sequence[str], limit: int) -> dict[str, list[Neighbour]]:
+    async def alike(self, ids: Sequence[str], limit: int) -> Alike:
         """Of each product what is like it, the best first; of one that the model does not know ``limit`` of its category."""
 
     @abstractmethod

@@ -116,9 +116,10 @@ SELECT EXISTS (SELECT FROM recommendations.unknown WHERE person = $1) AS unknown
   ARRAY(SELECT product_id FROM bought WHERE again) AS again
 """
 
-#: $1: products, $2: how many of the category of one that the model does not know.
+#: $1: products, $2: how many of the category of one that the model does not know, $3: the recency without a model.
 NEIGHBOURS = """
-SELECT p.id, n.neighbours, CASE WHEN n.neighbours IS NULL THEN ARRAY(
+SELECT p.id, coalesce((m.figures->'knobs'->>'recency')::float8, $3::float8) AS recency, n.neighbours,
+  CASE WHEN n.neighbours IS NULL THEN ARRAY(
     SELECT o.id FROM recommendations.products o
     WHERE o.buyable AND o.category_id = p.category_id AND o.id <> p.id
     ORDER BY o.heat DESC NULLS LAST, o.since DESC LIMIT $2::int) END AS category
