@@ -126,7 +126,7 @@ class RecommendationsStore(ABC):
         """Write a batch; what is there already, or is older than that, changes nothing.
 
         Gives those of its products and of its sellers' products that cannot be bought now. Signals of a person of whom nothing
-        may be known are nobody's; those of unknown products are dropped.
+        may be known are nobody's; those of variants of which no product is known are dropped.
         """
 
     @abstractmethod
