@@ -28,6 +28,7 @@ import imports
 import logins
 import purge
 import reads
+import recommend
 import rpc
 import starts
 import statements
@@ -39,10 +40,10 @@ from rich.console import Console
 
 # Each registers its figures.
 <<<<<<< HEAD
-MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
+MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, recommend, big)
 =======
-MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, big)
->>>>>>> imports
+MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, recommend, big)
+>>>>>>> f668e56 (Figures of the feed, of signals, and of the model on a file of sequences)
 WIDTH = 190
 
 
