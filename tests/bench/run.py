@@ -39,11 +39,10 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
-<<<<<<< HEAD
-MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, recommend, big)
-=======
-MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, recommend, big)
->>>>>>> f668e56 (Figures of the feed, of signals, and of the model on a file of sequences)
+MODULES = (
+    *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge),
+    *(recommend, big),
+)
 WIDTH = 190
 
 
