@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -36,7 +37,8 @@ class Sql(Struct, frozen=True):
 
 
 class Spec(Struct, frozen=True, kw_only=True):
-    """``values`` take turns: each request replaces these texts in what it sends. ``fresh`` are replaced by new UUIDs."""
+    """``values`` take turns: each request replaces these texts in what it sends. ``fresh`` are replaced by new UUIDs.
+    ``bare``: no Quart, only ASGI."""
 
     body: bytes
     redis: list[Sent] = []
@@ -44,6 +46,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     sql: list[Sql] = []
     values: list[dict[str, str]] = []
     fresh: list[str] = []
+    bare: bool = False
 
 
 @contextlib.asynccontextmanager
@@ -140,6 +143,17 @@ def _sql_work(spec: Spec) -> Callable[[dict[str, str]], Awaitable[None]]:
     return work
 
 
+def _asgi(spec: Spec) -> Any:
+    work, headers = _work(spec), [(b"content-type", b"application/json")]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await work()
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": spec.body})
+
+    return app
+
+
 async def _serve(spec: Spec) -> None:
     from granian.constants import Interfaces  # noqa: PLC0415
     from granian.server.embed import Server  # noqa: PLC0415
@@ -148,7 +162,8 @@ async def _serve(spec: Spec) -> None:
     from marketplace_core._runtime.serve import _listening, _terminated  # noqa: PLC0415
     from marketplace_core._supervisor.ports import free_port  # noqa: PLC0415
 
-    app, body = Quart("floor"), spec.body
+    body = spec.body
+    app: Any = Quart("floor")
     if spec.redis or spec.sql:
         work = _work(spec)
 
@@ -163,6 +178,8 @@ async def _serve(spec: Spec) -> None:
             return Response(body, content_type="application/json")
 
     port = free_port()
+    if spec.bare:
+        app = _asgi(spec)
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_access=False, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     await _listening(serving, "127.0.0.1", port)

@@ -28,6 +28,7 @@ import imports
 import logins
 import purge
 import reads
+import recommend
 import rpc
 import starts
 import statements
@@ -38,7 +39,10 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
-MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, big)
+MODULES = (
+    *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge),
+    *(recommend, big),
+)
 WIDTH = 190
 
 

@@ -19,6 +19,7 @@ from plugins.recommendations.tests.conftest import PLUGINS, SETTINGS, Bench, lea
 from plugins.recommendations.tests.wrong_recommendations import MISTAKES
 
 
+@pytest.mark.behaviour("recommendations-1", "search-3")
 class TestRecommendations(RecommendationsContract):
     @pytest.fixture
     async def market(self, marketplace: Callable[..., Awaitable[Marketplace]]) -> Marketplace:

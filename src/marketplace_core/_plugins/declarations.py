@@ -21,6 +21,7 @@ from marketplace_core.deployment._problems import likeliest, listed
 from marketplace_core.events import EVENTS
 from marketplace_core.hookspecs import Migration, PluginInfo
 from marketplace_core.http.routing import Route
+from marketplace_core.origins import Origins
 from marketplace_core.sagas import Saga
 from marketplace_core.values import SystemClock
 
@@ -77,6 +78,7 @@ def declaring_context(
     members["ports"] = property(lambda _: defaultdict(lambda: stand_in("ports")))
     context = cast(PluginContext, type("DeclaringContext", (PluginContext,), members)())
     context.name, context.clock, context.currency, context.tax_included = name, SystemClock(), currency, tax_included
+    context.origins = Origins()
     return context
 
 

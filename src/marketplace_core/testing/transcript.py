@@ -20,7 +20,17 @@ _HOST = re.compile(r"http://127\.0\.0\.1:\d+")
 _NUMBER = re.compile(r"^\d{6,}")
 #: Fields whose values are made by chance, whatever they look like.
 _CHANCE = frozenset(
-    {"token", "access_token", "refresh_token", "tracking_token", "tracking_number", "request_id", "next", "slug"}
+    {
+        "token",
+        "access_token",
+        "refresh_token",
+        "device_token",
+        "tracking_token",
+        "tracking_number",
+        "request_id",
+        "next",
+        "slug",
+    }
 )
 #: Headers that belong to an answer as its client sees it.
 _HEADERS = ("Location", "Idempotent-Replayed", "Allow", "Retry-After", "Content-Type")

@@ -9,12 +9,25 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import NamedTuple
 
-__all__ = ["WEIGHTS", "Mix", "Neighbour", "Pick", "Placed", "believed", "compose", "heat", "ranked", "unique"]
+__all__ = [
+    "RECENCY",
+    "WEIGHTS",
+    "Alike",
+    "Mix",
+    "Neighbour",
+    "Pick",
+    "Placed",
+    "believed",
+    "compose",
+    "heat",
+    "ranked",
+    "unique",
+]
 
 #: What a signal counts for how popular a product is. What was shown to somebody is known, and counts nothing.
 WEIGHTS: Mapping[str, float] = {"impression": 0.0, "view": 1.0, "click": 1.0, "cart": 3.0, "purchase": 8.0}
-#: What is older by one place of a shopper's last actions counts so much of the one before.
-RECENCY = 0.75
+#: What an action counts of the one after it, until a model has been trained that says so.
+RECENCY = 0.6
 #: Among so many that follow each other a list is mixed.
 WINDOW = 10
 #: A feed has one new product for so many that are popular.
@@ -44,6 +57,13 @@ class Neighbour(NamedTuple):
     id: str
     score: float
     together: bool
+
+
+class Alike(NamedTuple):
+    """What is like products, by the model: of each the best first; and what an action counts of the one after it."""
+
+    rows: Mapping[str, Sequence[Neighbour]]
+    recency: float = RECENCY
 
 
 class Pick(NamedTuple):
@@ -143,7 +163,7 @@ def _feed(products: Sequence[Placed], length: int, mix: Mix, *, wide: bool) -> l
 # ── what is for a person ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def ranked(history: Sequence[str], like: Mapping[str, Sequence[Neighbour]], *, named: bool = True) -> list[Pick]:
+def ranked(history: Sequence[str], like: Alike, *, named: bool = True) -> list[Pick]:
     """What is like the ``history``, its last action first, the best first.
 
     A score is the sum over the history; a product follows from what gives it most. ``named``: what follows from the history
@@ -152,8 +172,8 @@ def ranked(history: Sequence[str], like: Mapping[str, Sequence[Neighbour]], *, n
     sums: dict[str, float] = {}
     best: dict[str, tuple[float, str, bool]] = {}
     for place, product in enumerate(history):
-        for neighbour in like.get(product, ()):
-            part = RECENCY**place * neighbour.score
+        for neighbour in like.rows.get(product, ()):
+            part = like.recency**place * neighbour.score
             sums[neighbour.id] = sums.get(neighbour.id, 0.0) + part
             if part > best.get(neighbour.id, (0.0,))[0]:
                 best[neighbour.id] = part, product, neighbour.together

@@ -55,16 +55,14 @@ class Lists:
         if closed.unknown:
             return None
         history = unique([*closed.recent, *closed.cart])[:HISTORY]
-        like, others = await asyncio.gather(
-            self._store.neighbours(history, CATEGORY), self._candidates(shopper.account_id, history)
-        )
+        like, others = await asyncio.gather(self._store.alike(history, CATEGORY), self._candidates(shopper.account_id, history))
         picks = _with_candidates(ranked(history, like), others)
         if not picks:
             return None
         return await self._shown(picks, ({*history} - {*closed.again}) | {*closed.cart, *closed.bought})
 
     async def similar(self, product_id: str, person: str | None, shopper: Shopper) -> list[Pick]:
-        like, closed = await asyncio.gather(self._store.neighbours([product_id], CATEGORY), self.closed(person, shopper))
+        like, closed = await asyncio.gather(self._store.alike([product_id], CATEGORY), self.closed(person, shopper))
         return await self._shown(ranked([product_id], like, named=False), {product_id, *closed.cart, *closed.bought})
 
     async def closed(self, person: str | None, shopper: Shopper) -> Closed:

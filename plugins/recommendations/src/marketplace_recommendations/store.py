@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from marketplace_core.capabilities.catalog import Card
 from marketplace_core.ports import UnitOfWork
-from marketplace_recommendations.domain import Neighbour, Placed
+from marketplace_recommendations.domain import Alike, Neighbour, Placed
 
 __all__ = [
     "Changes",
@@ -126,7 +126,7 @@ class RecommendationsStore(ABC):
         """Write a batch; what is there already, or is older than that, changes nothing.
 
         Gives those of its products and of its sellers' products that cannot be bought now. Signals of a person of whom nothing
-        may be known are nobody's; those of unknown products are dropped.
+        may be known are nobody's; those of variants of which no product is known are dropped.
         """
 
     @abstractmethod
@@ -153,7 +153,7 @@ class RecommendationsStore(ABC):
     # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    async def neighbours(self, ids: Sequence[str], limit: int) -> dict[str, list[Neighbour]]:
+    async def alike(self, ids: Sequence[str], limit: int) -> Alike:
         """Of each product what is like it, the best first; of one that the model does not know ``limit`` of its category."""
 
     @abstractmethod

@@ -56,12 +56,14 @@ class Street:
     async def open(
         self, count: int, *, seller: SellerRef | None = None, category_id: str | None = None, price: int = 1000
     ) -> list[Shelf]:
-        """So many products of one seller, ten of each to be had."""
+        """So many products of one seller, ten of each to be had, of which the provider has heard."""
         seller = seller or await open_seller(self.catalog)
-        return [
+        shelves = [
             await shelve(self.catalog, 10, seller=seller, title=f"Tea pot {n}", category_id=category_id, price=price)
             for n in range(count)
         ]
+        await self.market.settle()
+        return shelves
 
     async def sell_out(self, shelf: Shelf) -> None:
         rows = [StockRow(sku, quantity=0) for sku in shelf.skus]

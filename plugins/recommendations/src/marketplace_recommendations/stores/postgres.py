@@ -12,7 +12,7 @@ from marketplace_core.adapters.postgres import Database, Row, json_text
 from marketplace_core.capabilities.catalog import Card
 from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
-from marketplace_recommendations.domain import Neighbour, Placed
+from marketplace_recommendations.domain import RECENCY, Alike, Neighbour, Placed
 from marketplace_recommendations.store import Changes, Features, Kept, Known, RecommendationsStore, Shelf, Trail
 from marketplace_recommendations.stores import sql
 
@@ -76,8 +76,8 @@ class PostgresRecommendationsStore(RecommendationsStore):
 
     # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def neighbours(self, ids: Sequence[str], limit: int) -> dict[str, list[Neighbour]]:
-        rows = await self._database.fetch(sql.NEIGHBOURS, list(ids), limit)
+    async def alike(self, ids: Sequence[str], limit: int) -> Alike:
+        rows = await self._database.fetch(sql.NEIGHBOURS, list(ids), limit, RECENCY)
         found: dict[str, list[Neighbour]] = {}
         for row in rows:
             if row["neighbours"] is not None:
@@ -85,7 +85,7 @@ class PostgresRecommendationsStore(RecommendationsStore):
             elif row["category"]:
                 # Of the same category, the most popular first: less like it than anything that people chose together.
                 found[row["id"]] = [Neighbour(id_, 0.01 * 0.9**n, False) for n, id_ in enumerate(row["category"])]
-        return found
+        return Alike(found, rows[0]["recency"] if rows else RECENCY)
 
     async def shelves(self, ids: Sequence[str]) -> dict[str, Shelf]:
         rows = await self._database.fetch(f"{sql.SHELF} WHERE p.buyable AND p.id = ANY($1::text[])", list(ids))

@@ -61,13 +61,14 @@ LOCK_PEOPLE = "SELECT pg_advisory_xact_lock{0}(hashtextextended('recommendations
 #: What is new warms its product: two heats add up as logarithms do.
 SAVE_SIGNALS = """
 WITH given AS (
-  SELECT g.event_id, g.position, CASE WHEN u.person IS NULL THEN g.person END AS person, p.id AS product_id, g.kind, g.source,
-    g.at, g.heat
+  SELECT g.event_id, g.position, CASE WHEN u.person IS NULL THEN g.person END AS person,
+    coalesce(g.product_id, p.id) AS product_id, g.kind, g.source, g.at, g.heat
   FROM jsonb_to_recordset($1::text::jsonb) AS g(event_id text, position int, person text, product_id text, variant_id text,
     kind text, source text, at timestamptz, heat float8)
-  JOIN recommendations.products AS p
-    ON p.id = coalesce(g.product_id, (SELECT v.id FROM recommendations.products AS v WHERE v.available ? g.variant_id LIMIT 1))
-  LEFT JOIN recommendations.unknown AS u ON u.person = g.person),
+  LEFT JOIN LATERAL (SELECT id FROM recommendations.products WHERE available ? g.variant_id LIMIT 1) AS p
+    ON g.product_id IS NULL
+  LEFT JOIN recommendations.unknown AS u ON u.person = g.person
+  WHERE coalesce(g.product_id, p.id) IS NOT NULL),
 fresh AS (
   INSERT INTO recommendations.signals (event_id, position, person, product_id, kind, source, at)
   SELECT event_id, position, person, product_id, kind, source, at FROM given ORDER BY event_id, position
@@ -116,9 +117,10 @@ SELECT EXISTS (SELECT FROM recommendations.unknown WHERE person = $1) AS unknown
   ARRAY(SELECT product_id FROM bought WHERE again) AS again
 """
 
-#: $1: products, $2: how many of the category of one that the model does not know.
+#: $1: products, $2: how many of the category of one that the model does not know, $3: the recency without a model.
 NEIGHBOURS = """
-SELECT p.id, n.neighbours, CASE WHEN n.neighbours IS NULL THEN ARRAY(
+SELECT p.id, coalesce((m.figures->'knobs'->>'recency')::float8, $3::float8) AS recency, n.neighbours,
+  CASE WHEN n.neighbours IS NULL THEN ARRAY(
     SELECT o.id FROM recommendations.products o
     WHERE o.buyable AND o.category_id = p.category_id AND o.id <> p.id
     ORDER BY o.heat DESC NULLS LAST, o.since DESC LIMIT $2::int) END AS category
