@@ -177,6 +177,7 @@ class ProductRated(Event, frozen=True, kw_only=True):
     """What the ratings of a product come to after a change; ``score`` as in :class:`Rated`."""
 
     product_id: str
+    seller_id: str
     rating: RatingSummary
     score: float
 

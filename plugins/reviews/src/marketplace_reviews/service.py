@@ -273,9 +273,8 @@ class ReviewService(Reviews):
             product = await self._ratings.add(uow, "product", event.product_id, added)
             seller = await self._ratings.add(uow, "seller", event.seller_id, added)
             rating, score = views.summary(product), self._score(product)
-            uow.emit(ProductRated(product_id=event.product_id, rating=rating, score=score))
-            rating, score = views.summary(seller), self._score(seller)
-            uow.emit(SellerRated(seller_id=event.seller_id, rating=rating, score=score))
+            uow.emit(ProductRated(product_id=event.product_id, seller_id=event.seller_id, rating=rating, score=score))
+            uow.emit(SellerRated(seller_id=event.seller_id, rating=views.summary(seller), score=self._score(seller)))
         self._forget_after(uow, event.product_id)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
