@@ -29,7 +29,8 @@ __all__ = ["Declared", "declaring_context", "duplicates", "own_problems", "servi
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """``subscriptions`` are the event types by the name of their handler; ``extensions`` the names of extension hooks.
+    """``subscriptions`` are the event types by the name of their handler, ``roles`` the stores of those that write to another
+    than the plugin's own; ``extensions`` the names of extension hooks.
     ``commands`` are as one writes them, ``import olist``.
 
     ``work`` is what jobs, schedules, tasks, sinks and handlers were returned as.
@@ -43,6 +44,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     sinks: tuple[str, ...] = ()
     sagas: tuple[Saga, ...] = ()
     subscriptions: Mapping[str, tuple[str, ...]] = {}
+    roles: Mapping[str, str] = {}
     migrations: tuple[Migration, ...] = ()
     extensions: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -118,6 +120,10 @@ def own_problems(name: str, declared: Declared) -> Iterator[PluginProblem]:
             if type_ not in EVENTS:
                 cause = f"{handler} subscribes to {type_!r}, which no capability declares"
                 yield PluginProblem(name, cause, "declare the event in the capability's module")
+    for handler, role in declared.roles.items():
+        if role not in declared.info.roles:
+            remedy = likeliest(role, declared.info.roles, f"name {role!r} in roles of info()")
+            yield PluginProblem(name, f"{handler} writes to {role!r}, which is no role of it", remedy)
 
 
 def service_problems(name: str, declared: Declared, implemented: Sequence[str]) -> Iterator[PluginProblem]:

@@ -31,7 +31,7 @@ from marketplace_core._plugins.standins import involves_stand_in
 from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._settings import decode_settings
 from marketplace_core.hookspecs import PROJECT, PluginInfo
-from marketplace_core.ports import event_types, qualified
+from marketplace_core.ports import event_types, qualified, role_of
 from marketplace_core.sagas import Saga
 
 __all__ = [
@@ -167,6 +167,11 @@ class Registry:
                 qualified(name, method.__name__): tuple(type_.type for type_ in event_types(method))
                 for method in work.handlers
                 if is_handler(method)
+            },
+            roles={
+                qualified(name, method.__name__): role
+                for method in work.handlers
+                if is_handler(method) and (role := role_of(method)) is not None
             },
             migrations=tuple(self._ask(name, "migrations")),
             extensions=extensions,

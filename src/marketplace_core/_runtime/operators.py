@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -101,10 +102,15 @@ class OwnOperations(Operations):
 
     def _parkings(self) -> Iterator[tuple[Parking, list[str]]]:
         """Per place, the handlers and sinks whose inbox is in it, and the groups in which they read the bus."""
-        for truth, plugins in self._by_place():
-            names = [name for plugin in plugins for name in self._process.routing.names_of(plugin)]
-            if names and truth.parking is not None:
-                yield truth.parking, names
+        process, names = self._process, defaultdict[str, list[str]](list)
+        for place, plugins in [(truth.place, plugins) for truth, plugins in self._by_place()]:
+            for plugin in plugins:
+                roles = process.routing.roles(plugin)
+                for name in process.routing.names_of(plugin):
+                    names[process.truth(plugin, roles[name]).place if name in roles else place].append(name)
+        for place, truth in process.places().items():
+            if names[place] and truth.parking is not None:
+                yield truth.parking, names[place]
 
     def _by_place(self) -> Iterator[tuple[Truth, list[str]]]:
         """A truth of each place, with the plugins that core remembers there: what they declare is about that one."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketplace_core.deployment._workers import bus_groups, sink_group
 from marketplace_core.hookspecs import Sink
-from marketplace_core.ports import event_types, qualified
+from marketplace_core.ports import event_types, qualified, role_of
 
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Assembly
@@ -60,6 +60,11 @@ class Routing:
     def topics(self) -> frozenset[str]:
         """Those that somebody reads: events of others are not sent."""
         return frozenset(topic for topics in self.groups.values() for topic in topics)
+
+    def roles(self, plugin: str) -> dict[str, str]:
+        """The handlers of a plugin that write to another store than its own, each with the role of that one."""
+        found = {qualified(plugin, method.__name__): role_of(method) for method in self.subscriptions.get(plugin, ())}
+        return {name: role for name, role in found.items() if role is not None}
 
     def names_of(self, plugin: str) -> list[str]:
         """What events of a plugin may wait for: its handlers and sinks, and the groups in which they read."""

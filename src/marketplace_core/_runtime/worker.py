@@ -12,13 +12,14 @@ import msgspec
 import structlog
 
 from marketplace_core._runtime.assembly import Process
+from marketplace_core._runtime.inboxes import parking_of
 from marketplace_core._runtime.sinks import SinkDeliverer
 from marketplace_core._runtime.watch import Watch
 from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.deployment._workers import bus_groups, runs, sink_group
 from marketplace_core.hookspecs import Job, Sink
-from marketplace_core.outbox import Deliverer, Outbox, Parking, Relay, Subscription
+from marketplace_core.outbox import Deliverer, Outbox, Relay, Subscription
 
 __all__ = ["Worker", "WorkerTaskFailed"]
 
@@ -120,7 +121,7 @@ class Worker:
         return runs(self._patterns, name)
 
     def _consumer(self, plugin: str, group: str, subscriptions: Sequence[Subscription]) -> list[tuple[str, Loop]]:
-        deliverer = Deliverer(group, subscriptions, self._parking(plugin), self._process.bus.read)
+        deliverer = Deliverer(group, subscriptions, parking_of(self._process, plugin), self._process.bus.read)
         consumer = self._process.bus.consume(group, deliverer.topics)
         return [
             (f"{plugin}.consumer", partial(consumer.run, deliverer.deliver, deliverer.put_aside)),
@@ -130,16 +131,10 @@ class Worker:
     def _sink(self, plugin: str, sink: Sink) -> list[tuple[str, Loop]]:
         process, group = self._process, sink_group(sink.name)
         act = partial(sink.method, process.service(plugin))
-        deliverer = SinkDeliverer(sink.name, group, act, self._parking(plugin), process.bus.read)
+        deliverer = SinkDeliverer(sink.name, group, act, parking_of(process, plugin), process.bus.read)
         consumer = process.bus.consume(group, process.routing.groups[group])
         run = partial(consumer.run_batches, deliverer.deliver, deliverer.put_aside, size=sink.size, linger=sink.linger)
         return [(sink.name, run), (f"{sink.name}.parked", deliverer.release_parked)]
-
-    def _parking(self, plugin: str) -> Parking:
-        parking = self._process.home(plugin).parking
-        if parking is None:
-            raise TypeError(f"{plugin!r} listens, and its server keeps no inbox")
-        return parking
 
     async def _run_jobs(self) -> None:
         process = self._process

@@ -87,6 +87,11 @@ def check_inboxes(deployment: Deployment, declared: Mapping[str, Declared], prob
         kind = kinds.get(deployment.resources[resource].kind)
         if kind is None:
             continue  # it was told of its address already, or that is a secret nobody has asked for
+        for role in sorted(set(own.roles.values()) & deployment.plugins[plugin].on.keys()):
+            other = kinds.get(deployment.resources[deployment.plugins[plugin].on[role]].kind)
+            if other is not None and (other.truth is None or "inbox" not in other.keeps):
+                cause = f"handlers write to it, and a {other.name} keeps no inbox"
+                problems.add(f"plugins.{plugin}.on.{role}", cause, "keep it on another kind of server")
         lacking = [what for what in needed if kind.truth is None or what not in kind.keeps]
         if lacking:
             cause = f"it needs {' and '.join(lacking)}, and a {kind.name} keeps none"

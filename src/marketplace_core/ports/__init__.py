@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from marketplace_core.ports.bus import Bus, Consumer, Deliver, DeliverBatch, Delivery, Message, PutAside, RawMessage
 from marketplace_core.ports.commands import command, command_after, digest, natural
-from marketplace_core.ports.handlers import IMPORT, event_types, handler, handler_after, is_for
+from marketplace_core.ports.handlers import IMPORT, event_types, handler, handler_after, is_for, role_of
 from marketplace_core.ports.methods import PortMethod, mutation, patient, query
 from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, OutboxRow
 from marketplace_core.ports.parking import Parked, Parking, Reader, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.projections import ProjectionUnit, ProjectionUnits, Source
 from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore, content_type_of
-from marketplace_core.ports.units import Claim, HasUnits, KeyParked, UnitOfWork, Units, qualified
+from marketplace_core.ports.units import Claim, HasRoles, HasUnits, KeyParked, UnitOfWork, Units, qualified
 from marketplace_core.ports.webhooks import StoredWebhook, WebhookInbox, WebhookState
 from marketplace_core.ports.webhooks_out import Endpoint, WebhookDelivery, WebhookMessage, WebhookOutbox
 
@@ -36,6 +36,7 @@ __all__ = [
     "FeedLost",
     "FeedPage",
     "FeedStore",
+    "HasRoles",
     "HasUnits",
     "JobQueue",
     "KeyParked",
@@ -77,4 +78,5 @@ __all__ = [
     "patient",
     "qualified",
     "query",
+    "role_of",
 ]

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from marketplace_core.events import Envelope, Event
 
-__all__ = ["Claim", "HasUnits", "KeyParked", "UnitOfWork", "Units", "qualified"]
+__all__ = ["Claim", "HasRoles", "HasUnits", "KeyParked", "UnitOfWork", "Units", "qualified"]
 
 T = TypeVar("T")
 
@@ -116,3 +116,9 @@ class HasUnits(Protocol):
 
     @property
     def units(self) -> Units: ...
+
+
+class HasRoles(HasUnits, Protocol):
+    """A service of several stores, some of whose handlers write to another than its own."""
+
+    def units_of(self, role: str) -> Units: ...

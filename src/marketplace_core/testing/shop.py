@@ -23,6 +23,7 @@ PLUGINS = [
     "orders",
     "payments",
     "logistics",
+    "reviews",
     "orchestrator",
     "payments_simulator",
     "carriers_simulator",

@@ -16,8 +16,18 @@ APART = {
     "catalog": ("catalog", "search"),  # two processes less than there, for all tests
     "orders": ("orders",),
     "payments": ("payments", "payments_simulator"),
+    "reviews": ("reviews",),
 }
 REPLICAS = {"orders": 2}
+#: The services that have several workers, each with what it runs.
+WORKERS = {
+    "reviews": {
+        "review": ("reviews.on_order", "reviews.on_review_commanded", "reviews.on_content_decided"),
+        "rating": ("reviews.on_review_changed",),
+    }
+}
+#: Further stores of plugins, each on a database of its own.
+ROLES = {"reviews": {"ratings": "ratings_db"}}
 _NONE: Mapping[str, Sequence[str]] = {}
 
 _HEAD = """
@@ -65,11 +75,17 @@ class Topology:
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():
             told = "on" in tomllib.loads(settings)
-            there = self._roles.get(plugin, ("postgres",)) if plugin in home and not told else ()
-            on = "".join(f'on.{role} = "{home[plugin]}"\n' for role in there)
+            there = self._where(plugin, home[plugin]) if plugin in home and not told else {}
+            on = "".join(f'on.{role} = "{name}"\n' for role, name in there.items())
             lines.append(f"[plugins.{plugin}]\n{on}{settings}")
         lines += [f'[simulators.{name}]\nlisten = "{url.removeprefix("http://")}"' for name, url in simulators.items()]
         return "\n".join(lines) + self._body
+
+    def _where(self, plugin: str, database: str) -> dict[str, str]:
+        """The databases of a plugin's roles."""
+        if plugin in ROLES:
+            return {plugin: database, **ROLES[plugin]}
+        return dict.fromkeys(self._roles.get(plugin, ("postgres",)), database)
 
 
 def together(plugins: Sequence[str]) -> Topology:
@@ -91,10 +107,14 @@ def split(plugins: Sequence[str], stores: Mapping[str, Sequence[str]]) -> Topolo
     for service, inside in apart.items():
         internal = f'internal = "127.0.0.1:{free_port()}"'
         body += f"\n[services.{service}]\nplugins = {_array(inside)}\n{internal}\nreplicas = {REPLICAS.get(service, 1)}\n"
+        workers = [f"{name} = {_array(runs)}" for name, runs in WORKERS.get(service, {}).items()]
+        body += f"workers = {{ {', '.join(workers)} }}\n" if workers else ""
     for audience in AUDIENCES:
         body += f'\n[gateways.{audience}]\naudiences = ["{audience}"]\nlisten = "127.0.0.1:{free_port()}"\n'
     databases = {service: [name for name in inside if stores[name]] for service, inside in apart.items()}
-    return Topology({f"{service}_db": inside for service, inside in databases.items() if inside}, body, stores)
+    found = {f"{service}_db": inside for service, inside in databases.items() if inside}
+    further: dict[str, list[str]] = {name: [] for plugin in plugins for name in ROLES.get(plugin, {}).values()}
+    return Topology(found | further, body, stores)
 
 
 def _array(names: Sequence[str]) -> str:

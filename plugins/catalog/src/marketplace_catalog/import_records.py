@@ -46,6 +46,7 @@ def new_record(
         reason_code=old.reason_code if old else None,
         rating_average=old.rating_average if old else None,
         rating_count=old.rating_count if old else 0,
+        rating_score=old.rating_score if old else None,
         created_at=old.created_at if old else now,
         updated_at=now,
         variants=[],

@@ -46,6 +46,7 @@ from marketplace_core.capabilities.catalog import (
     VariantView,
 )
 from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
+from marketplace_core.capabilities.reviews import ProductRated
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
@@ -264,6 +265,14 @@ class CatalogService(ReservationUseCases):
         seller = SellerRef(event.seller_id, event.name)
         await self._store.save_sellers(uow, [SellerState(seller, event.status == "active", event.version_number)])
         uow.after_commit(self._cache.drop_all)
+
+    @handler(ProductRated)
+    async def on_product_rated(self, uow: UnitOfWork, event: ProductRated) -> None:
+        record = await self._store.lock_product(uow, event.seller_id, event.product_id)
+        if record is not None:
+            record.rating_average, record.rating_count = event.rating.average, event.rating.count
+            record.rating_score = event.score if event.rating.count else None
+            await self._save(uow, [record])
 
     @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:

@@ -94,6 +94,7 @@ class ProductRecord(Struct, kw_only=True):
     reason_code: str | None
     rating_average: float | None = None
     rating_count: int = 0
+    rating_score: float | None = None
     digest: str | None = None
     created_at: datetime
     updated_at: datetime

@@ -12,6 +12,7 @@ __all__ = ["SCHEDULES", "SUBSCRIPTIONS"]
 SUBSCRIPTIONS = (
     CatalogService.on_product_changed,
     CatalogService.on_seller_changed,
+    CatalogService.on_product_rated,
     CatalogService.on_package_shipped,
     CatalogService.on_items_cancelled,
 )

@@ -165,6 +165,8 @@ class Shop:
     version: int
     products_count: int
     created_at: datetime
+    rating_average: float | None = None
+    rating_count: int = 0
 
 
 def shop_slug(name: str, id_: str) -> str:

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from marketplace_core import calls
 from marketplace_core.capabilities.catalog import Catalog, ProductChanged, SellerRef, SellerState
+from marketplace_core.capabilities.reviews import SellerRated
 from marketplace_core.capabilities.sellers import (
     AdminApplication,
     AdminSeller,
@@ -259,6 +260,11 @@ class SellersService(Sellers):
     async def on_seller_changed(self, _: UnitOfWork, event: SellerChanged) -> None:
         """What the command dropped is dropped again: it may have died between its commit and that."""
         await self._forget([event.seller_id])
+
+    @handler(SellerRated)
+    async def on_seller_rated(self, uow: UnitOfWork, event: SellerRated) -> None:
+        await self._store.save_rating(uow, event.seller_id, event.rating.average, event.rating.count)
+        uow.after_commit(lambda: self._forget([event.seller_id]))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 

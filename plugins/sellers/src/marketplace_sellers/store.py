@@ -89,6 +89,10 @@ class SellersStore(ABC):
     async def get_rates(self, seller_ids: Sequence[str], uow: UnitOfWork | None = None) -> list[Rate]:
         """Commissions of these sellers and of all, whenever they are valid; read within a unit where there is one."""
 
+    @abstractmethod
+    async def save_rating(self, uow: UnitOfWork, seller_id: str, average: float | None, count: int) -> None:
+        """What the reviews of a shop's products come to."""
+
     # what others know, and what is known of others
 
     @abstractmethod

@@ -67,7 +67,7 @@ def page(record: domain.Shop) -> SellerPage:
         name=record.name,
         description=record.description,
         logo=None,
-        rating=Rating(),
+        rating=Rating(record.rating_average, record.rating_count),
         products_count=record.products_count,
         on_holiday=record.status == "holiday",
     )

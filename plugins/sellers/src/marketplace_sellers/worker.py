@@ -6,4 +6,4 @@ from marketplace_sellers.service import SellersService
 
 __all__ = ["SUBSCRIPTIONS"]
 
-SUBSCRIPTIONS = (SellersService.on_product_changed, SellersService.on_seller_changed)
+SUBSCRIPTIONS = (SellersService.on_product_changed, SellersService.on_seller_changed, SellersService.on_seller_rated)

@@ -22,7 +22,10 @@ _APPLICATION = (
     "a.id, a.account_id, a.seller_id, a.name, a.legal_name, a.country, a.contact_email, a.status, a.reason,"
     " a.requirements::text AS requirements, a.created_at"
 )
-_SHOP = "s.id, s.name, s.slug, s.description, s.status, s.reason, s.country, s.version, s.products_count, s.created_at"
+_SHOP = (
+    "s.id, s.name, s.slug, s.description, s.status, s.reason, s.country, s.version, s.products_count, s.created_at,"
+    " s.rating_average, s.rating_count"
+)
 _NEWEST_OF = f"""
 SELECT {_APPLICATION} FROM sellers.applications a WHERE a.account_id = $1 ORDER BY a.created_at DESC, a.id DESC LIMIT 1
 """
@@ -213,6 +216,14 @@ class PostgresSellersStore(SellersStore):
             list(seller_ids),
         )
         return [Rate(**row) for row in rows]
+
+    async def save_rating(self, uow: UnitOfWork, seller_id: str, average: float | None, count: int) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE sellers.shops SET rating_average = $2::float8, rating_count = $3::int WHERE id = $1",
+            seller_id,
+            average,
+            count,
+        )
 
     # ── what others know, and what is known of others ────────────────────────────────────────────────────────
 
