@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from marketplace_core.adapters.embedded import EmbeddedRedis
 from marketplace_core.adapters.folder.blobs import FolderBlobs
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.schedules import PostgresSchedules
-from marketplace_core.adapters.redis.clock import RedisClock
+from marketplace_core.adapters.redis.clock import LATEST, RedisClock
 from marketplace_core.adapters.redis.server import connect
-from marketplace_core.errors import Unavailable
+from marketplace_core.errors import Invalid, Unavailable
 from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
 from marketplace_core.testing.contracts.blobs import BlobsContract
 from marketplace_core.testing.contracts.clock import ClockContract
@@ -52,6 +52,19 @@ class TestRedisClock(ClockContract):
     @pytest.fixture
     def late(self, redis_lasting: Redis) -> RedisClock:
         return RedisClock(redis_lasting)
+
+
+@pytest.mark.behaviour("all-8")
+async def test_the_clock_goes_no_further_than_what_is_counted_from_it_can_be_said(clock: RedisClock) -> None:
+    for move in (
+        lambda: clock.set(datetime(9999, 12, 31, tzinfo=UTC)),
+        lambda: clock.set(LATEST + timedelta(seconds=1)),
+        lambda: clock.advance(1e12),
+        lambda: clock.advance(float("inf")),
+    ):
+        with pytest.raises(Invalid):
+            await move()
+    assert clock.offset == timedelta()
 
 
 async def test_a_clock_on_another_database_of_the_server_is_another(

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from marketplace_core.adapters.postgres import Database, UniqueViolation
 from marketplace_core.adapters.redis.native import EmbeddedRedis
 from marketplace_core.adapters.redis.server import connect, redis_errors
-from marketplace_core.errors import Unavailable
+from marketplace_core.errors import Invalid, Unavailable
 from marketplace_core.testing.contracts import eventually
 
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,6 +56,21 @@ async def test_a_statement_that_was_ended_is_not_our_mistake(database: Database)
 async def test_a_server_that_is_full_is_not_our_mistake(message: str, database: Database) -> None:
     with pytest.raises(Unavailable):
         await database.execute(f"DO $$ BEGIN RAISE EXCEPTION '%', '{message}' USING DETAIL = 'More.', HINT = 'Less.'; END $$")
+
+
+@pytest.mark.behaviour("all-8")
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        ("SELECT $1::text", "a\0b"),
+        ("SELECT ($1::text)::jsonb::text", '{"a": "\\u0000"}'),
+        ("SELECT (($1::text)::numeric)::bigint", "1e30"),
+        ("SELECT ($1::text)::timestamptz::text", "999999-01-01"),
+    ],
+)
+async def test_what_no_store_can_hold_is_refused_and_no_failure_of_ours(statement: str, value: str, database: Database) -> None:
+    with pytest.raises(Invalid):
+        await database.value(statement, value)
 
 
 async def test_words_of_a_caller_are_no_words_of_the_server(database: Database) -> None:

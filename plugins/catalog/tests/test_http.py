@@ -215,3 +215,21 @@ async def test_who_may_not(street: Street) -> None:
     assert (await person.get("/products", 403))["code"] == "sellers.no_shop"
     assert (await person.get("/categories")) == {"items": []}
     await street.make("admin").get("/categories", 401)
+
+
+@pytest.mark.behaviour("all-9")
+async def test_a_sku_is_the_same_whatever_stands_around_it(street: Street) -> None:
+    """And in whichever form its letters are written."""
+    price = {"amount": 100, "currency": "EUR"}
+    for pair in (["X", "X "], [" X", "X"], ["e\u0301", "\u00e9"]):
+        body = {"title": "Pot", "variants": [{"sku": sku, "options": {"n": sku}, "price": price} for sku in pair]}
+        assert await street.problems("POST", "/products", body) == {"/variants/1/sku": "duplicate"}
+    product = await street.seller.post("/products", {"title": " Pot ", "variants": [{"sku": " X ", "price": price}]}, 201)
+    assert (product["title"], product["variants"][0]["sku"]) == ("Pot", "X")
+    rows = await street.seller.post("/stock", {"items": [{"sku": "X ", "quantity": 3}]})
+    assert [(row["sku"], row["status"]) for row in rows["items"]] == [("X", "updated")]
+    assert [found["id"] for found in (await street.seller.get("/products?sku=%20X"))["items"]] == [product["id"]]
+    patched = await street.seller.patch(f"/products/{product['id']}", {"variants": [{"sku": "X\u00a0", "title": "small"}]})
+    assert [variant["sku"] for variant in patched["variants"]] == ["X"]
+    blank = {"title": " \t", "variants": [{"sku": "  "}]}
+    assert await street.problems("POST", "/products", blank) == {"/title": "format", "/variants/0/sku": "format"}

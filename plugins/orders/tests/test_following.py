@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -266,3 +267,24 @@ async def test_a_confirmation_does_not_take_back_what_was_told(bench: Any) -> No
     await bench.hear(PaymentChanged(order_id=placed.id, payment=payment("voided")))
     await bench.orders.confirm(placed.id, payment("authorized"))
     assert (await bench.now(placed)).payment == payment("voided")
+
+
+@pytest.mark.behaviour("all-8", "all-11")
+async def test_who_waits_for_a_change_does_not_ask_meanwhile(bench: Any) -> None:
+    """He is told, and looks at the order when he comes, when it changes, and when his time is over."""
+    placed = await bench.place(await bench.stock())
+    looks = 0
+    get = bench.service._store.get
+
+    async def counted(ids: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await get(ids)
+
+    bench.service._store.get = counted
+    waiting = asyncio.create_task(bench.service.wait_for_change(placed.id, None, placed.token, 1, 20.0))
+    await asyncio.sleep(1.0)
+    assert looks <= 2
+    await bench.orders.confirm(placed.id)
+    assert (await asyncio.wait_for(waiting, 5)).status == "confirmed"
+    assert looks <= 4

@@ -39,6 +39,16 @@ async def test_a_profile_is_built_from_auth_until_it_arrives(market: Marketplace
     assert await users.get_profile(ada.id) == early
 
 
+@pytest.mark.behaviour("all-8")
+@pytest.mark.parametrize("value", [1e308, 2**63, "a\0b"])
+async def test_preferences_hold_what_comes_back_as_it_was(market: Marketplace, person: Person, value: Any) -> None:
+    users, ada = market.port(Users), await person()
+    with pytest.raises(Invalid) as refused:
+        await users.update_profile(ada.id, ProfilePatch(preferences={"a": value}), None)
+    assert [problem.pointer for problem in refused.value.errors] == ["/preferences/a"]
+    assert (await users.get_profile(ada.id)).preferences == {}
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

@@ -36,6 +36,7 @@ RATES = {
     "register": Rate(30, 3600),
     "refresh": Rate(120, 60),
     "password": Rate(20, 3600),
+    "carts": Rate(600, 3600),
 }
 
 

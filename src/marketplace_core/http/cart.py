@@ -27,7 +27,8 @@ def _buyer(cart: Cart) -> Router:
         """The cart with prices and stock of now. A guest sends X-Cart-Token; without a good one the cart is a new one."""
         return await cart.get_cart(_owner(request))
 
-    @router.post("/cart/items", access="guest", status=200)
+    # A guest's first item makes a cart, which is kept for weeks: nobody fills our memory by asking for one after another.
+    @router.post("/cart/items", access="guest", status=200, rate="carts", rated_for="guests")
     async def add_item(request: Request, body: AddItem) -> CartView:
         """Add units of a variant."""
         return await cart.add_item(_owner(request), body)

@@ -57,6 +57,9 @@ Key = Literal["optional", "required", "ignored"]
 CachedFor = Literal["everybody", "guests"]
 """Whose answers of a read are kept: the same for all, or those of requests with neither a token nor a cart's token."""
 
+RatedFor = Literal["everybody", "guests"]
+"""Whose requests a rate of a route's own counts: all, or those of nobody that is known."""
+
 Subject = Callable[[Any], str]
 """From a route's body to whom a request is about, such as an e-mail."""
 
@@ -135,6 +138,7 @@ class Route(Struct, frozen=True, kw_only=True):
     limit: int
     count: int
     rate: str = "general"
+    rated_for: RatedFor = "everybody"
     subject: Subject | None = None
     scope: str | None = None
     cached_seconds: float | None = None
@@ -232,6 +236,7 @@ class Router:
         limit: int | None = None,
         count: int | None = None,
         rate: str = "general",
+        rated_for: RatedFor = "everybody",
         subject: Subject | None = None,
         scope: str | None = None,
         roles: Sequence[Role] | None = None,
@@ -240,10 +245,10 @@ class Router:
     ) -> Callable[[Handler], Handler]:
         """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20).
 
-        ``roles``: of the admin audience, who besides or instead of ``admin``; ``while_suspended``: a suspended shop may, too.
-        ``headers`` as of :meth:`get`.
+        ``rated_for="guests"``: whoever has an account is not counted under ``rate``. ``roles``: of the admin audience, who besides
+        or instead of ``admin``; ``while_suspended``: a suspended shop may, too. ``headers`` as of :meth:`get`.
         """
-        about: dict[str, Any] = {"roles": roles, "while_suspended": while_suspended}
+        about: dict[str, Any] = {"rated_for": rated_for, "roles": roles, "while_suspended": while_suspended}
         return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope, headers, **about)
 
     def put(
@@ -283,6 +288,7 @@ class Router:
         cached_for: CachedFor = "everybody",
         roles: Sequence[Role] | None = None,
         while_suspended: bool = False,
+        rated_for: RatedFor = "everybody",
     ) -> Callable[[Handler], Handler]:
         named = scope or self.scope
         where = f"{method} {path}"
@@ -327,6 +333,7 @@ class Router:
                     limit=limit or (FILE_LIMIT if files else JSON_LIMIT),
                     count=count or (FILE_COUNT if files else 1),
                     rate=rate,
+                    rated_for=rated_for,
                     subject=subject,
                     scope=None if named is None else f"{named}:{'read' if method == 'GET' else 'write'}",
                     headers=tuple(headers),

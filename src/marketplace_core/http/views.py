@@ -176,10 +176,11 @@ def _runner(
             trace=exchange.trace,
             address=exchange.address,
         )
-        if special:  # before anything is read: what is one too many costs nothing
+        counted = special and (caller.account_id is None or route.rated_for == "everybody")
+        if counted:  # before anything is read: what is one too many costs nothing
             await _count_special(route, exchange, _whose(route, exchange, caller))
         arguments = await arguments_of(current, exchange, params, call)
-        if route.subject is not None:
+        if counted and route.subject is not None:
             await _count_special(route, exchange, [f"subject:{route.subject(arguments['body'])[:LONGEST_SUBJECT]}"])
         with calls.scope(call) as outcome:
             try:
@@ -201,9 +202,12 @@ def _whose(route: Route, exchange: Exchange, caller: Caller) -> list[str]:
 
 
 async def _count_special(route: Route, exchange: Exchange, subjects: list[str]) -> None:
-    """:raises MarketplaceError: 429."""
+    """What is told is the tightest of what was counted. :raises MarketplaceError: 429."""
     if exchange.limiter is not None and exchange.address is not None:
-        exchange.take(await exchange.limiter.special(route.rate, subjects))
+        before, room = exchange.room, await exchange.limiter.special(route.rate, subjects)
+        exchange.take(room)
+        if before is not None and before.limit == room.limit and before.remaining < room.remaining:
+            exchange.room = before
 
 
 async def _tagged(reply: Reply, route: Route, exchange: Exchange) -> Reply:

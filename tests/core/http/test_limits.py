@@ -21,7 +21,7 @@ from marketplace_core.adapters.redis.reads import EncodedReads
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.deployment import Limits, Rate
 from marketplace_core.errors import Unauthorized
-from marketplace_core.http.addresses import Addresses
+from marketplace_core.http.addresses import FORWARDED, Addresses, _nearest
 from marketplace_core.http.limits import LocalCounts, RateLimiter, window_of
 from marketplace_core.http.routing import Request, Router
 from marketplace_core.values import Audience, Caller, Clock
@@ -57,6 +57,8 @@ class Moved(Clock):
         ("10.0.0.2", [], "address:10.0.0.2"),
         ("10.0.0.2", ["203.0.113.9, nonsense"], "address:10.0.0.2"),
         ("10.0.0.2", ["203.0.113.9, 127.0.0.1"], None),
+        ("10.0.0.2", ["1.2.3.4, " * 4000 + "203.0.113.9, 10.9.9.9"], "address:203.0.113.9"),
+        ("10.0.0.2", ["203.0.113.9, " + "10.9.9.9," * 4000 + "10.9.9.9"], "address:10.0.0.2"),  # no chain of ours is so long
         ("::ffff:10.0.0.2", ["203.0.113.9"], "address:203.0.113.9"),
         ("2001:db8:1:2:3::4", [], "address:2001:db8:1:2::/64"),
         ("127.0.0.1", [], None),
@@ -202,9 +204,17 @@ async def log_in(body: Login) -> str:
     return body.email
 
 
+@shop.post("/baskets", access="guest", status=200, rate="login", rated_for="guests")
+async def fill() -> None:
+    return None
+
+
 @shop.post("/careful", status=200, rate="careful")
 async def careful() -> None:
     return None
+
+
+JSON = {"content-type": "application/json"}
 
 
 class Edge:
@@ -218,7 +228,9 @@ class Edge:
     async def ask(
         self, path: str, address: str = "203.0.113.1", token: str | None = None, method: str = "GET", **options: Any
     ) -> aiohttp.ClientResponse:
-        headers = {"x-forwarded-for": address} | ({"authorization": f"Bearer {token}"} if token else {})
+        headers = (
+            options.pop("headers", {}) | {"x-forwarded-for": address} | ({"authorization": f"Bearer {token}"} if token else {})
+        )
         async with self.client.request(method, f"/buyer/v1{path}", headers=headers, **options) as answer:
             await answer.read()
             return answer
@@ -338,3 +350,26 @@ async def test_a_warm_read_costs_one_command_and_one_that_is_too_many_none(edge:
             task.cancel()
             await task
     assert seen.count("MGET") == 7
+
+
+@pytest.mark.behaviour("all-8")
+async def test_a_long_header_of_proxies_is_not_remembered() -> None:
+    addresses = Addresses(["10.0.0.0/8"], [])
+    for number in range(100):
+        forwarded = f"{number}, ".encode() * 2000 + b"203.0.113.9"
+        assert addresses.subject({"client": ("10.0.0.2", 1), "headers": [(b"x-forwarded-for", forwarded)]}) is not None
+    assert addresses._subject.cache_info().currsize <= 100
+    assert len(_nearest(b"1.2.3.4," * 4000 + b"203.0.113.9")) <= FORWARDED
+
+
+@pytest.mark.behaviour("all-8", "all-5")
+async def test_a_rate_of_its_own_is_counted_before_the_body_is_read(edge: Edge) -> None:
+    """What cannot be read is counted by its address; what is one too many is not read at all."""
+    assert await edge.statuses(2, "/login", method="POST", data=b"{", headers=JSON) == [400, 400]
+    assert await edge.statuses(1, "/login", method="POST", data=b"{", headers=JSON) == [429]
+
+
+@pytest.mark.behaviour("all-8")
+async def test_guests_have_a_rate_that_accounts_have_not(edge: Edge) -> None:
+    assert await edge.statuses(3, "/baskets", method="POST") == [204, 204, 429]
+    assert await edge.statuses(3, "/baskets", token="good-ada", method="POST") == [204, 204, 204]

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from yarl import URL
 
 from marketplace_core.adapters.embedded import EmbeddedRedis
-from marketplace_core.adapters.redis.reads import EncodedReads, Lookups, RedisCache
+from marketplace_core.adapters.redis.reads import FIRST_SECONDS, EncodedReads, Lookups, RedisCache
 from marketplace_core.adapters.redis.server import connect
 from marketplace_core.errors import NotFound, Unavailable
 from marketplace_core.http.routing import Answer, Request, Router
@@ -386,3 +386,15 @@ async def test_a_redis_that_hangs_holds_nobody_up(own_redis: EmbeddedRedis, cata
         await RedisCache(redis, "catalog").drop(["product:1"])
         assert await title(client) == "new"
     await redis.aclose()
+
+
+@pytest.mark.behaviour("all-8")
+async def test_a_token_stays_only_for_what_there_is(redis: Redis) -> None:
+    reads = EncodedReads(redis)
+    there = await reads.look("/products/1", "catalog", "product:1")
+    assert there.ticket is not None
+    await reads.look("/products/nowhere", "catalog", "product:nowhere")
+    await reads.keep(there.ticket, '"1"', b"one")
+    assert await redis.ttl("readver:catalog:product:nowhere") <= FIRST_SECONDS
+    assert await redis.ttl("readver:catalog:product:1") > 86400
+    assert await redis.ttl("readgen:catalog") > 86400

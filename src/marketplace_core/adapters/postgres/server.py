@@ -58,8 +58,8 @@ _UNABLE = re.compile(
 )
 #: What came in was not looked at before, or not well enough: whoever sent it is to be told, and not that we are broken.
 _UNHOLDABLE = re.compile(
-    r"db error: ERROR: (invalid byte sequence for encoding|unsupported Unicode escape sequence|.* is out of range"
-    r"|.* out of range$|stack depth limit exceeded|string is too long)"
+    r"db error: ERROR: (invalid byte sequence for encoding|unsupported Unicode escape sequence|numeric field overflow"
+    r'|[a-z ]*out of range|value ".*" is out of range for type|stack depth limit exceeded|string is too long)'
 )
 _CHANGED = "db error: ERROR: cached plan must not change result type"
 _PASSING = (

@@ -31,6 +31,8 @@ __all__ = ["EncodedReads", "Lookups", "Read", "RedisCache", "Ticket"]
 log = structlog.get_logger("marketplace.reads")
 
 TOKEN_SECONDS = 30 * 86400
+#: Of a token that a look made: what was asked for may not exist, and then nothing is kept under it.
+FIRST_SECONDS = 60
 RETRY_SECONDS = 1.0
 
 
@@ -57,6 +59,7 @@ class Ticket(Struct, frozen=True, gc=False):
     """The right to fill an entry: the tokens as they were before the read that fills it."""
 
     key: str
+    names: tuple[str, str]
     generation: bytes
     version: bytes
 
@@ -198,28 +201,32 @@ class EncodedReads:
                 counts["hit"].inc()
                 return Read(entry.etag, entry.body, entries=entries)
         counts["miss"].inc()
-        return Read(ticket=Ticket(key, generation, version), entries=entries)
+        return Read(ticket=Ticket(key, names, generation, version), entries=entries)
 
     async def keep(self, ticket: Ticket, etag: str, body: bytes, seconds: float | None = None) -> None:
         """Fill the entry, for so many seconds at most; it counts only if nothing was dropped since the ticket was made."""
         life = self._life if seconds is None else min(self._life, max(1, int(seconds * 1000)))
         raw = self._encode(_Entry(ticket.generation, ticket.version, etag, body))
         try:
-            await self._lookups.bounded(self._patience, self._redis.set, f"read:{ticket.key}", raw, px=life)
+            async with asyncio.timeout(self._patience), self._redis.pipeline(transaction=False) as pipe:
+                pipe.set(f"read:{ticket.key}", raw, px=life)
+                for name in ticket.names:  # there is such a thing
+                    pipe.expire(name, TOKEN_SECONDS)
+                await pipe.execute()
         except (RedisError, OSError) as error:
             self._lookups.away(error)
 
-    async def _first_ticket(self, key: str, names: Sequence[str]) -> Ticket | None:
+    async def _first_ticket(self, key: str, names: tuple[str, str]) -> Ticket | None:
         try:
             async with asyncio.timeout(self._patience), self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
-                    pipe.set(name, _token(), nx=True, ex=TOKEN_SECONDS)
+                    pipe.set(name, _token(), nx=True, ex=FIRST_SECONDS)
                 pipe.mget(names)
                 generation, version = (await pipe.execute())[-1]
         except (RedisError, OSError) as error:
             self._lookups.away(error)
             return None
-        return Ticket(key, generation, version) if generation and version else None
+        return Ticket(key, names, generation, version) if generation and version else None
 
 
 class RedisCache(Cache):
