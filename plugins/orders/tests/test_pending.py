@@ -11,7 +11,7 @@ from marketplace_orders.placing import Checkout
 from msgspec.structs import replace
 
 from marketplace_core import calls
-from marketplace_core.capabilities.cart import AddItem, Cart, CartOwner
+from marketplace_core.capabilities.cart import AddItem, Cart, CartMerged, CartOwner
 from marketplace_core.capabilities.catalog import Catalog, LineRequest, SellerRef
 from marketplace_core.capabilities.orders import Orders, PaymentMethod, PlaceOrder
 from marketplace_core.errors import Conflict, Invalid, Refused
@@ -97,6 +97,26 @@ async def test_what_is_about_to_be_confirmed_is_confirmed(shop: Any, cart: Cart)
     assert await shop.available([variant]) == [19]
     await shop.orders.confirm(placed.id)
     assert (await shop.now(placed)).status == "confirmed"
+
+
+@pytest.mark.behaviour("cart-8")
+async def test_an_order_follows_its_cart_into_the_account(shop: Any, cart: Cart) -> None:
+    """Who orders as a guest, logs in while the bank waits, and orders again."""
+    [variant] = await list_variants(shop.catalog, SellerRef(new_id(), "Kettle"), 1, stock=1)
+    guest, account = CartOwner(token=(await cart.get_cart(CartOwner())).token), CartOwner("ada")
+    await cart.add_item(guest, AddItem(variant))
+    wanted = PlaceOrder(owner=guest, address=ADDRESS, email="a@x.org", payment=None, expected_total=Money(PRICE, "EUR"))
+    with calls.scope(calls.Call(key=new_id())):
+        first = await shop.orders.place(wanted)
+    await shop.hear(action(first))
+    assert guest.token is not None
+    merged = CartMerged(cart_id="ada", guest_cart_id=(await shop.events("orders.placed"))[-1]["cart_id"])
+    await cart.merge(guest.token, "ada")
+    await shop.hear(merged)
+    with calls.scope(calls.Call(key=new_id())):
+        second = await shop.orders.place(replace(wanted, owner=account))
+    assert (await shop.now(first)).failure.code == "orders.superseded"
+    assert (await shop.now(second)).status == "pending"
 
 
 @pytest.mark.behaviour("cart-8")

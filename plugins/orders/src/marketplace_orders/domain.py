@@ -210,6 +210,16 @@ class Order:
         self.timeline.append(Timeline(at, type_, actor, detail))
         self.updated_at = at
 
+    def show_payment(self, told: dict[str, object], at: datetime) -> bool:
+        """Its payment as it is now, in plain values. False: nothing is new."""
+        if self.payment is not None and (
+            told == self.payment or not may_follow(str(told["status"]), str(self.payment["status"]))
+        ):
+            return False
+        self.payment = told
+        self.note(at, f"payments.{told['status']}", "system")
+        return True
+
     def package(self, package_id: str) -> Package | None:
         return next((package for package in self.packages if package.id == package_id), None)
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from marketplace_core.capabilities.cart import CartMerged
 from marketplace_core.capabilities.logistics import ShipmentChanged
 from marketplace_core.capabilities.orders import (
     AdminOrderQuery,
@@ -133,7 +134,7 @@ class OrderService(Orders):
         if record.status != "pending":
             return
         if payment is not None:
-            _pay(record, payment, uow.now)
+            record.show_payment(msgspec.to_builtins(payment), uow.now)
         for package in record.packages:
             package.status, package.updated_at = "confirmed", uow.now
         record.status = "confirmed"
@@ -314,8 +315,13 @@ class OrderService(Orders):
 
     async def _show(self, uow: UnitOfWork, order_id: str, payment: PaymentView) -> None:
         record = await self._store.lock(uow, order_id)
-        if record is not None and _pay(record, payment, uow.now):
+        if record is not None and record.show_payment(msgspec.to_builtins(payment), uow.now):
             await self._store.save(uow, record)
+
+    @handler(CartMerged)
+    async def on_cart_merged(self, uow: UnitOfWork, event: CartMerged) -> None:
+        """Who orders, logs in and orders again has one cart, too."""
+        await self._store.follow_cart(uow, event.guest_cart_id, event.cart_id)
 
     @handler(ShipmentChanged)
     async def on_shipment_changed(self, uow: UnitOfWork, event: ShipmentChanged) -> None:
@@ -381,16 +387,6 @@ class OrderService(Orders):
         if record is None or package is None or record.number is None:
             raise NotFound("There is no such package.")
         return record, package
-
-
-def _pay(record: domain.Order, payment: PaymentView, at: datetime) -> bool:
-    """Show the payment on its order. False: nothing is new."""
-    known, told = record.payment, msgspec.to_builtins(payment)
-    if known is not None and (told == known or not domain.may_follow(payment.status, str(known["status"]))):
-        return False
-    record.payment = told
-    record.note(at, f"payments.{payment.status}", "system")
-    return True
 
 
 def _sealed(key: bytes, id_: str) -> str:

@@ -45,6 +45,10 @@ class OrderStore(ABC):
         """Whether another order of the cart than ``but`` was confirmed that is later than its order of that number."""
 
     @abstractmethod
+    async def follow_cart(self, uow: UnitOfWork, cart_id: str, into: str) -> None:
+        """A cart has gone into another: its open order is that one's, unless that has one."""
+
+    @abstractmethod
     async def lock_holders(self, uow: UnitOfWork, holders: Sequence[str]) -> None:
         """Until the unit ends, who places an order for one of these waits."""
 

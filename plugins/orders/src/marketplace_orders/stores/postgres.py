@@ -129,6 +129,16 @@ class PostgresOrderStore(OrderStore):
         )
         return found
 
+    async def follow_cart(self, uow: UnitOfWork, cart_id: str, into: str) -> None:
+        await self._database.on(uow).execute(
+            "UPDATE orders.orders SET cart_id = $2,"
+            " cart_number = (SELECT coalesce(max(cart_number), 0) + 1 FROM orders.orders WHERE cart_id = $2)"
+            " WHERE cart_id = $1 AND status = 'pending'"
+            " AND NOT EXISTS (SELECT FROM orders.orders WHERE cart_id = $2 AND status = 'pending')",
+            cart_id,
+            into,
+        )
+
     async def lock_holders(self, uow: UnitOfWork, holders: Sequence[str]) -> None:
         for holder in sorted(holders):
             await self._database.on(uow).execute(
