@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -20,7 +19,9 @@ from marketplace_catalog.domain import (
 )
 from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
+from marketplace_catalog.pictures import FetchPictures, PictureJobs
 from marketplace_catalog.rows import change_prices, change_stock
+from marketplace_catalog.shelf import stock_changed
 from marketplace_catalog.store import CatalogStore, ProductRecord, Short, StockChange, StockStore
 from marketplace_core.capabilities.catalog import (
     Card,
@@ -45,13 +46,13 @@ from marketplace_core.capabilities.catalog import (
     SellerProductQuery,
     SellerRef,
     SellerState,
-    StockChanged,
     StockRow,
     VariantView,
 )
 from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from marketplace_core.http.egress import Egress
 from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import Page, etag, new_id, require
 
@@ -62,7 +63,7 @@ FORGET_BATCH = 1000
 SCAN_BATCH = 1000
 
 
-class CatalogService(Catalog):
+class CatalogService(PictureJobs, Catalog):
     def __init__(
         self,
         units: Units,
@@ -71,6 +72,7 @@ class CatalogService(Catalog):
         cache: Cache,
         blobs: Blobs,
         config: CatalogConfig,
+        egress: Egress,
     ) -> None:
         self.units = units
         self._store = store
@@ -78,6 +80,7 @@ class CatalogService(Catalog):
         self._cache = cache
         self._blobs = blobs
         self._config = config
+        self._egress = egress
 
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,7 +131,7 @@ class CatalogService(Catalog):
         if isinstance(answer, list):
             raise views.out_of_stock(answer)
         frozen, expires_at, changes = answer
-        self._stock_changed(uow, changes)
+        stock_changed(uow, self._cache, changes)
         pictured = [replace(line, image=self._blobs.url(line.image)) if line.image else line for line in frozen]
         return Reservation(key, pictured, expires_at)
 
@@ -138,7 +141,7 @@ class CatalogService(Catalog):
 
     @natural
     async def release(self, uow: UnitOfWork, key: str) -> None:
-        self._stock_changed(uow, await self._stock.release(uow, key))
+        stock_changed(uow, self._cache, await self._stock.release(uow, key))
 
     @natural
     async def commit(self, uow: UnitOfWork, key: str) -> None:
@@ -147,11 +150,11 @@ class CatalogService(Catalog):
             raise Conflict("orders.out_of_stock", "Nothing is held under this key.")
         if short := [change for change in changes if isinstance(change, Short)]:
             raise views.out_of_stock(short)
-        self._stock_changed(uow, [change for change in changes if isinstance(change, StockChange)])
+        stock_changed(uow, self._cache, [change for change in changes if isinstance(change, StockChange)])
 
     @natural
     async def restock(self, uow: UnitOfWork, key: str) -> None:
-        self._stock_changed(uow, await self._stock.restock(uow, key))
+        stock_changed(uow, self._cache, await self._stock.restock(uow, key))
 
     async def expire_reservations(self) -> None:
         """A schedule: gives back what was held longer than agreed."""
@@ -161,7 +164,7 @@ class CatalogService(Catalog):
     @natural
     async def _expire_some(self, uow: UnitOfWork) -> bool:
         changes = await self._stock.expire(uow, EXPIRY_BATCH)
-        self._stock_changed(uow, changes)
+        stock_changed(uow, self._cache, changes)
         return bool(changes)
 
     async def forget_reservations(self) -> None:
@@ -256,7 +259,7 @@ class CatalogService(Catalog):
     @command
     async def set_stock(self, uow: UnitOfWork, seller_id: str, rows: list[StockRow]) -> RowResults:
         results, changes = await change_stock(uow, self._stock, seller_id, rows)
-        self._stock_changed(uow, changes)
+        stock_changed(uow, self._cache, changes)
         return RowResults(results)
 
     @command
@@ -272,6 +275,9 @@ class CatalogService(Catalog):
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
         results, records = await read_batch(uow, self._store, products, self._slug)
         await self._save(uow, records, forget=False)
+        for record in records:
+            if any(image.status == "pending" and image.source for image in record.images):
+                uow.enqueue("catalog.fetch_pictures", FetchPictures(record.seller_id, record.id))
         if records:
             uow.after_commit(self._cache.drop_all)  # former slugs too
         return results
@@ -333,12 +339,12 @@ class CatalogService(Catalog):
     @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
         lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
-        self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=True))
+        stock_changed(uow, self._cache, await self._stock.deallocate(uow, lines, shipped=True))
 
     @handler(ItemsCancelled, imports=False)
     async def on_items_cancelled(self, uow: UnitOfWork, event: ItemsCancelled) -> None:
         lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
-        self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=False))
+        stock_changed(uow, self._cache, await self._stock.deallocate(uow, lines, shipped=False))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -389,23 +395,3 @@ class CatalogService(Catalog):
         """``recounted``: the tree tells other numbers; it is asked for at every page, and most edits change none."""
         tree = ["categories"] if recounted else []
         await self._cache.drop(["lists", *tree, *(f"product:{name}" for name in ids_and_slugs)])
-
-    def _stock_changed(self, uow: UnitOfWork, changes: Sequence[StockChange]) -> None:
-        """Pages show how many there are; lists only whether there are any. One event per product."""
-        changed = [change for change in changes if change.available != change.before]
-        by_product: dict[str, dict[str, int]] = {}
-        for change in changed:
-            by_product.setdefault(change.product_id, {})[change.variant_id] = change.available
-        for product_id, available in by_product.items():
-            uow.emit(StockChanged(product_id=product_id, available=available))
-        tags = [f"product:{name}" for change in changed for name in (change.product_id, change.slug)]
-        if any((change.available > 0) != (change.before > 0) for change in changed):
-            tags.append("lists")
-        if tags:
-            uow.after_commit(lambda: self._forget_stock(tags))
-
-    async def _forget_stock(self, tags: list[str]) -> None:
-        # A sale does not fail for a cache that is away: nobody reads from it, and it comes back empty. One that was only silent
-        # comes back with pages that tell the former number, for as long as it keeps an entry.
-        with contextlib.suppress(Unavailable):
-            await self._cache.drop(tags)
