@@ -1,7 +1,6 @@
 """A shop window of many: the tree of categories and their lists over 266,000 products, uncached, beside the rows alone."""
 
-# ruff: noqa: S608 - numbers of this module, put into statements
-
+# ruff: noqa: S608 - the numbers are of this file
 from __future__ import annotations
 
 import asyncio

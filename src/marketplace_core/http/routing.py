@@ -245,8 +245,8 @@ class Router:
     ) -> Callable[[Handler], Handler]:
         """``limit``: the most bytes of the body (default 1 MiB), or of each file (10 MiB); ``count``: the most files (20).
 
-        ``rated_for="guests"``: whoever has an account is not counted under ``rate``. ``roles``: of the admin audience, who besides
-        or instead of ``admin``; ``while_suspended``: a suspended shop may, too. ``headers`` as of :meth:`get`.
+        ``rated_for="guests"``: whoever has an account is not counted under ``rate``. ``roles``: of the admin audience, who may,
+        instead of ``admin``; ``while_suspended``: a suspended shop may, too. ``headers`` as of :meth:`get`.
         """
         about: dict[str, Any] = {"rated_for": rated_for, "roles": roles, "while_suspended": while_suspended}
         return self._route("POST", path, access, status, key, None, limit, count, rate, subject, scope, headers, **about)

@@ -100,7 +100,11 @@ def variant_record(given: ImportVariant, old: VariantRecord | None) -> VariantRe
 
 def _images(product: ImportProduct, old: list[ImageRecord]) -> list[ImageRecord]:
     given = [*([product.image] if product.image else []), *product.images]
-    return [_image(image, old) for image in dict.fromkeys(given)] if given else old
+    if not given and not product.addresses:
+        return old
+    fetched = {image.source: image for image in old if image.source is not None}
+    rest = [fetched.get(url) or ImageRecord(new_id(), "", "pending", source=url) for url in dict.fromkeys(product.addresses)]
+    return [_image(image, old) for image in dict.fromkeys(given)] + rest
 
 
 def _image(image: ImportImage, old: list[ImageRecord]) -> ImageRecord:

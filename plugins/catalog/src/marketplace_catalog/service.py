@@ -19,8 +19,10 @@ from marketplace_catalog.domain import (
 )
 from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
+from marketplace_catalog.pictures import FetchPictures, PictureJobs
 from marketplace_catalog.reservations import ReservationUseCases
 from marketplace_catalog.rows import change_prices, change_stock
+from marketplace_catalog.shelf import stock_changed
 from marketplace_catalog.store import CatalogStore, ProductRecord, StockStore
 from marketplace_core.capabilities.catalog import (
     Card,
@@ -49,6 +51,7 @@ from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.reviews import ProductRated
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from marketplace_core.http.egress import Egress
 from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import Page, etag, new_id, require
 
@@ -57,7 +60,7 @@ __all__ = ["CatalogService"]
 SCAN_BATCH = 1000
 
 
-class CatalogService(ReservationUseCases):
+class CatalogService(PictureJobs, ReservationUseCases):
     def __init__(
         self,
         units: Units,
@@ -66,6 +69,7 @@ class CatalogService(ReservationUseCases):
         cache: Cache,
         blobs: Blobs,
         config: CatalogConfig,
+        egress: Egress,
     ) -> None:
         self.units = units
         self._store = store
@@ -73,6 +77,7 @@ class CatalogService(ReservationUseCases):
         self._cache = cache
         self._blobs = blobs
         self._config = config
+        self._egress = egress
 
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,7 +197,7 @@ class CatalogService(ReservationUseCases):
     @command
     async def set_stock(self, uow: UnitOfWork, seller_id: str, rows: list[StockRow]) -> RowResults:
         results, changes = await change_stock(uow, self._stock, seller_id, rows)
-        self._stock_changed(uow, changes)
+        stock_changed(uow, self._cache, changes)
         return RowResults(results)
 
     @command
@@ -208,6 +213,9 @@ class CatalogService(ReservationUseCases):
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
         results, records = await read_batch(uow, self._store, products, self._slug)
         await self._save(uow, records, forget=False)
+        for record in records:
+            if any(image.status == "pending" and image.source for image in record.images):
+                uow.enqueue("catalog.fetch_pictures", FetchPictures(record.seller_id, record.id))
         if records:
             uow.after_commit(self._cache.drop_all)  # former slugs too
         return results
@@ -277,12 +285,12 @@ class CatalogService(ReservationUseCases):
     @handler(PackageShipped, imports=False)
     async def on_package_shipped(self, uow: UnitOfWork, event: PackageShipped) -> None:
         lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
-        self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=True))
+        stock_changed(uow, self._cache, await self._stock.deallocate(uow, lines, shipped=True))
 
     @handler(ItemsCancelled, imports=False)
     async def on_items_cancelled(self, uow: UnitOfWork, event: ItemsCancelled) -> None:
         lines = [StockLine(line.variant_id, line.quantity) for line in event.lines]
-        self._stock_changed(uow, await self._stock.deallocate(uow, lines, shipped=False))
+        stock_changed(uow, self._cache, await self._stock.deallocate(uow, lines, shipped=False))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 

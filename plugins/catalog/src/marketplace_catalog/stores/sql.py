@@ -13,6 +13,7 @@ __all__ = [
     "RECORD",
     "SAVE",
     "SCAN",
+    "SEEN",
     "SORTS",
     "VARIANTS",
     "WALK",
@@ -32,6 +33,8 @@ json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
   'in_stock', EXISTS (SELECT FROM catalog.variants v
     WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
 """
+
+SEEN = "SELECT p.* FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id"
 
 #: per sort: its key and the key's type, whether it descends
 SORTS = {
