@@ -76,7 +76,7 @@ def test_differences_add_up_to_what_there_is(changes: list[tuple[int, int | None
 
 
 @given(st.tuples(*[st.integers(0, 1000)] * 5), st.floats(1, 5), st.integers(0, 100))
-def test_the_score_is_between_the_mean_and_what_is_taken_for_granted(counts: tuple[int, ...], prior: float, weight: int) -> None:
+def test_the_score_is_between_the_mean_and_the_prior(counts: tuple[int, ...], prior: float, weight: int) -> None:
     tally = Tally(counts)
     mean = tally.total / tally.count if tally.count else prior
     assert min(mean, prior) - 0.0001 <= tally.score(prior, weight) <= max(mean, prior) + 0.0001
