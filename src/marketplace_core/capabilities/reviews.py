@@ -119,7 +119,7 @@ class ReviewQuery(PageQuery, frozen=True, kw_only=True):
 class SellerReviewQuery(PageQuery, frozen=True, kw_only=True):
     """``replied``: whether the shop has replied."""
 
-    product_id: str | None = None
+    product_id: Id | None = None
     rating: Stars | None = None
     replied: bool | None = None
 
