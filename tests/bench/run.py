@@ -38,11 +38,7 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
-<<<<<<< HEAD
-MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
-=======
-MODULES = (reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, big)
->>>>>>> imports
+MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, big)
 WIDTH = 190
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from marketplace_core.cli._imports.pictures import BadPicture, find_picture
+from marketplace_core.cli._imports.pictures import find_picture
 from marketplace_core.cli._imports.text import NotAProductFile, look_at
+from marketplace_core.pictures import BadPicture
 
 
 def _png(width: int, height: int) -> bytes:
@@ -74,8 +75,8 @@ def test_a_photograph_that_lies_on_its_side_is_turned(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(_jpeg(exif=exif))
     (tmp_path / "b.jpg").write_bytes(_jpeg())
     turned, plain = find_picture(tmp_path, "a.jpg"), find_picture(tmp_path, "b.jpg")
-    assert (turned.image.width, turned.image.height) == (30, 40)
+    assert (turned.width, turned.height) == (30, 40)
     with Image.open(io.BytesIO(turned.content)) as image:
         assert image.size == (30, 40)
-    assert (plain.image.width, plain.content) == (40, _jpeg())
-    assert find_picture(tmp_path, "a.jpg").image == turned.image
+    assert (plain.width, plain.content) == (40, _jpeg())
+    assert find_picture(tmp_path, "a.jpg") == turned

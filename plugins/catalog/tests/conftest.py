@@ -25,6 +25,7 @@ from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.redis.reads import RedisCache
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data
+from marketplace_core.http.egress import Egress
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import new_id, utc_text
@@ -42,12 +43,13 @@ class Bench:
         """``parts``: another class of the ``store``, the ``stock`` or the ``service``."""
         self.database = database
         self.clock = clock
+        self.egress = Egress("catalog", private=True)
         self.units = PostgresUnits(database, clock, "catalog")
         self.store = parts.get("store", PostgresCatalogStore)(database)
         self.stock = parts.get("stock", PostgresStockStore)(database)
         cache, blobs = RedisCache(redis, "catalog"), FolderBlobs(folder)
         make = parts.get("service", CatalogService)
-        self.service: CatalogService = make(self.units, self.store, self.stock, cache, blobs, CatalogConfig())
+        self.service: CatalogService = make(self.units, self.store, self.stock, cache, blobs, CatalogConfig(), self.egress)
         self.catalog: Catalog = run_port(runner, Catalog, self.service)
         self._sequences = itertools.count(1)
 

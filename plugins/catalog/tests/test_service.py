@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from marketplace_catalog import reservations
+from marketplace_catalog.pictures import FetchPictures
 from msgspec.structs import replace
+from PIL import Image
 from redis.asyncio import Redis
 
 from marketplace_core import calls
@@ -105,6 +110,51 @@ async def test_imports_say_that_they_are(bench: Any) -> None:
     rows = await bench.database.fetch("SELECT payload FROM marketplace.outbox ORDER BY id")
     assert len(rows) == 3
     assert all('"origin":"import"' in row["payload"] for row in rows)
+
+
+async def test_pictures_are_fetched_from_where_a_file_says(bench: Any) -> None:
+    """One that is none fails alone; one that is there is shown, and not fetched again."""
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(out, "PNG")
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body={"/pot.png": out.getvalue(), "/cut.png": out.getvalue()[:60]}.get(request.path, b"no"))
+
+    app = web.Application()
+    app.router.add_get("/{name}", answer)
+    async with TestServer(app) as server:
+        addresses = tuple(str(server.make_url(path)) for path in ("/pot.png", "/cut.png", "/page"))
+        seller = await open_seller(bench.catalog)
+        variant = ImportVariant(sku="p", price=Money(5, "EUR"), stock=1)
+        given = ImportProduct(
+            key="p",
+            seller_id=seller.id,
+            title="Pot",
+            description="",
+            category=(),
+            attributes={},
+            image=None,
+            variants=(variant,),
+            addresses=addresses,
+        )
+        await bench.catalog.import_products([given])
+        [job] = await bench.database.fetch("SELECT payload FROM marketplace.outbox WHERE kind = 'job'")
+        [pot] = (await bench.catalog.list_seller_products(seller.id, SellerProductQuery())).items
+        assert job["payload"] == f'{{"seller_id":"{seller.id}","product_id":"{pot.id}"}}'
+        assert [image.status for image in pot.images] == ["pending"] * 3
+        for _ in range(2):
+            await bench.service.fetch_pictures(FetchPictures(seller.id, pot.id))
+        await bench.catalog.import_products([replace(given, title="Kettle")])
+        await bench.service.fetch_pictures(FetchPictures(seller.id, pot.id))
+    await bench.egress.close()
+    assert asked == ["/pot.png", "/cut.png", "/page"]
+    [pot] = (await bench.catalog.list_seller_products(seller.id, SellerProductQuery())).items
+    assert [image.status for image in pot.images] == ["ready", "rejected", "rejected"]
+    page = (await bench.catalog.get_product(pot.id)).page
+    assert page is not None
+    assert [(image.width, image.height) for image in page.images] == [(40, 30)]
 
 
 async def test_what_is_refused_emits_nothing(bench: Any) -> None:

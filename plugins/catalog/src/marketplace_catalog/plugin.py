@@ -11,7 +11,7 @@ from marketplace_catalog.service import CatalogService
 from marketplace_catalog.store import CatalogStore, StockStore
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.context import PluginContext
-from marketplace_core.hookspecs import Migration, PluginInfo, Schedule, hookimpl, migrations_of
+from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
 
 STORES = {"postgres": "marketplace_catalog.stores.postgres:make"}
@@ -37,7 +37,9 @@ def provide_catalog(context: PluginContext) -> Catalog:
     store: CatalogStore
     stock: StockStore
     store, stock = context.store(STORES)
-    return CatalogService(context.units, store, stock, context.cache, context.blobs, context.config(CatalogConfig))
+    return CatalogService(
+        context.units, store, stock, context.cache, context.blobs, context.config(CatalogConfig), context.egress
+    )
 
 
 @hookimpl
@@ -48,6 +50,11 @@ def routers(context: PluginContext) -> Sequence[Router]:
 @hookimpl
 def subscriptions() -> Sequence[Callable[..., Any]]:
     return worker.SUBSCRIPTIONS
+
+
+@hookimpl
+def jobs() -> Sequence[Job]:
+    return worker.JOBS
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from marketplace_catalog.domain import (
 )
 from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
+from marketplace_catalog.pictures import PictureUseCases
 from marketplace_catalog.reservations import ReservationUseCases
 from marketplace_catalog.rows import change_prices, change_stock
 from marketplace_catalog.store import CatalogStore, ProductRecord, StockStore
@@ -48,6 +49,7 @@ from marketplace_core.capabilities.catalog import (
 from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from marketplace_core.http.egress import Egress
 from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import Page, etag, new_id, require
 
@@ -56,7 +58,7 @@ __all__ = ["CatalogService"]
 SCAN_BATCH = 1000
 
 
-class CatalogService(ReservationUseCases):
+class CatalogService(ReservationUseCases, PictureUseCases):
     def __init__(
         self,
         units: Units,
@@ -65,6 +67,7 @@ class CatalogService(ReservationUseCases):
         cache: Cache,
         blobs: Blobs,
         config: CatalogConfig,
+        egress: Egress,
     ) -> None:
         self.units = units
         self._store = store
@@ -72,6 +75,7 @@ class CatalogService(ReservationUseCases):
         self._cache = cache
         self._blobs = blobs
         self._config = config
+        self._egress = egress
 
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,6 +211,7 @@ class CatalogService(ReservationUseCases):
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
         results, records = await read_batch(uow, self._store, products, self._slug)
         await self._save(uow, records, forget=False)
+        self._fetch_later(uow, records)
         if records:
             uow.after_commit(self._cache.drop_all)  # former slugs too
         return results

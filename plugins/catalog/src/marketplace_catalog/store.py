@@ -42,13 +42,14 @@ ReservationStatus = Literal["held", "expired", "committed", "released"]
 
 
 class ImageRecord(Struct):
-    """``key`` of the blob; sizes in pixels once they are known."""
+    """``key`` of the blob; sizes in pixels once they are known. ``source``: the URL from which it is, or was, fetched."""
 
     id: str
     key: str
     status: Literal["pending", "ready", "rejected"]
     width: int | None = None
     height: int | None = None
+    source: str | None = None
 
 
 class VariantRecord(Struct, kw_only=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from marketplace_catalog.pictures import FetchPictures
 from marketplace_catalog.service import CatalogService
-from marketplace_core.hookspecs import Schedule
+from marketplace_core.hookspecs import Job, Schedule
 
-__all__ = ["SCHEDULES", "SUBSCRIPTIONS"]
+__all__ = ["JOBS", "SCHEDULES", "SUBSCRIPTIONS"]
 
 SUBSCRIPTIONS = (
     CatalogService.on_product_changed,
@@ -15,6 +16,8 @@ SUBSCRIPTIONS = (
     CatalogService.on_package_shipped,
     CatalogService.on_items_cancelled,
 )
+
+JOBS = (Job("catalog.fetch_pictures", CatalogService.fetch_pictures, FetchPictures),)
 
 SCHEDULES = (
     Schedule("catalog.expire_reservations", CatalogService.expire_reservations, timedelta(seconds=5)),

@@ -17,16 +17,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from marketplace_core import calls
-from marketplace_core.capabilities.catalog import Catalog, ImportProduct, ImportResult
+from marketplace_core.capabilities.catalog import Catalog, ImportImage, ImportProduct, ImportResult
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.cli._imports.build import Product, build, gather
 from marketplace_core.cli._imports.files import ProductFile, open_file
-from marketplace_core.cli._imports.pictures import BadPicture, find_picture
+from marketplace_core.cli._imports.pictures import find_picture
 from marketplace_core.cli._imports.report import Report
 from marketplace_core.cli._imports.rows import BadRow, Common, ProductRow, made_up_sku
 from marketplace_core.cli._imports.shops import Shops
 from marketplace_core.cli._imports.spool import Spool, Spooled
 from marketplace_core.errors import MarketplaceError
+from marketplace_core.pictures import BadPicture
 from marketplace_core.ports import Blobs
 
 __all__ = ["Progress", "Report", "import_products"]
@@ -196,8 +197,9 @@ class _Writing:
                     except BadPicture as error:
                         self._drop(product, line, row, BadRow(line, error.code, f"image: {error.detail}", name[:100]))
                         break
-                    product.images[picture.image] = None
-                    contents[picture.image.key] = picture.content
+                    image = ImportImage(f"catalog/{picture.name[:2]}/{picture.name}", picture.width, picture.height)
+                    product.images[image] = None
+                    contents[image.key] = picture.content
         if contents:
             await self._ports.blobs.put(contents)
 

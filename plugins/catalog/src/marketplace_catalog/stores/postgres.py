@@ -69,7 +69,6 @@ class PostgresCatalogStore(CatalogStore):
 
         below = None if query.category is None else await self._filled_below(query.category)
         way = "looked through" if below is None or query.seller is not None else below.way(query.size)
-        source = "catalog.products p"
         if query.seller is not None:
             where.append(f"p.seller_id = {param(query.seller)}")
         if query.min_price is not None:
@@ -86,14 +85,15 @@ class PostgresCatalogStore(CatalogStore):
             where.append(f"{column} = ANY({param(below.ids)}::text[])")
         elif below is not None:
             # The index of a category has its products in order: of each no more is read than the page may show.
-            found = f"{' AND '.join(where)} AND p.category_id = b.id ORDER BY {order} {limit}"
-            source = (
-                f"unnest({param(below.ids)}::text[]) AS b (id) CROSS JOIN LATERAL (SELECT p.* FROM catalog.products p"
-                f" JOIN catalog.sellers s ON s.id = p.seller_id WHERE {found}) AS p"
-            )
+            where.append("p.category_id = b.id")
+        seen = f"{sql.SEEN} WHERE {' AND '.join(where)} ORDER BY {order} {limit}"
+        if below is not None and way == "merged":
+            seen = f"SELECT p.* FROM unnest({param(below.ids)}::text[]) AS b (id) CROSS JOIN LATERAL ({seen}) AS p"
+            seen = f"{seen} ORDER BY {order} {limit}"
+        # First which they are, and then what they show: else all variants are gone through for the few of a page.
         rows = await self._database.fetch(
-            f"SELECT {sql.CARD}, {key} AS position, p.id FROM {source} JOIN catalog.sellers s ON s.id = p.seller_id"
-            f" WHERE {' AND '.join(where)} ORDER BY {order} {limit}",
+            f"SELECT {sql.CARD}, {key} AS position, p.id FROM ({seen}) AS p"
+            f" JOIN catalog.sellers s ON s.id = p.seller_id ORDER BY {order}",
             *params,
         )
         return [(msgspec.json.decode(row["card"], type=Card), (row["position"], row["id"])) for row in rows]

@@ -13,6 +13,7 @@ __all__ = [
     "RECORD",
     "SAVE",
     "SCAN",
+    "SEEN",
     "SORTS",
     "VARIANTS",
     "WALK",
@@ -32,6 +33,8 @@ json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
   'in_stock', EXISTS (SELECT FROM catalog.variants v
     WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
 """
+
+SEEN = "SELECT p.* FROM catalog.products p JOIN catalog.sellers s ON s.id = p.seller_id"
 
 #: per sort: its key and the key's type, whether it descends
 SORTS = {
@@ -157,8 +160,8 @@ WITH counts AS (
   SELECT k.category_id AS id, sum(k.count)::bigint AS count FROM catalog.category_counts k
   JOIN catalog.sellers s ON s.id = k.seller_id AND s.active GROUP BY 1
 )
-SELECT array_agg(c.id) AS ids, array_agg(coalesce(c.parent_id, '')) AS parents, array_agg(c.slug) AS slugs, array_agg(c.name) AS names,
-  array_agg(coalesce(n.count, 0)) AS counts, array_agg(cardinality(c.ancestors)) AS levels
+SELECT array_agg(c.id) AS ids, array_agg(coalesce(c.parent_id, '')) AS parents, array_agg(c.slug) AS slugs,
+  array_agg(c.name) AS names, array_agg(coalesce(n.count, 0)) AS counts, array_agg(cardinality(c.ancestors)) AS levels
 FROM catalog.categories c LEFT JOIN counts n USING (id)
 """
 
