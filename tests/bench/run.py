@@ -28,6 +28,7 @@ import logins
 import purge
 import reads
 import rpc
+import search
 import starts
 import statements
 import structlog
@@ -37,7 +38,7 @@ from market import Market
 from rich.console import Console
 
 # Each registers its figures.
-MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, big)
+MODULES = (hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, purge, search, big)
 WIDTH = 190
 
 
