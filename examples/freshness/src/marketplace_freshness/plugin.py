@@ -1,0 +1,48 @@
+"""All of the plugin: settings, what they mean, and the hook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from marketplace_core.capabilities.search import Ranking
+from marketplace_core.context import PluginContext
+from marketplace_core.hookspecs import PluginInfo, hookimpl
+
+DAY = 86_400.0
+
+
+class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """``raise_by``: of what is made now. ``half_life_days``: after so many it is half of that."""
+
+    raise_by: Annotated[float, Meta(gt=0, le=10)] = 0.5
+    half_life_days: Annotated[float, Meta(gt=0)] = 14.0
+
+
+class Freshness:
+    """What the search asks."""
+
+    def __init__(self, config: FreshnessConfig) -> None:
+        self._config = config
+
+    async def search_ranking(self, ranking: Ranking) -> Mapping[str, Mapping[str, float]]:
+        ages = {hit.id: (ranking.at - hit.created_at).total_seconds() / DAY for hit in ranking.hits if hit.created_at}
+        half, most = self._config.half_life_days, self._config.raise_by
+        return {"freshness": {id_: 1 + most * 0.5 ** (max(0.0, age) / half) for id_, age in ages.items()}}
+
+
+@hookimpl
+def info() -> PluginInfo:
+    return PluginInfo(name="freshness", version="0.1.0", requires=("search",))
+
+
+@hookimpl
+def settings() -> type[FreshnessConfig]:
+    return FreshnessConfig
+
+
+@hookimpl
+def extensions(context: PluginContext) -> Freshness:
+    return Freshness(context.config(FreshnessConfig))
