@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from marketplace_freshness.plugin import Freshness, FreshnessConfig
+from marketplace_freshness.config import FreshnessConfig
+from marketplace_freshness.plugin import Freshness
 
 from marketplace_core.capabilities.catalog import ProductChanged, Rating
 from marketplace_core.capabilities.search import RankedHit, Ranking, Search, SearchQuery

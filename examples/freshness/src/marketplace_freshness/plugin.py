@@ -1,24 +1,15 @@
-"""All of the plugin: settings, what they mean, and the hook."""
+"""What the search asks, and the plugin's hooks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
-
-from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.search import Ranking
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import PluginInfo, hookimpl
+from marketplace_freshness.config import FreshnessConfig
 
 DAY = 86_400.0
-
-
-class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """``raise_by``: of what is made now. ``half_life_days``: after so many it is half of that."""
-
-    raise_by: Annotated[float, Meta(gt=0, le=10)] = 0.5
-    half_life_days: Annotated[float, Meta(gt=0)] = 14.0
 
 
 class Freshness:
