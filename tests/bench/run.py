@@ -30,6 +30,7 @@ import purge
 import reads
 import recommend
 import rpc
+import search
 import starts
 import statements
 import structlog
@@ -41,7 +42,7 @@ from rich.console import Console
 # Each registers its figures.
 MODULES = (
     *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge),
-    *(recommend, big),
+    *(search, recommend, big),
 )
 WIDTH = 190
 

@@ -13,7 +13,7 @@ __all__ = ["NativeTantivy", "TantivyServer", "open_server"]
 
 class TantivyServer(Server):
     def __init__(self, url: str) -> None:
-        self._folder = Path(url.removeprefix("file://"))
+        self._folder = Path(url.partition(":")[2].removeprefix("//"))
 
     @property
     def connection(self) -> Path:

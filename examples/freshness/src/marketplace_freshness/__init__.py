@@ -1,0 +1,1 @@
+"""Raises what is new in a search."""
