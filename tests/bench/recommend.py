@@ -32,8 +32,9 @@ async def feed(bench: Bench) -> list[Line]:
     async with bench.started() as market:
         url = f"{market.url}/buyer/v1/feed?limit=20"
         body = await fetch(url)
-        if not json.loads(body)["items"]:
-            raise RuntimeError("there is no feed")
+        while not json.loads(body)["items"]:  # it is built a moment after the demo has been loaded
+            await asyncio.sleep(0.5)
+            body = await fetch(url)
         cache = market.resource("cache")
         with market.worker_stopped():
             async with redis_commands(cache) as commands:

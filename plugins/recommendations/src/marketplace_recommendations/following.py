@@ -17,11 +17,12 @@ from marketplace_core.events import Envelope, Event, Unreadable
 from marketplace_recommendations.domain import WEIGHTS, heat
 from marketplace_recommendations.store import Changes, ProductFact, SellerFact, SignalRow
 
-__all__ = ["TOPICS", "changes_of", "fact_of"]
+__all__ = ["SHELVES", "SIGNALS", "changes_of", "fact_of"]
 
 log = structlog.get_logger("marketplace.recommendations")
 
-TOPICS = ("catalog", "sellers", "cart", "orders", "recommendations")
+SHELVES = ("catalog", "sellers")
+SIGNALS = ("cart", "orders", "recommendations")
 _TYPES: tuple[type[Event], ...] = (
     ProductChanged,
     StockChanged,

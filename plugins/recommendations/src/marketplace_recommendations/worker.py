@@ -6,10 +6,13 @@ from datetime import time, timedelta
 
 from marketplace_core.hookspecs import Schedule, Sink, Task
 from marketplace_recommendations.config import RecommendationsConfig
-from marketplace_recommendations.following import TOPICS
+from marketplace_recommendations.following import SHELVES, SIGNALS
 from marketplace_recommendations.service import RecommendationsService
 
 __all__ = ["SCHEDULES", "SUBSCRIPTIONS", "TASKS", "sinks"]
+
+#: What is sold out is to be gone from the feed within two seconds.
+SHELVES_SECONDS = 0.1
 
 SUBSCRIPTIONS = (RecommendationsService.on_profile_changed,)
 
@@ -23,4 +26,8 @@ SCHEDULES = (
 
 
 def sinks(config: RecommendationsConfig) -> tuple[Sink, ...]:
-    return (Sink("recommendations.follow", RecommendationsService.follow, 1000, config.linger, TOPICS),)
+    """What is on the shelves is followed at once; what people do may wait for more of it."""
+    return (
+        Sink("recommendations.shelves", RecommendationsService.follow, 1000, min(SHELVES_SECONDS, config.linger), SHELVES),
+        Sink("recommendations.signals", RecommendationsService.follow, 1000, config.linger, SIGNALS),
+    )
