@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,11 +11,8 @@ from marketplace_core.capabilities.reviews import Reviews
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.reviews import ReviewsContract
 from marketplace_core.testing.marketplace import Marketplace
+from plugins.reviews.tests.conftest import PLUGINS, QUICK, Open
 from plugins.reviews.tests.wrong_reviews import MISTAKES
-
-Open = Callable[..., Awaitable[Marketplace]]
-PLUGINS = ["auth", "users", "reviews"]
-QUICK = {"auth": "hash_time = 1\nhash_memory = 1"}
 
 
 class TestReviews(ReviewsContract):
