@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from marketplace_core.capabilities.reviews import Reviews
+from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.reviews import ReviewsContract
 from marketplace_core.testing.marketplace import Marketplace
-
-Open = Callable[..., Awaitable[Marketplace]]
-PLUGINS = ["auth", "users", "reviews"]
-QUICK = {"auth": "hash_time = 1\nhash_memory = 1"}
+from plugins.reviews.tests.conftest import PLUGINS, QUICK, Open
+from plugins.reviews.tests.wrong_reviews import MISTAKES
 
 
 class TestReviews(ReviewsContract):
     @pytest_asyncio.fixture(params=["local", "wire"])
     async def market(self, request: pytest.FixtureRequest, marketplace: Open) -> Marketplace:
         return await marketplace(PLUGINS, runner=request.param, settings=QUICK)
+
+
+@pytest.mark.parametrize(("test", "name"), [(test, name) for test, wrong in MISTAKES.items() for name in wrong])
+async def test_the_suite_notices(test: str, name: str, marketplace: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    market = await marketplace(PLUGINS, settings=QUICK)
+    right: Any = market.port(Reviews)
+    given = {"reviews": Wrong(right, MISTAKES[test][name](right, monkeypatch)), "market": market}
+    await assert_contract_fails(ReviewsContract, test, **fixtures_of(ReviewsContract, test, given))
+
+
+def test_every_rule_is_broken_once() -> None:
+    assert rules(ReviewsContract) == set(MISTAKES)
