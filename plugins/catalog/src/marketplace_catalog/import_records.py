@@ -30,7 +30,7 @@ def new_record(
     """Without its variants and what follows from them."""
     id_ = old.id if old else product.id or new_id()
     category_id = old.category_id if old else None
-    if not isinstance(product.category, UnsetType):
+    if "category" not in product.unsaid:
         category_id = categories[product.category] if product.category else None
     return ProductRecord(
         id=id_,
@@ -38,9 +38,9 @@ def new_record(
         import_key=product.key,
         slug=old.slug if old and old.title == product.title else slug(product.title, id_),
         title=product.title,
-        description=_given(product.description, old.description if old else ""),
+        description=old.description if old and "description" in product.unsaid else product.description,
         category_id=category_id,
-        attributes={**_given(product.attributes, old.attributes if old else {}), **product.facts},
+        attributes={**(old.attributes if old and "attributes" in product.unsaid else product.attributes), **product.facts},
         images=_images(product, old.images if old else []),
         status="draft",
         reason_code=old.reason_code if old else None,
@@ -77,7 +77,7 @@ def _complete(record: ProductRecord) -> bool:
 def variant_record(given: ImportVariant, old: VariantRecord | None) -> VariantRecord:
     """What is reserved or sold stays, covered by the shelf."""
     currency = given.price.currency if given.price else None
-    stock = given.stock if given.stock is not None else old.on_hand if old else 0
+    stock = old.on_hand if old and given.stock_unsaid else given.stock
     variant = VariantRecord(
         id=old.id if old else given.id or new_id(),
         sku=given.sku,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from marketplace_catalog.domain import MAX_DEPTH, MAX_NAME
@@ -56,7 +55,7 @@ async def read_batch(
     await batch.read(uow, store)
     batch.judge()
     paths = dict.fromkeys(item.product.category for item in batch.items if item.problem is None and item.product.category)
-    categories = await store.ensure_categories(uow, [path for path in paths if path and not isinstance(path, UnsetType)])
+    categories = await store.ensure_categories(uow, [path for path in paths if path])
     results = [_result(product, "unchanged") for product in products]
     records: dict[str, ProductRecord] = {}
     for n, item in zip(fresh, batch.items, strict=True):
@@ -242,16 +241,16 @@ def _unwritable(product: ImportProduct, twice: bool, known: bool) -> ImportProbl
         return ImportProblem("not_found", "There is no such seller.")
     if twice:
         return ImportProblem("duplicate", f"The product {product.key!r} stands in the batch twice.")
-    path = () if isinstance(product.category, UnsetType) else product.category
+    path = product.category
     if len(path) > MAX_DEPTH or any(not 0 < len(name.strip()) <= MAX_NAME for name in path):
         detail = f"A category has at most {MAX_DEPTH} levels, each of 1 to {MAX_NAME} characters."
         return ImportProblem("length", detail)
-    found = [] if product.attributes is UNSET else oversized(product.attributes, "/attributes")
+    found = oversized(product.attributes, "/attributes")
     return ImportProblem(found[0].code, found[0].detail) if found else None
 
 
 def _impossible(variant: ImportVariant) -> ImportProblem | None:
-    if (variant.stock is not None and variant.stock < 0) or (variant.price is not None and variant.price.amount <= 0):
+    if variant.stock < 0 or (variant.price is not None and variant.price.amount <= 0):
         return ImportProblem("range", f"The SKU {variant.sku!r} has a price or stock below what there can be.")
     before = variant.compare_at
     if before and variant.price and (before.currency != variant.price.currency or before.amount <= variant.price.amount):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ from marketplace_core.http.egress import Egress, Unreached
 from marketplace_core.pictures import MAX_BYTES, BadPicture, read_picture
 from marketplace_core.ports import Blobs, UnitOfWork, Units, natural
 
-__all__ = ["FetchPictures", "PictureJobs"]
+__all__ = ["FetchPictures", "PictureUseCases"]
 
 #: What another moment may mend.
 _LATER = frozenset(("timeout", "no_connection", "unresolved"))
@@ -52,13 +53,18 @@ async def _fetch(image: ImageRecord, egress: Egress, blobs: Blobs) -> ImageRecor
     return ImageRecord(image.id, key, "ready", picture.width, picture.height, url)
 
 
-class PictureJobs(ABC):
+class PictureUseCases(ABC):
     """What a worker does for the pictures of :class:`~marketplace_catalog.service.CatalogService`."""
 
     units: Units
     _store: CatalogStore
     _blobs: Blobs
     _egress: Egress
+
+    def _fetch_later(self, uow: UnitOfWork, records: Sequence[ProductRecord]) -> None:
+        for record in records:
+            if any(image.status == "pending" and image.source for image in record.images):
+                uow.enqueue("catalog.fetch_pictures", FetchPictures(record.seller_id, record.id))
 
     async def fetch_pictures(self, wanted: FetchPictures) -> None:
         """A job: the pictures that an import named by their URLs. One that is none fails alone."""

@@ -19,7 +19,7 @@ from marketplace_catalog.domain import (
 )
 from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
-from marketplace_catalog.pictures import FetchPictures, PictureJobs
+from marketplace_catalog.pictures import PictureUseCases
 from marketplace_catalog.reservations import ReservationUseCases
 from marketplace_catalog.rows import change_prices, change_stock
 from marketplace_catalog.shelf import stock_changed
@@ -60,7 +60,7 @@ __all__ = ["CatalogService"]
 SCAN_BATCH = 1000
 
 
-class CatalogService(PictureJobs, ReservationUseCases):
+class CatalogService(ReservationUseCases, PictureUseCases):
     def __init__(
         self,
         units: Units,
@@ -213,9 +213,7 @@ class CatalogService(PictureJobs, ReservationUseCases):
     async def import_products(self, uow: UnitOfWork, products: list[ImportProduct]) -> list[ImportResult]:
         results, records = await read_batch(uow, self._store, products, self._slug)
         await self._save(uow, records, forget=False)
-        for record in records:
-            if any(image.status == "pending" and image.source for image in record.images):
-                uow.enqueue("catalog.fetch_pictures", FetchPictures(record.seller_id, record.id))
+        self._fetch_later(uow, records)
         if records:
             uow.after_commit(self._cache.drop_all)  # former slugs too
         return results

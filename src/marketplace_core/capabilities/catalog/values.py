@@ -324,18 +324,18 @@ class RowResults(Struct, frozen=True):
     items: list[RowResult]
 
 
-class ImportVariant(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``price``: None for one that is not sold yet; then its product is a draft. ``stock`` None: as it was; 0, if it is new.
-
-    What is ``UNSET`` stays as it was: ``compare_at``; None takes it away.
+class ImportVariant(Struct, frozen=True, kw_only=True):
+    """``price``: None for one that is not sold yet; then its product is a draft. ``stock_unsaid``: it stays as it was; it is
+    ``stock`` only of a new one. ``compare_at`` stays likewise if it is ``UNSET``; None takes it away.
     """
 
     sku: str
     price: Money | None
-    stock: int | None
+    stock: int
     options: Options = {}
     id: str | None = None
     compare_at: Money | UnsetType | None = UNSET
+    stock_unsaid: bool = False
 
 
 class ImportImage(Struct, frozen=True):
@@ -346,14 +346,15 @@ class ImportImage(Struct, frozen=True):
     height: int
 
 
-class ImportProduct(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImportProduct(Struct, frozen=True, kw_only=True):
     """One product of an import file; ``key`` is the seller's own, unique per seller.
 
     Where it has an ``id`` (and its variants theirs), it is found by that, and may have gone to another seller.
-    What is ``UNSET`` stays as it was, and so do pictures where there is none; a new product is published.
+    A ``status`` that is ``UNSET`` stays as it was, and so do pictures where there is none; a new product is published.
 
     :param addresses: URLs of further pictures, which are fetched after it is written.
     :param facts: attributes that are set beside those that stay.
+    :param unsaid: what the file does not say, and stays as it was.
     :param keeps: skus that the file names in rows that are not good: these variants stay as they are.
     :param takes: skus that another product of the seller has, which the file names too and gives others: they move, with
         what is promised of them.
@@ -362,16 +363,17 @@ class ImportProduct(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str
     seller_id: str
     title: str
+    description: str
+    category: tuple[str, ...]
+    attributes: Attributes
+    image: ImportImage | None
     variants: tuple[ImportVariant, ...]
-    description: str | UnsetType = UNSET
-    category: tuple[str, ...] | UnsetType = UNSET
-    attributes: Attributes | UnsetType = UNSET
-    image: ImportImage | None = None
     id: str | None = None
     images: tuple[ImportImage, ...] = ()
     addresses: tuple[str, ...] = ()
     facts: Attributes = {}
     status: Literal["draft", "published", "archived"] | UnsetType = UNSET
+    unsaid: tuple[Literal["description", "category", "attributes"], ...] = ()
     keeps: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
 

@@ -57,13 +57,16 @@ def build(product: Product, seller_id: str) -> ImportProduct:
         return next((value for row in said if (value := getattr(row, name)) is not None), UNSET)
 
     path = next((row.path for row in said if row.category is not None), None)
+    unsaid: Any = tuple(name for name in ("description", "category", "attributes") if first(name) is UNSET)
     return ImportProduct(
         key=product.key,
         seller_id=seller_id,
         title=said[0].title,
-        description=first("description"),
-        category=UNSET if path is None else path,
-        attributes=first("attributes"),
+        description="" if "description" in unsaid else first("description"),
+        category=path or (),
+        attributes={} if "attributes" in unsaid else first("attributes"),
+        image=None,
+        unsaid=unsaid,
         facts=_facts(first, variants),
         images=tuple(product.images),
         addresses=tuple(product.addresses),
@@ -86,4 +89,11 @@ def _facts(first: Any, variants: Sequence[ProductRow]) -> dict[str, Any]:
 
 def _variant(row: ProductRow) -> ImportVariant:
     before = UNSET if row.compare_at is None else row.before
-    return ImportVariant(sku=row.sku, price=row.money, stock=row.stock, options=row.options, compare_at=before)
+    return ImportVariant(
+        sku=row.sku,
+        price=row.money,
+        stock=row.stock or 0,
+        options=row.options,
+        compare_at=before,
+        stock_unsaid=row.stock is None,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from marketplace_core.capabilities.catalog import (
@@ -180,8 +179,8 @@ class ImportRules:
         await imported(catalog, product(seller, variants=(small,)))
         [pot] = await of_seller(catalog, seller)
         await catalog.archive_product(seller.id, pot.id)
-        nothing: dict[str, Any] = {"description": UNSET, "category": UNSET, "attributes": UNSET, "image": None}
-        silent = ImportVariant(sku="pot", price=Money(1500, "EUR"), stock=None, options={"size": "S"})
+        nothing: dict[str, Any] = {"unsaid": ("description", "category", "attributes"), "image": None}
+        silent = ImportVariant(sku="pot", price=Money(1500, "EUR"), stock=0, stock_unsaid=True, options={"size": "S"})
         assert await imported(catalog, product(seller, variants=(silent,), **nothing)) == [("written", None)]
         [after] = await of_seller(catalog, seller)
         kept = ("id", "status", "description", "category_id", "attributes", "images")
