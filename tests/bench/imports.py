@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -10,6 +11,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
+import psutil
 from figures import Bench, Line, figure
 from market import CLI, PATIENCE, Market
 
@@ -31,6 +33,63 @@ async def imports(bench: Bench) -> list[Line]:
         await _imported(bench, "import products, online_retail", "products", products),
         await _imported(bench, "import olist", "olist", DATA / "olist"),
     ]
+
+
+@figure("imports_large")
+async def imports_large(bench: Bench) -> list[Line]:
+    """Rows per second of a file of any size, and of the same file again, and the memory of the process that reads it."""
+    products = 4_000 if bench.quick else 200_000
+    source = bench.folder / "large.csv"
+    await asyncio.to_thread(_write_large, source, products)
+    market = Market()
+    try:
+        command = (*CLI, "import", "products", os.fspath(source), "--json", "--data", os.fspath(market.data))
+        lines = []
+        for name, least in (("import products, large", 8_000.0), ("import products, large, again", 20_000.0)):
+            bench.say(name)
+            output, memory = await _measured(*command)
+            report = json.loads(output.splitlines()[-1])
+            rate = report["variants"]["read"] / report["seconds"]
+            note = f"{products * VARIANTS:,} rows of {products:,} products in {report['seconds']:.0f} s"
+            lines.append(Line(name=name, unit="rows/s", ours=[rate], at_least=least, note=note))
+            lines.append(Line(name=f"{name}: memory", unit="MB", ours=[memory], at_most=200.0))
+        return lines
+    finally:
+        await market.close()
+
+
+VARIANTS = 5
+
+
+def _write_large(path: Path, products: int) -> None:
+    with path.open("w") as file:
+        file.write("product,sku,title,description,category,seller,price,currency,stock,option.size,attr.colour\n")
+        for n in range(products):
+            category = f"Top {n % 20} > Mid {n % 400} > Leaf {n % 7000}"
+            for size in range(VARIANTS):
+                common = f"p{n},s{n}-{size},Product {n},{'Of iron. ' * 12},{category},Seller {n % 50}"
+                file.write(f"{common},{n % 900 + 1}.95,EUR,{n % 100},{size},{n % 7}\n")
+
+
+async def _measured(*argv: str) -> tuple[str, float]:
+    """What a command says, and the most memory that it had, in MB."""
+    process = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE)
+    watching = asyncio.create_task(_most_memory(process.pid))
+    output, errors = await process.communicate()
+    memory = await watching
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv[:4])}: {errors.decode()[-400:]}")
+    return output.decode(), memory
+
+
+async def _most_memory(pid: int) -> float:
+    most = 0
+    with contextlib.suppress(psutil.Error):
+        watched = psutil.Process(pid)
+        while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
+            most = max(most, watched.memory_info().rss)
+            await asyncio.sleep(0.2)
+    return most / 1e6
 
 
 async def _imported(bench: Bench, name: str, kind: str, source: Path) -> Line:
