@@ -128,7 +128,17 @@ async def test_pictures_are_fetched_from_where_a_file_says(bench: Any) -> None:
         addresses = tuple(str(server.make_url(path)) for path in ("/pot.png", "/cut.png", "/page"))
         seller = await open_seller(bench.catalog)
         variant = ImportVariant(sku="p", price=Money(5, "EUR"), stock=1)
-        given = ImportProduct(key="p", seller_id=seller.id, title="Pot", variants=(variant,), addresses=addresses)
+        given = ImportProduct(
+            key="p",
+            seller_id=seller.id,
+            title="Pot",
+            description="",
+            category=(),
+            attributes={},
+            image=None,
+            variants=(variant,),
+            addresses=addresses,
+        )
         await bench.catalog.import_products([given])
         [job] = await bench.database.fetch("SELECT payload FROM marketplace.outbox WHERE kind = 'job'")
         [pot] = (await bench.catalog.list_seller_products(seller.id, SellerProductQuery())).items
