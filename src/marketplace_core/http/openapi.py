@@ -186,7 +186,8 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         found.append(_parameter("header", "Idempotency-Key", key, required=route.key == "required"))
     if route.access in ("open", "guest"):
         found.append(_cart_token(route))
-    found += [_parameter("header", name, {"type": "string"}) for name in route.headers]
+    told = {one["name"] for one in found}
+    found += [_parameter("header", name, {"type": "string"}) for name in route.headers if name not in told]
     if is_tagged(route):
         found.append(_parameter("header", "If-None-Match", {"type": "string"}))
     if route.method in ("PATCH", "DELETE"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from marketplace_core.errors import MarketplaceError, NotFound, Problem, Unavailable
@@ -34,7 +34,7 @@ class Reply(Struct, gc=False):
 
 class ProblemDetails(Struct, frozen=True, kw_only=True):
     """What every error looks like. Clients switch on ``code`` only; ``errors`` names the fields that are not valid.
-    ``more`` is there, and true, where others are not valid besides."""
+    ``more``: others are not valid besides."""
 
     type: str = "about:blank"
     title: str
@@ -43,7 +43,7 @@ class ProblemDetails(Struct, frozen=True, kw_only=True):
     detail: str
     request_id: str
     errors: tuple[Problem, ...] = ()
-    more: bool | UnsetType = UNSET
+    more: bool = False
 
 
 #: What Quart and Werkzeug refuse by themselves.
@@ -66,7 +66,7 @@ def problem_reply(error: MarketplaceError, request_id: str, prefix: str = "") ->
         detail=error.detail,
         request_id=request_id,
         errors=error.errors,
-        more=error.more or UNSET,
+        more=error.more,
     )
     headers = [
         ("content-type", "application/problem+json"),
