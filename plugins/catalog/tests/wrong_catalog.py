@@ -214,6 +214,12 @@ DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 10', curren
 """
 
 MISTAKES = {
+    "scans the last of a page again": Mistake(
+        "test_all_pages_are_scanned_once_and_in_order", edits={"p.id > $1 ORDER BY p.id": "p.id >= $1 ORDER BY p.id"}
+    ),
+    "scans drafts": Mistake(
+        "test_all_pages_are_scanned_once_and_in_order", edits={"WHERE p.status = 'published' AND": "WHERE true AND"}
+    ),
     "oversells": Mistake(
         "test_200_buyers_of_the_last_10_units_get_exactly_10",
         edits={"ORDER BY v.id FOR UPDATE OF v": "ORDER BY v.id"},

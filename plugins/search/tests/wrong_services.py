@@ -27,6 +27,10 @@ async def _only_pages(store: TantivyStore, changes: Any) -> None:
     await _right_put(store, kept)
 
 
+async def _no_stars(store: TantivyStore, changes: Any) -> None:
+    await _right_put(store, [each for each in changes if type(each).__name__ != "Stars"])
+
+
 async def _every_seller_is_active(store: TantivyStore, changes: Any) -> None:
     await _right_put(
         store, [msgspec.structs.replace(each, active=True) if hasattr(each, "active") else each for each in changes]
@@ -74,6 +78,9 @@ MISTAKES = {
     "archived products stay": Mistake(GONE, TantivyStore, "put", _shows_archived),
     "suspended sellers stay": Mistake(GONE, TantivyStore, "put", _every_seller_is_active),
     "stock is not followed": Mistake("test_stock_is_that_of_now", TantivyStore, "put", _only_pages),
+    "ratings are not followed": Mistake(
+        "test_the_rating_is_that_of_now_and_the_unrated_come_last", TantivyStore, "put", _no_stars
+    ),
     "a page begins anew": Mistake("test_pages_show_each_once_while_products_change", service, "_marks", lambda query: []),
     "any cursor will do": Mistake("test_a_cursor_of_another_search_is_refused", service, "_marks", lambda query: [1]),
     "facets of sellers have no names": Mistake(

@@ -10,8 +10,9 @@ from datetime import date, timedelta
 import structlog
 from msgspec.structs import replace
 
-from marketplace_core.capabilities.catalog import Catalog, ProductChanged, ProductPage, StockChanged
+from marketplace_core.capabilities.catalog import Catalog, ProductChanged, ProductPage, Rating, StockChanged
 from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
+from marketplace_core.capabilities.reviews import ProductRated
 from marketplace_core.capabilities.search import (
     Click,
     Ranking,
@@ -34,7 +35,7 @@ from marketplace_search import views
 from marketplace_search.config import SearchConfig
 from marketplace_search.domain import fold, words_of
 from marketplace_search.signals import Gathering, normal
-from marketplace_search.store import Found, Hit, Page, SearchStore, Seller, SignalStore, Stamp, StockCounts, Wanted
+from marketplace_search.store import Found, Hit, Page, SearchStore, Seller, SignalStore, Stamp, Stars, StockCounts, Wanted
 
 __all__ = ["SearchService"]
 
@@ -202,6 +203,10 @@ class SearchService(Search):
     @handler(StockChanged)
     async def on_stock_changed(self, uow: UnitOfWork, event: StockChanged) -> None:
         await self._store.put([StockCounts(event.product_id, event.available, _stamp(uow))])
+
+    @handler(ProductRated)
+    async def on_product_rated(self, uow: UnitOfWork, event: ProductRated) -> None:
+        await self._store.put([Stars(event.product_id, Rating(event.rating.average, event.rating.count), _stamp(uow))])
 
     async def _hidden_before(self, event: SellerChanged) -> list[ProductPage]:
         """What was told of while its seller was not active had no page; it is seen again."""

@@ -9,7 +9,12 @@ from marketplace_search.service import SearchService
 
 __all__ = ["SCHEDULES", "SUBSCRIPTIONS", "TASKS"]
 
-SUBSCRIPTIONS = (SearchService.on_product_changed, SearchService.on_stock_changed, SearchService.on_seller_changed)
+SUBSCRIPTIONS = (
+    SearchService.on_product_changed,
+    SearchService.on_stock_changed,
+    SearchService.on_product_rated,
+    SearchService.on_seller_changed,
+)
 
 SCHEDULES = (Schedule("search.forget", SearchService.forget, timedelta(days=1)),)
 

@@ -38,6 +38,24 @@ EUR10, EUR20, USD10 = MoneyInput(10, "EUR"), MoneyInput(20, "EUR"), MoneyInput(1
 
 
 class BulkRules:
+    # ── all of it ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def test_all_pages_are_scanned_once_and_in_order(self, catalog: Catalog) -> None:
+        seller, hidden = await open_seller(catalog), await open_seller(catalog, "Lamp")
+        shelves = [await shelve(catalog, 1, seller=seller) for _ in range(3)]
+        other = await shelve(catalog, 1, seller=hidden)
+        draft = await shelve(catalog, 1, seller=seller, published=False)
+        await catalog.set_seller(hidden, False, 2)
+        known = sorted(shelf.product_id for shelf in shelves)
+        found: list[str] = []
+        while len(pages := await catalog.scan_pages(found[-1] if found else "", 2)) == 2 and len(found) < 9:
+            found += [page.id for page in pages]
+        assert [*found, *(page.id for page in pages)] == known
+        asked = await catalog.get_pages([known[0], known[2], other.product_id, draft.product_id, "nobody"])
+        assert sorted(page.id for page in asked) == [known[0], known[2]]
+        (first,) = [page for page in asked if page.id == known[0]]
+        assert first == (await catalog.get_product(known[0])).page
+
     # ── stock and prices ─────────────────────────────────────────────────────────────────────────────────────
 
     async def test_a_price_is_below_what_it_is_compared_with(self, catalog: Catalog) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from marketplace_core import calls
 from marketplace_core.capabilities.catalog import ProductChanged, ProductPage, Rating, SellerRef, StockChanged, Variant
+from marketplace_core.capabilities.reviews import ProductRated, RatingSummary
 from marketplace_core.capabilities.search import Click, Search, SearchHit, SearchPage, SearchQuery
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.events import Event
@@ -76,6 +77,19 @@ class SearchContract:
             await deliver(StockChanged(product_id=pot.id, available={pot.variants[0].id: count}))
             assert [hit.in_stock for hit in (await search.search(SearchQuery())).items] == [count > 0]
             assert len(await find(search, in_stock=True)) == (count > 0)
+
+    async def test_the_rating_is_that_of_now_and_the_unrated_come_last(self, search: Search, deliver: Deliver) -> None:
+        poor, best, unrated = page("Pot A"), page("Pot B"), page("Pot C")
+        await publish(deliver, poor, best, unrated)
+        for rated, average in ((poor, 1.5), (best, 4.5)):
+            summary = RatingSummary(average, 2, {})
+            await deliver(ProductRated(product_id=rated.id, seller_id=SHOP.id, rating=summary, score=average))
+        found = (await search.search(SearchQuery(sort="rating"))).items
+        assert [(hit.title, hit.rating) for hit in found] == [
+            ("Pot B", Rating(4.5, 2)),
+            ("Pot A", Rating(1.5, 2)),
+            ("Pot C", Rating()),
+        ]
 
     async def test_pages_show_each_once_while_products_change(self, search: Search, deliver: Deliver) -> None:
         pots = [page(f"Pot {n}", ({}, 100 + n, 1)) for n in range(5)]
