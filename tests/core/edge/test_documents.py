@@ -75,7 +75,7 @@ def test_no_answer_may_leave_out_a_field(document: Any) -> None:
     page = document["components"]["schemas"]["Page_SessionView_"]
     assert page["required"] == ["items", "next"]
     assert document["components"]["schemas"]["ProblemDetails"]["required"] == [
-        *("type", "title", "status", "code", "detail", "request_id", "errors")
+        *("type", "title", "status", "code", "detail", "request_id", "errors", "more")
     ]
     assert "phone" not in document["components"]["schemas"]["Address"]["required"]
 
