@@ -29,6 +29,7 @@ import logins
 import purge
 import reads
 import recommend
+import reviews
 import rpc
 import search
 import starts
@@ -42,7 +43,7 @@ from rich.console import Console
 # Each registers its figures.
 MODULES = (
     *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge),
-    *(search, recommend, big),
+    *(search, recommend, reviews, big),
 )
 WIDTH = 190
 

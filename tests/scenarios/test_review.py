@@ -54,6 +54,8 @@ async def test_review(shop: Shop) -> None:
     await guest.until(f"/products/{pot['id']}", lambda one: one["rating"] == rated)
     [card] = (await guest.get(f"/products?seller={seller_id}"))["items"]
     assert card["rating"] == rated
+    found = f"/search?q=tea&seller={seller_id}&sort=rating"
+    await guest.until(found, lambda one: [card["rating"] for card in one["items"]] == [rated])
     await guest.until(f"/sellers/{seller_id}", lambda one: one["rating"] == rated)
 
     other = await shop.buyer("eve@example.org")

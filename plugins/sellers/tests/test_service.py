@@ -10,6 +10,8 @@ import pytest
 
 from marketplace_core import calls
 from marketplace_core.adapters.postgres import Connection
+from marketplace_core.capabilities.catalog import Rating
+from marketplace_core.capabilities.reviews import RatingSummary, SellerRated
 from marketplace_core.capabilities.sellers import (
     ApplicationDraft,
     RequirementValue,
@@ -249,6 +251,15 @@ async def test_a_page_counts_what_is_published(trade: Any) -> None:
     await trade.market.settle()
     await trade.sellers.set_suspended(seller_id, False, "")
     assert await count() == 2
+
+
+@pytest.mark.behaviour("reviews-2")
+async def test_a_page_shows_the_rating_that_was_told_last(trade: Any) -> None:
+    seller_id = await trade.open_shop()
+    for average, count in ((4.25, 4), (None, 0)):
+        summary = RatingSummary(average, count, {})
+        await trade.market.deliver(Sellers, SellerRated(seller_id=seller_id, rating=summary, score=3.5))
+        assert (await trade.sellers.get_seller_page(seller_id)).rating == Rating(average, count)
 
 
 # ── imports ──────────────────────────────────────────────────────────────────────────────────────────────────

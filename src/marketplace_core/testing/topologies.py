@@ -15,16 +15,15 @@ APART = {
     "auth": ("auth",),
     "catalog": ("catalog", "search"),  # two processes less than there, for all tests
     "orders": ("orders",),
-    "payments": ("payments", "payments_simulator"),
-    "reviews": ("reviews",),
+    "payments": ("payments", "payments_simulator", "reviews"),  # likewise: one process more, which counts
 }
 REPLICAS = {"orders": 2}
-#: The services that have several workers, each with what it runs.
+#: Handlers of a plugin that have a worker of their own, by its name, and those that stay with the others of the service.
 WORKERS = {
-    "reviews": {
-        "review": ("reviews.on_order", "reviews.on_review_commanded", "reviews.on_content_decided"),
-        "rating": ("reviews.on_review_changed",),
-    }
+    "reviews": (
+        {"rating": ("reviews.on_review_changed",)},
+        ("reviews.on_order", "reviews.on_review_commanded", "reviews.on_content_decided"),
+    )
 }
 #: Further stores of plugins, each on a database of its own.
 ROLES = {"reviews": {"ratings": "ratings_db"}}
@@ -107,14 +106,25 @@ def split(plugins: Sequence[str], stores: Mapping[str, Sequence[str]]) -> Topolo
     for service, inside in apart.items():
         internal = f'internal = "127.0.0.1:{free_port()}"'
         body += f"\n[services.{service}]\nplugins = {_array(inside)}\n{internal}\nreplicas = {REPLICAS.get(service, 1)}\n"
-        workers = [f"{name} = {_array(runs)}" for name, runs in WORKERS.get(service, {}).items()]
-        body += f"workers = {{ {', '.join(workers)} }}\n" if workers else ""
+        body += _workers(inside)
     for audience in AUDIENCES:
         body += f'\n[gateways.{audience}]\naudiences = ["{audience}"]\nlisten = "127.0.0.1:{free_port()}"\n'
     databases = {service: [name for name in inside if stores[name]] for service, inside in apart.items()}
     found = {f"{service}_db": inside for service, inside in databases.items() if inside}
     further: dict[str, list[str]] = {name: [] for plugin in plugins for name in ROLES.get(plugin, {}).values()}
     return Topology(found | further, body, stores)
+
+
+def _workers(plugins: Sequence[str]) -> str:
+    """Of a service of these plugins; one, unless some have handlers that are to run elsewhere."""
+    parted = [plugin for plugin in plugins if plugin in WORKERS]
+    if not parted:
+        return ""
+    rest = [f"{plugin}.*" for plugin in plugins if plugin not in parted]
+    rest += [handler for plugin in parted for handler in WORKERS[plugin][1]]
+    own = {name: handlers for plugin in parted for name, handlers in WORKERS[plugin][0].items()}
+    shown = [f"{name} = {_array(handlers)}" for name, handlers in {"worker": rest, **own}.items()]
+    return f"workers = {{ {', '.join(shown)} }}\n"
 
 
 def _array(names: Sequence[str]) -> str:

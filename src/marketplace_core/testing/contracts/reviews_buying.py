@@ -10,7 +10,7 @@ from marketplace_core.testing.contracts.surroundings import shipped
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import Money, new_id
 
-__all__ = ["PRODUCT", "SELLER", "bought", "joined", "reviewed", "under_key"]
+__all__ = ["EUR", "PRODUCT", "SELLER", "bought", "joined", "reviewed", "under_key"]
 
 PRODUCT, SELLER = "product", "seller"
 EUR = Money(1000, "EUR")

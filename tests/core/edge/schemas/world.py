@@ -36,6 +36,7 @@ class World:
         self.package: Any = None
         self.shipment: Any = None
         self.category: Any = None
+        self.review: str | None = None
         self.addresses: dict[str, Any] = {}
         self._numbers = itertools.count(1)
         self._renewed = time.monotonic()
