@@ -61,7 +61,8 @@ class PartedParking(Parking):
         return found
 
     async def list(self, names: Sequence[str]) -> list[Parked]:
-        return [parked for parking, own in self._parted(names) for parked in await parking.list(own)]
+        found = [parked for parking, own in self._parted(names) for parked in await parking.list(own)]
+        return sorted(found, key=lambda parked: (not parked.type, parked.handler if parked.type else ""))
 
     async def request(self, id_: str, *, drop: bool) -> bool:
         for parking in dict.fromkeys((self._own, *self._others.values())):
