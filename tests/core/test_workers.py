@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from marketplace_core._plugins.declarations import Declared
+from marketplace_core._plugins.declarations import Declared, own_problems
 from marketplace_core.deployment import Deployment, DeploymentErrors, PluginEntry, Resource, Service
 from marketplace_core.deployment._problems import Problems
 from marketplace_core.deployment._wiring import remembering
@@ -51,6 +51,26 @@ def test_who_listens_without_a_store_needs_to_know_where_it_remembers(databases:
     entry = remembering(deployment, PluginEntry(name="reviews"))
     check_inboxes(replace(deployment, plugins={"reviews": entry}), declared(), problems)
     assert problems.none_at("plugins.reviews") == (databases == 1)
+
+
+@pytest.mark.parametrize(("kind", "told"), [("postgres", False), ("folder", True)])
+def test_a_handler_writes_where_what_it_has_seen_can_be_kept(kind: str, told: bool) -> None:
+    problems = Problems("shop.toml")
+    resources = {
+        "main": Resource(name="main", url="postgres://nowhere/main", kind="postgres"),
+        "other": Resource(name="other", url="x", kind=kind),
+    }
+    entry = PluginEntry(name="reviews", on={"reviews": "main", "ratings": "other"})
+    deployment = replace(deployed({"worker": ["*"]}), resources=resources, plugins={"reviews": entry})
+    check_inboxes(deployment, declared(roles={"reviews.aggregate": "ratings"}), problems)
+    assert problems.none_at("plugins.reviews.on.ratings") != told
+
+
+def test_a_handler_of_a_role_that_there_is_not_is_told() -> None:
+    own = declared(roles={"reviews.aggregate": "rating"})["reviews"]
+    own = replace(own, info=PluginInfo(name="reviews", version="1", roles={"ratings": ("postgres",)}))
+    [problem] = [each for each in own_problems("reviews", own) if "no role" in each.cause]
+    assert "did you mean 'ratings'?" in problem.remedy
 
 
 def test_one_worker_reads_in_the_plugins_own_group() -> None:
