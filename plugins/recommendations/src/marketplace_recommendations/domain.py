@@ -94,21 +94,21 @@ def heat(weight: float, at: float, half_life: float) -> float:
 
 
 def mixed(products: Iterable[Placed], mix: Mix) -> Iterator[Placed]:
-    """In their order, but that one waits while too many of its seller or its category stand before it; if all that are left
-    would have to wait, one of the seller and the category that have the fewest there is next."""
+    """In their order, but that one waits behind another of its seller, and while too many of its seller or its category stand
+    before it; if all that are left would have to wait, one of the seller and the category that have the fewest there is next."""
     waiting, window = list(products), deque[Placed](maxlen=WINDOW - 1)
     sellers, categories = Counter[str](), Counter[str | None]()
     while waiting:
-        place = next(
-            (
-                n
-                for n, each in enumerate(waiting)
-                if sellers[each.seller_id] < mix.per_seller
-                and (each.category_id is None or categories[each.category_id] < mix.per_category)
-            ),
-            None,
-        )
-        if place is None:
+        fitting = [
+            n
+            for n, each in enumerate(waiting)
+            if sellers[each.seller_id] < mix.per_seller
+            and (each.category_id is None or categories[each.category_id] < mix.per_category)
+        ]
+        if fitting:
+            last = window[-1].seller_id if window else None
+            place = next((n for n in fitting if waiting[n].seller_id != last), fitting[0])
+        else:
             fewest = [(sellers[each.seller_id], categories[each.category_id]) for each in waiting]
             place = fewest.index(min(fewest))
         chosen = waiting.pop(place)
