@@ -95,7 +95,7 @@ def heat(weight: float, at: float, half_life: float) -> float:
 
 def mixed(products: Iterable[Placed], mix: Mix) -> Iterator[Placed]:
     """In their order, but that one waits behind another of its seller, and while too many of its seller or its category stand
-    before it; if all that are left would have to wait, one of the seller and the category that have the fewest there is next."""
+    before it. If all that are left would wait, one of the seller and the category that have the fewest there is next."""
     waiting, window = list(products), deque[Placed](maxlen=WINDOW - 1)
     sellers, categories = Counter[str](), Counter[str | None]()
     while waiting:
