@@ -60,6 +60,7 @@ async def test_from_registering_to_selling(street: Any) -> None:
         "status": "active",
         "commission": [{"category_id": None, "rate": "0.1000", "valid_from": shop["commission"][0]["valid_from"]}],
         "payout_account": None,
+        "country": "DE",
     }
     product = await _published(ada)
     assert (await shopper("GET", f"/products/{product['id']}"))[2]["seller"] == {"id": shop["id"], "name": shop["name"]}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from marketplace_core import calls
 from marketplace_core.capabilities.sellers import ApplicationQuery
 from marketplace_core.errors import Conflict, NotFound
-from marketplace_core.testing.contracts import Method
+from marketplace_core.testing.contracts import Method, Wrong
 from marketplace_core.values import Page, new_id
 
 __all__ = ["MISTAKES", "Mistake"]
@@ -48,6 +48,21 @@ def accepts_what_is_not_fulfilled(right: Any) -> Mapping[str, Method]:
 def leaves_it_to_the_event(right: Any) -> Mapping[str, Method]:
     """The catalogue hears of it sooner or later."""
     right._tell = _nothing
+    return {}
+
+
+def hands_over_to_whoever_comes(right: Any) -> Mapping[str, Method]:
+    store = right._store
+
+    async def lock_nobodys(uow: Any, key: str) -> Any:
+        return (await store.find_shops(uow, [], [key])).get(key)
+
+    right._store = Wrong(store, {"lock_nobodys": lock_nobodys})
+    return {}
+
+
+def keeps_what_an_import_made(right: Any) -> Mapping[str, Method]:
+    right._store = Wrong(right._store, {"lock_nobodys": _nothing})
     return {}
 
 
@@ -242,6 +257,8 @@ MISTAKES: Sequence[tuple[Mistake, str]] = [
     (is_a_member_before_it_is_accepted, "test_a_membership_is_its_persons"),
     (lists_any_status, "test_shops_are_listed_by_pages"),
     (pages_by_number, "test_shops_are_listed_by_pages"),
+    (hands_over_to_whoever_comes, "test_a_shop_of_nobody_goes_to_who_applies_under_its_name"),
+    (keeps_what_an_import_made, "test_a_shop_of_nobody_goes_to_who_applies_under_its_name"),
     (knows_no_keys, "test_one_key_is_one_act"),
     (knows_keys_but_no_arguments, "test_one_key_is_one_act"),
     (makes_them_twice, "test_one_key_is_one_act"),

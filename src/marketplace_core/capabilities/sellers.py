@@ -47,13 +47,15 @@ class Application(Struct, frozen=True, kw_only=True):
 
 
 class AdminApplication(Application, frozen=True, kw_only=True):
-    """An application with what an operator decides by; ``submitted``: the applicant's values by requirement."""
+    """An application with what an operator decides by; ``submitted``: the applicant's values by requirement; ``takes_over``:
+    the id of the shop that it is for, if an import made one of that name and nobody is in it."""
 
     account_id: str
     legal_name: str
     country: str
     contact_email: str
     submitted: dict[str, str]
+    takes_over: str | None = None
 
 
 class ApplicationDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +86,7 @@ class PayoutAccount(Struct, frozen=True):
 
 
 class Shop(Struct, frozen=True, kw_only=True):
-    """A shop as its members see it."""
+    """A shop as its members see it. ``country``: where its parcels come from; None: an import did not say."""
 
     id: str
     name: str
@@ -93,11 +95,13 @@ class Shop(Struct, frozen=True, kw_only=True):
     status: ShopStatus
     commission: list[Commission]
     payout_account: PayoutAccount | None
+    country: str | None = None
 
 
 class ShopPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ShopName | UnsetType = UNSET
     description: Annotated[str, Meta(max_length=5000)] | UnsetType = UNSET
+    country: Country | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         tidy_fields(self, "name")

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.sellers import RequirementKind
 from marketplace_core.values import CountryText
-from marketplace_sellers.domain import COMPUTED
+from marketplace_sellers.domain import COMPUTED, NO_COUNTRY
 
 __all__ = ["RequirementSetting", "SellersConfig"]
 
@@ -31,7 +31,7 @@ class SellersConfig(Struct, frozen=True, forbid_unknown_fields=True):
         RequirementSetting("identity", "verified"),
     )
     commission_rate: Annotated[str, Meta(pattern=r"^(0(\.\d{1,4})?|1(\.0{1,4})?)\Z")] = "0.10"
-    import_country: CountryText = "XX"
+    import_country: CountryText = NO_COUNTRY
 
     def __post_init__(self) -> None:
         keys = [requirement.key for requirement in self.requirements]

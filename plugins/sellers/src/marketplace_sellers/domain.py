@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 ACCEPTED = "accepted"
+#: ISO 3166 gives this code to nobody.
+NO_COUNTRY = "XX"
 _SETTLED = frozenset({"accepted", "waived"})
 _UNDECIDED = frozenset({"draft", "submitted"})
 _DECIDED = {"accept": "accepted", "reject": "rejected", "waive": "waived"}

@@ -104,13 +104,15 @@ class SellersService(Sellers):
         shop = _found(await self._store.lock_shop(uow, seller_id))
         if if_match not in {None, "*", etag(await self._view(shop, uow))}:
             raise PreconditionFailed
-        before = (shop.name, shop.description)
+        before = (shop.name, shop.description, shop.country)
         if isinstance(patch.name, str):
             require(name_key(patch.name) != "", "/name", "length", "A name shows something.")
             shop.name = patch.name
         if isinstance(patch.description, str):
             shop.description = patch.description
-        if (shop.name, shop.description) != before:
+        if isinstance(patch.country, str):
+            shop.country = patch.country
+        if (shop.name, shop.description, shop.country) != before:
             await self._changed(uow, shop)
             uow.after_commit(lambda: self._forget([seller_id]))
         return await self._view(shop, uow)
@@ -130,7 +132,12 @@ class SellersService(Sellers):
     async def list_applications(self, query: ApplicationQuery) -> Page[AdminApplication]:
         rows = await self._store.list_applications(query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
-        return Page([views.admin_application(application) for application, _ in found.items], found.next)
+        open_ = [application for application, _ in found.items if application.seller_id is None]
+        nobodys = await self._store.find_nobodys([name_key(application.name) for application in open_])
+        items = [
+            views.admin_application(one, None if one.seller_id else nobodys.get(name_key(one.name))) for one, _ in found.items
+        ]
+        return Page(items, found.next)
 
     async def accept(self, application_id: str) -> Application:
         application = await self._accept(application_id)
@@ -143,12 +150,26 @@ class SellersService(Sellers):
         if application.status == "active":
             return application
         _possible(lambda: domain.accept(application))
-        shop = self._new_shop(uow, application.name, application.country)
+        shop = await self._hand_over(uow, application)
+        if shop is None:
+            shop = self._new_shop(uow, application.name, application.country)
+            await self._store.add_shop(uow, shop, application.account_id)
         application.seller_id = shop.id
-        await self._store.add_shop(uow, shop, application.account_id)
         await self._store.save_application(uow, application)
         _emit(uow, shop, application.account_id)
         return application
+
+    async def _hand_over(self, uow: UnitOfWork, application: domain.Application) -> domain.Shop | None:
+        """The shop that an import made under that name, with the applicant in it. None: there is none that nobody is in."""
+        shop = await self._store.lock_nobodys(uow, name_key(application.name))
+        if shop is None:
+            return None
+        if not await self._store.add_owner(uow, shop.id, application.account_id):
+            raise Conflict("sellers.wrong_state", "The applicant is in a shop already.")
+        shop.country = application.country
+        shop.version += 1
+        await self._store.save_shop(uow, shop)
+        return shop
 
     @command
     async def reject(self, uow: UnitOfWork, application_id: str, reason: str) -> Application:

@@ -65,7 +65,15 @@ class SellersStore(ABC):
 
     @abstractmethod
     async def is_taken(self, uow: UnitOfWork, key: str) -> bool:
-        """Whether a shop has a name of this key."""
+        """Whether a shop that somebody is in, or that is not active, has a name of this key."""
+
+    @abstractmethod
+    async def find_nobodys(self, keys: Sequence[str]) -> dict[str, str]:
+        """The ids of active shops that nobody is in, by the keys of their names."""
+
+    @abstractmethod
+    async def lock_nobodys(self, uow: UnitOfWork, key: str) -> Shop | None:
+        """One of them, held until the unit ends."""
 
     @abstractmethod
     async def lock_shop(self, uow: UnitOfWork, seller_id: str) -> Shop | None:
@@ -73,7 +81,7 @@ class SellersStore(ABC):
 
     @abstractmethod
     async def save_shop(self, uow: UnitOfWork, shop: Shop) -> None:
-        """Name, description, status, reason and version. :raises Invalid: another shop has the name."""
+        """Name, description, country, status, reason and version. :raises Invalid: another shop has the name."""
 
     @abstractmethod
     async def list_shops(self, query: SellerQuery, after: Position | None) -> list[tuple[Shop, Position]]:

@@ -27,7 +27,7 @@ def application(record: domain.Application) -> Application:
     return msgspec.convert(record, Application, from_attributes=True)
 
 
-def admin_application(record: domain.Application) -> AdminApplication:
+def admin_application(record: domain.Application, takes_over: str | None) -> AdminApplication:
     """With what an operator decides by."""
     return AdminApplication(
         **msgspec.structs.asdict(application(record)),
@@ -36,6 +36,7 @@ def admin_application(record: domain.Application) -> AdminApplication:
         country=record.country,
         contact_email=record.contact_email,
         submitted={item.key: item.value for item in record.requirements if item.value is not None},
+        takes_over=takes_over,
     )
 
 
@@ -52,6 +53,7 @@ def shop(record: domain.Shop, rates: Sequence[Rate], default: str, now: datetime
         status=record.status,  # type: ignore[arg-type]
         commission=[Commission(rate.category_id, rate_text(rate.rate), rate.valid_from) for rate in (general, *others)],
         payout_account=None,
+        country=None if record.country == domain.NO_COUNTRY else record.country,
     )
 
 

@@ -201,6 +201,25 @@ class ApplicationRules:
         with pytest.raises(BadCursor):
             await sellers.list_applications(ApplicationQuery(status="active", cursor=cursor))
 
+    async def test_a_shop_of_nobody_goes_to_who_applies_under_its_name(self, sellers: Sellers, catalog: Catalog) -> None:
+        first, second, owner = new_id(), new_id(), new_id()
+        [made] = await sellers.ensure_sellers([f"Pots {first}"], None)
+        await open_shop(sellers, owner, f"Lids {owner}")
+        await refused("validation", sellers.apply(new_id(), draft(f"Lids {owner}")))
+        product = await publish(catalog, made.id)
+        applied = {person: await apply(sellers, person, f"POTS {first}") for person in (first, second)}
+        listed = {each.id: each for each in (await sellers.list_applications(ApplicationQuery(limit=100))).items}
+        assert {listed[id_].takes_over for id_ in applied.values()} == {made.id}
+        assert [each.takes_over for each in listed.values() if each.account_id == owner] == [None]
+        await sellers.accept(applied[first])
+        assert await membership(sellers, first) == Membership(made.id, "owner", "active")
+        shop = await sellers.get_shop(made.id)
+        assert (shop.name, shop.country) == (f"Pots {first}", "FR")
+        assert (await catalog.get_product(product.id)).page is not None
+        await refused("sellers.wrong_state", sellers.accept(applied[second]))
+        changed = await sellers.update_shop(made.id, ShopPatch(country="PT"), None)
+        assert changed.country == "PT" == (await sellers.get_terms([made.id]))[0].country
+
     @pytest.mark.behaviour("all-1")
     async def test_one_key_is_one_act(self, sellers: Sellers) -> None:
         ada, asked = new_id(), draft()

@@ -39,6 +39,9 @@ FROM jsonb_to_recordset($1::text::jsonb) AS g(id text, name text, name_key text,
 ORDER BY name_key
 """
 
+#: An import made it, and nobody has moved in.
+_NOBODYS = "(s.status = 'active' AND NOT EXISTS (SELECT FROM sellers.members m WHERE m.seller_id = s.id))"
+
 _TAKE_IN = """
 WITH added AS (
   INSERT INTO sellers.published_products (product_id, seller_id) VALUES ($1, $2) ON CONFLICT (product_id) DO NOTHING
@@ -162,7 +165,20 @@ class PostgresSellersStore(SellersStore):
         return by_key | {shop.id: shop for shop in by_key.values()}
 
     async def is_taken(self, uow: UnitOfWork, key: str) -> bool:
-        return await _exists(self._database.on(uow), "FROM sellers.shops WHERE name_key = $1", key)
+        return await _exists(self._database.on(uow), f"FROM sellers.shops s WHERE s.name_key = $1 AND NOT {_NOBODYS}", key)
+
+    async def find_nobodys(self, keys: Sequence[str]) -> dict[str, str]:
+        rows = await self._database.fetch(
+            f"SELECT s.name_key, s.id FROM sellers.shops s WHERE s.name_key = ANY($1::text[]) AND {_NOBODYS}", list(keys)
+        )
+        return {row["name_key"]: row["id"] for row in rows}
+
+    async def lock_nobodys(self, uow: UnitOfWork, key: str) -> Shop | None:
+        connection = self._database.on(uow)
+        # Who waited for the lock sees by a statement of his own whether somebody has moved in meanwhile.
+        await connection.execute("SELECT FROM sellers.shops WHERE name_key = $1 FOR UPDATE", key)
+        row = await connection.row(f"SELECT {_SHOP} FROM sellers.shops s WHERE s.name_key = $1 AND {_NOBODYS}", key)
+        return None if row is None else Shop(**row)
 
     async def lock_shop(self, uow: UnitOfWork, seller_id: str) -> Shop | None:
         row = await self._database.on(uow).row(f"SELECT {_SHOP} FROM sellers.shops s WHERE s.id = $1 FOR UPDATE", seller_id)
@@ -171,8 +187,8 @@ class PostgresSellersStore(SellersStore):
     async def save_shop(self, uow: UnitOfWork, shop: Shop) -> None:
         try:
             await self._database.on(uow).execute(
-                "UPDATE sellers.shops SET name = $2, name_key = $3, description = $4, status = $5, reason = $6, version = $7"
-                " WHERE id = $1",
+                "UPDATE sellers.shops SET name = $2, name_key = $3, description = $4, status = $5, reason = $6, version = $7,"
+                " country = $8 WHERE id = $1",
                 shop.id,
                 shop.name,
                 name_key(shop.name),
@@ -180,6 +196,7 @@ class PostgresSellersStore(SellersStore):
                 shop.status,
                 shop.reason,
                 shop.version,
+                shop.country,
             )
         except UniqueViolation as error:
             raise Invalid([Problem("/name", "duplicate", "Another shop has this name.")]) from error
