@@ -11,6 +11,6 @@ def test_declarations() -> None:
     info = plugin.info()
     assert (info.name, info.provides, info.stores) == ("logistics", "logistics", ("postgres",))
     assert plugin.settings() is LogisticsConfig
-    assert [(step.store, step.number) for step in plugin.migrations()] == [("postgres", 1), ("postgres", 2), ("postgres", 3)]
+    assert [(step.store, step.number) for step in plugin.migrations()] == [("postgres", number) for number in (1, 2, 3, 4)]
     assert [schedule.name for schedule in plugin.schedules()] == ["logistics.poll", "logistics.purge_webhooks"]
     assert all(hasattr(LogisticsService, method.__name__) for method in plugin.subscriptions())

@@ -10,4 +10,5 @@ def test_declarations() -> None:
     info = plugin.info()
     assert (info.name, info.provides, info.requires, info.stores) == ("sellers", "sellers", ("catalog",), ("postgres",))
     assert plugin.settings() is SellersConfig
-    assert [(step.store, step.number, step.name) for step in plugin.migrations()] == [("postgres", 1, "sellers")]
+    steps = [(step.store, step.number, step.name) for step in plugin.migrations()]
+    assert steps == [("postgres", 1, "sellers"), ("postgres", 2, "names_alike"), ("postgres", 3, "ratings")]

@@ -7,10 +7,13 @@ import pytest
 
 from tests.core.deployment.files import GOOD
 
+#: Nobody guesses it.
+SECRET = "G7vYp2Qm9RkW4tZx8LdN3sHf6BcJ1aVe5UgTyKoM0iXq"
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATLAS_SECRET", "s" * 32)
+    monkeypatch.setenv("ATLAS_SECRET", SECRET)
     monkeypatch.delenv("ABSENT", raising=False)
 
 
