@@ -58,7 +58,7 @@ class Installed:
 
 
 def limits_of(folder: Path, limits: str, profile: str = "test") -> Limits:
-    (folder / "secret").write_text("a secret that is long enough for anybody")
+    (folder / "secret").write_text("G7vYp2Qm9RkW4tZx8LdN3sHf6BcJ1aVe5UgTyKoM0iXq")
     file = folder / "atlas.toml"
     file.write_text(FILE.format(limits=limits, profile=profile))
     return load(file, found={"gifts": Installed()}).limits  # type: ignore[dict-item]
@@ -67,7 +67,7 @@ def limits_of(folder: Path, limits: str, profile: str = "test") -> Limits:
 def test_what_is_limited_without_a_word(tmp_path: Path) -> None:
     limits = limits_of(tmp_path, 'gift_cards = "5/hour"')
     assert limits.rates["general"] == Rate(600, 60)
-    assert limits.rates.keys() == {"general", "login", "register", "refresh", "password", "gift_cards"}
+    assert limits.rates.keys() == {"general", "login", "register", "refresh", "password", "carts", "gift_cards"}
     assert limits.exempt == ("127.0.0.0/8", "::1/128")
     embedded = outline(DEFAULT_FILE).limits
     assert (embedded.exempt, embedded.body_seconds) == (limits.exempt, 20.0)

@@ -274,7 +274,7 @@ async def test_the_embedded_server_takes_every_connection_that_a_deployment_may_
 def test_the_address_of_any_resource(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_AWAY", "postgres://u:p@far/shop")
     shop = deployment()
-    assert address_of(shop, data, "main") == f"postgres://postgres@/main?host={data}/run/postgres"
+    assert address_of(shop, data, "main") == f"postgres://db_main@/main?host={data}/run/postgres"
     assert address_of(shop, data, "hot") == f"unix://{data}/run/redis-cache/redis.sock?db=0"
     assert address_of(shop, data, "files") == f"file://{data}/folders/files"
     assert address_of(shop, data, "far") == "postgres://u:p@far/shop"

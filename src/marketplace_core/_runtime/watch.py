@@ -41,9 +41,9 @@ class Watch:
             metrics.OUTBOX_OLDEST.labels(name).set(await truth.outbox.oldest())
 
     async def _bus(self) -> None:
-        for group, plugin in self._groups.items():
-            lag = await self._process.bus.lag({group: self._process.routing.groups[group]})
-            metrics.BUS_LAG.labels(plugin, group).set(lag)
+        lags = await self._process.bus.lags({group: self._process.routing.groups[group] for group in self._groups})
+        for group, lag in lags.items():
+            metrics.BUS_LAG.labels(self._groups[group], group).set(lag)
 
     async def _parked(self) -> None:
         for (plugin, state), count in (await self._operations.count_parked()).items():

@@ -79,6 +79,10 @@ class Bus(ABC):
     async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
         """How many messages are published and not yet acknowledged by each group, in all."""
 
+    async def lags(self, groups: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """The same of each group for itself; where a server can be asked for all of them at once, it is."""
+        return {group: await self.lag({group: topics}) for group, topics in groups.items()}
+
 
 class Consumer(ABC):
     @abstractmethod

@@ -299,4 +299,4 @@ def _indexes(plugins: Sequence[str], folder: Path) -> dict[str, str]:
 
 def _projections(info: PluginInfo) -> list[str]:
     kinds = installed_kinds().by_name
-    return [kind for kind in info.stores[:1] if kinds[kind].truth is None and kinds[kind].path]
+    return [kind for kind in info.stores[:1] if kind != "folder" and kinds[kind].truth is None and kinds[kind].path]

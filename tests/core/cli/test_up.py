@@ -245,7 +245,15 @@ def test_up_refuses_options_that_the_file_cannot_have(file: Path, monkeypatch: p
     )
     production = text.replace('profile = "embedded"', 'profile = "production"\nsecret = "env:SHOP_SECRET"')
     file.write_text(production.replace("[simulators.payments]", ""))
-    done = marketplace("up", file, "--data", file.parent / "data", "--clock", "movable", SHOP_SECRET="s" * 32)
+    done = marketplace(
+        "up",
+        file,
+        "--data",
+        file.parent / "data",
+        "--clock",
+        "movable",
+        SHOP_SECRET="G7vYp2Qm9RkW4tZx8LdN3sHf6BcJ1aVe5UgTyKoM0iXq",
+    )
     assert (done.returncode, done.stderr) == (
         2,
         "marketplace: a production clock cannot be moved; leave out --clock, or choose another profile in the file\n",

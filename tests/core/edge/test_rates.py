@@ -78,12 +78,11 @@ async def test_logins_are_limited_by_address_and_by_account(town: Town) -> None:
     assert [answer.status for answer in guesses] == [401] * 8 + [429]
     assert [answer.headers["ratelimit-remaining"] for answer in guesses] == [*map(str, range(7, -1, -1)), "0"]
     assert _refused(guesses[8]) == LIMITED
-    elsewhere = [
-        await _post(town.at(f"203.0.113.{10 + turn}"), "login", email="ada@example.org", password="wrong") for turn in range(6)
-    ]
-    assert [answer.status for answer in elsewhere] == [401] * 5 + [429], "by account the failures count, from wherever"
+    elsewhere = [await _post(town.at("203.0.113.10"), "login", email="ada@example.org", password="wrong") for _ in range(6)]
+    assert [answer.status for answer in elsewhere] == [401] * 5 + [429], "of one e-mail from one address"
     assert _refused(elsewhere[5]) == LIMITED and "ratelimit-limit" in elsewhere[5].headers
-    assert (await _post(town.at("203.0.113.3"), "login", email="bob@example.org", password=PASSWORD)).status == 200
+    for name in ("ada", "bob"):  # who guesses holds up nobody else
+        assert (await _post(town.at("203.0.113.3"), "login", email=f"{name}@example.org", password=PASSWORD)).status == 200
     await town.market.clock.advance(120)
     assert (await _post(town.at("203.0.113.2"), "login", email="ada@example.org", password=PASSWORD)).status == 200
 
@@ -99,7 +98,7 @@ async def test_registering_is_limited_by_address_and_by_e_mail(town: Town) -> No
     ]
     assert [answer.status for answer in others] == [201, 409, 409, 429]
     invalid = [await _post(town.at("203.0.113.9"), "register", email="x") for _ in range(5)]
-    assert [answer.status for answer in invalid] == [422] * 5, "what is not valid costs nothing of this"
+    assert [answer.status for answer in invalid] == [422] * 3 + [429] * 2, "it counts before its body is read"
 
 
 @pytest.mark.behaviour("all-5")

@@ -44,7 +44,7 @@ async def refusal(answer: aiohttp.ClientResponse) -> dict[str, str]:
     assert answer.content_type == "application/problem+json"
     assert problem["status"] == answer.status
     assert problem["request_id"] == answer.headers["X-Request-Id"]
-    assert set(problem) == {"type", "title", "status", "code", "detail", "request_id", "errors"}
+    assert set(problem) == {"type", "title", "status", "code", "detail", "request_id", "errors", "more"}
     return {"code": problem["code"], **{error["pointer"]: error["code"] for error in problem["errors"]}}
 
 

@@ -31,6 +31,10 @@ def _place(position: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def _cursor(cursors: Mapping[bytes, bytes], stream: str) -> str:
+    return cursors.get(stream.encode(), b"0-0").decode()
+
+
 class RedisBus(Bus):
     """One stream per topic and partition: ``<prefix>:{topic}:<partition>``."""
 
@@ -90,18 +94,38 @@ class RedisBus(Bus):
         return message_of(topic, fields)
 
     async def lag(self, groups: Mapping[str, Sequence[str]]) -> int:
-        behind = 0
+        return sum((await self.lags(groups)).values())
+
+    async def lags(self, groups: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """Entries are counted of those streams alone whose last one the group has not acknowledged: at rest there is none."""
         every = range(self._partitions)
-        for group, topics in groups.items():
-            streams = self._streams(topics, every)
-            with redis_errors():
-                cursors = await self._cursors(group)
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    for stream in streams:
-                        cursor = cursors.get(stream.encode(), b"0-0").decode()
-                        pipe.eval(_COUNT, 1, stream, f"({cursor}")
-                    behind += sum(await pipe.execute())
-        return behind
+        streams = {group: self._streams(topics, every) for group, topics in groups.items()}
+        distinct = list(dict.fromkeys(stream for each in streams.values() for stream in each))
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for group in groups:
+                    pipe.hgetall(f"{self._prefix}:cursor:{group}")
+                for stream in distinct:
+                    pipe.xrevrange(stream, count=1)
+                answers = await pipe.execute()
+            cursors = dict(zip(groups, answers, strict=False))
+            last = {
+                stream: found[0][0].decode() for stream, found in zip(distinct, answers[len(groups) :], strict=True) if found
+            }
+            behind = [
+                (group, stream, cursor)
+                for group, each in streams.items()
+                for stream in each
+                if stream in last and _place(cursor := _cursor(cursors[group], stream)) < _place(last[stream])
+            ]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for _, stream, cursor in behind:
+                    pipe.eval(_COUNT, 1, stream, f"({cursor}")
+                counts = await pipe.execute() if behind else []
+        found = dict.fromkeys(groups, 0)
+        for (group, _, _), count in zip(behind, counts, strict=True):
+            found[group] += count
+        return found
 
     async def _cursors(self, group: str) -> dict[bytes, bytes]:
         cursors: Awaitable[dict[bytes, bytes]] = self._redis.hgetall(f"{self._prefix}:cursor:{group}")  # type: ignore[assignment]
@@ -117,7 +141,7 @@ class RedisBus(Bus):
             for stream in self._streams(topics, range(self._partitions)):
                 topic = stream.split(":")[-2]
                 readers = [group for group, wanted in self._groups.items() if topic in wanted]
-                places = [cursors[group].get(stream.encode(), b"0-0").decode() for group in readers]
+                places = [_cursor(cursors[group], stream) for group in readers]
                 oldest = min(places, key=_place)
                 if oldest != self._trimmed.get(stream, "0-0"):
                     await self._redis.xtrim(stream, minid=oldest, approximate=True)

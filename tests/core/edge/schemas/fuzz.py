@@ -25,7 +25,7 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks as openapi
 from yarl import URL
 
-from tests.core.edge.schemas import samples_operators, samples_reviews  # noqa: F401 - known once they are imported
+from tests.core.edge.schemas import samples_discovery, samples_operators, samples_reviews  # noqa: F401 - known once they are imported
 from tests.core.edge.schemas.samples import STANDING, Sample, sample_of
 from tests.core.edge.schemas.world import RIGHT, World
 
