@@ -43,7 +43,9 @@ def test_one_seller_does_not_fill_a_page() -> None:
     products = [placed(f"a{n}", "a") for n in range(20)] + [placed(f"{s}{n}", s) for s in "bcd" for n in range(5)]
     order = list(mixed(products, Mix(3, 10)))
     assert {each.id for each in order} == {each.id for each in products}
-    assert [each.id for each in order][:4] == ["a0", "b0", "a1", "b1"]
+    assert [each.id for each in order][:3] == ["a0", "a1", "a2"]
+    apart = list(mixed(products, Mix(3, 10), apart=True))
+    assert [each.id for each in apart][:4] == ["a0", "b0", "a1", "b1"]
     for start in range(6):
         window = [each.seller_id for each in order[start : start + 10]]
         assert max(window.count(seller) for seller in "abcd") <= 3

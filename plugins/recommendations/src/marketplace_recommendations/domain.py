@@ -93,9 +93,12 @@ def heat(weight: float, at: float, half_life: float) -> float:
 # ── mixing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def mixed(products: Iterable[Placed], mix: Mix) -> Iterator[Placed]:
-    """In their order, but that one waits behind another of its seller, and while too many of its seller or its category stand
-    before it. If all that are left would wait, one of the seller and the category that have the fewest there is next."""
+def mixed(products: Iterable[Placed], mix: Mix, *, apart: bool = False) -> Iterator[Placed]:
+    """In their order, but that one waits while too many of its seller or its category stand before it; if all that are left
+    would have to wait, one of the seller and the category that have the fewest there is next.
+
+    ``apart``: nor does one follow on another of its seller, as long as there is one of somebody else's that need not wait.
+    """
     waiting, window = list(products), deque[Placed](maxlen=WINDOW - 1)
     sellers, categories = Counter[str](), Counter[str | None]()
     while waiting:
@@ -106,7 +109,7 @@ def mixed(products: Iterable[Placed], mix: Mix) -> Iterator[Placed]:
             and (each.category_id is None or categories[each.category_id] < mix.per_category)
         ]
         if fitting:
-            last = window[-1].seller_id if window else None
+            last = window[-1].seller_id if apart and window else None
             place = next((n for n in fitting if waiting[n].seller_id != last), fitting[0])
         else:
             fewest = [(sellers[each.seller_id], categories[each.category_id]) for each in waiting]
@@ -157,7 +160,7 @@ def _feed(products: Sequence[Placed], length: int, mix: Mix, *, wide: bool) -> l
             codes.setdefault(fresh.id, "new")
     first = [by_id[id_] for id_ in list(codes)[:length]]
     narrow = Mix(mix.per_seller, WINDOW)
-    return [(each.id, codes[each.id]) for each in mixed(first, mix if wide else narrow)]
+    return [(each.id, codes[each.id]) for each in mixed(first, mix if wide else narrow, apart=True)]
 
 
 # ── what is for a person ─────────────────────────────────────────────────────────────────────────────────────

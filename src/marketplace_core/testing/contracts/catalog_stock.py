@@ -170,6 +170,10 @@ class StockRules:
         early = new_id()
         assert await catalog.withdraw(early)
         await refused("orders.out_of_stock", catalog.reserve(early, lines(shelf, 1), TTL))
+        other, late = await shelve(catalog, 1), new_id()
+        await catalog.reserve(late, lines(other, 1), TTL)
+        await catalog.commit(late)
+        assert not await catalog.withdraw(late)
 
     async def test_lines_are_frozen_as_they_were(self, catalog: Catalog) -> None:
         shelf, key = await shelve(catalog, 5), new_id()
