@@ -20,6 +20,7 @@ RECORDED = False
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not here: the data is not part of the project")
 @pytest.mark.costly("a real data set of many thousand rows")
+@pytest.mark.timeout(300)  # search, feed and shops hear of each product, all in one process
 @pytest.mark.parametrize("runner", ["local"])
 async def test_real_products_are_browsed_and_bought(shop: Shop, tmp_path: Path) -> None:
     products = tmp_path / "products.jsonl"
