@@ -1,4 +1,4 @@
-"""What is taken back from a release all the same, in its folder's `decided.txt`: lines that the tests name; see ADR 0043.
+"""What is taken back from a release all the same, in its folder's `decided.txt`: lines that the tests name; see ADR 0048.
 
 Run as a program it writes down what is told now: to be read before it is committed.
 """
