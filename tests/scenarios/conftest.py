@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,12 +51,12 @@ class Open(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def own(
-    marketplace: Callable[..., Awaitable[Marketplace]], runner: str, deployment: str, folder: Path
+    marketplace: Callable[..., Awaitable[Marketplace]], runner: str, deployment: str, folder: Path, without: Sequence[str] = ()
 ) -> AsyncIterator[Open]:
     """One for this test alone."""
     payments, carriers = Simulator("payments", folder), Simulator("carriers", folder)
     market = await marketplace(
-        PLUGINS,
+        [name for name in PLUGINS if name not in without],
         runner=runner,
         http=True,
         settings={
@@ -99,15 +99,16 @@ async def shop(
     """What its clients are answered is the same by every runner: see ``transcripts/``.
 
     Not of a module that says ``RECORDED = False``: its answers hold data that is no part of the project, or are not what it
-    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table. In processes the marketplace is one that stands for all
-    tests, with people of the test's own, but for a module that says ``ALONE = True``.
+    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table; ``WITHOUT`` names plugins that it can do without. In
+    processes the marketplace is one that stands for all tests, with people of the test's own, but for a module that says
+    ``ALONE = True``.
     """
     deployment = getattr(request.module, "DEPLOYMENT", "")
     if runner == "processes" and not getattr(request.module, "ALONE", False):
         assert deployment in ("", STANDING)
         opening = shared(marketplace_servers)
     else:
-        opening = own(marketplace, runner, deployment, tmp_path)
+        opening = own(marketplace, runner, deployment, tmp_path, getattr(request.module, "WITHOUT", ()))
     async with opening as (market, payments, carriers, mark, numbered):
 
         def marked(email: str) -> str:

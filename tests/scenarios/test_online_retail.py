@@ -16,11 +16,12 @@ from marketplace_core.testing.shop import Shop
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "online_retail" / "online_retail.csv.xz"
 RECORDED = False
+#: Who hears of each of the thousands of products, in the one process of the test.
+WITHOUT = ("search", "recommendations", "reviews")
 
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not here: the data is not part of the project")
 @pytest.mark.costly("a real data set of many thousand rows")
-@pytest.mark.timeout(300)  # search, feed and shops hear of each product, all in one process
 @pytest.mark.parametrize("runner", ["local"])
 async def test_real_products_are_browsed_and_bought(shop: Shop, tmp_path: Path) -> None:
     products = tmp_path / "products.jsonl"
