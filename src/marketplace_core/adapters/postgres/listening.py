@@ -95,6 +95,11 @@ class Listening:
             return True
         finally:
             with contextlib.suppress(Exception):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    # The driver drops what it was about to tell when it is ended: nothing more comes, and what came is told.
+                    await listener.connection.execute("UNLISTEN *")
+                    await asyncio.sleep(0)
+            with contextlib.suppress(Exception):
                 listener.abort_listen()
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await listener.shutdown()
