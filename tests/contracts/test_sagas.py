@@ -165,6 +165,21 @@ async def test_a_saga_outlives_any_number_of_workers(database: Database, acts: P
         await eventually(partial(_did, acts, ["do yes", "do still"]))
 
 
+async def test_what_is_sent_while_none_listens_is_heard_of(database: Database, acts: PostgresActs, clock: RedisClock) -> None:
+    """As between the launch of an engine and its thread's first ``LISTEN``: nothing is told of it later."""
+    runner = EngineRunner(DbosSagas, database, acts, clock)
+    async with runner.running():
+        await runner.start(waiting, Began(id="s1", until=clock.after(3600)))
+        await runner.signal(Answered(id="s1", text="1"), "1")
+        await eventually(partial(_did, acts, ["do 1"]))
+        await asyncio.sleep(0.2)  # it waits by now
+        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        of_listener = "WHERE datname = current_database() AND query LIKE 'LISTEN dbos_%'"
+        assert await database.value(f"{ended} {of_listener}") == 1
+        await runner.signal(Answered(id="s1", text="2"), "2")
+        await eventually(partial(_did, acts, ["do 1", "do 2"]))
+
+
 async def test_a_saga_that_an_ending_engine_began_is_taken_up(
     database: Database, acts: PostgresActs, clock: RedisClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

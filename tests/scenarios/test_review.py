@@ -31,7 +31,7 @@ async def received(shop: Shop, seller: Client, buyer: Client, product: Any, key:
 @pytest.mark.behaviour("reviews-1", "reviews-2")
 async def test_review(shop: Shop) -> None:
     kettle = await shop.open_seller("Kettle")
-    pot = await shop.list_product(kettle, "Tea Pot", 2495)
+    pot = await shop.list_product(kettle, "Samovar", 2495)
     buyer = await shop.buyer()
     line = await received(shop, kettle, buyer, pot, "order-1")
 
@@ -54,7 +54,7 @@ async def test_review(shop: Shop) -> None:
     await guest.until(f"/products/{pot['id']}", lambda one: one["rating"] == rated)
     [card] = (await guest.get(f"/products?seller={seller_id}"))["items"]
     assert card["rating"] == rated
-    found = f"/search?q=tea&seller={seller_id}&sort=rating"
+    found = f"/search?q=samovar&seller={seller_id}&sort=rating"
     await guest.until(found, lambda one: [card["rating"] for card in one["items"]] == [rated])
     await guest.until(f"/sellers/{seller_id}", lambda one: one["rating"] == rated)
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import importlib
 import threading
+import time
 from typing import Any
+
+import structlog
 
 __all__ = ["keep_quiet", "look_for_work"]
 
 #: How often it looks without being told.
 _WORK_SECONDS = 30.0
+#: After a connection that listened was lost.
+_LISTEN_AGAIN_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 class _Told(threading.Event):
@@ -68,6 +75,32 @@ def keep_quiet() -> None:
         recover(*args)
         look_for_work()
 
+    def listen(database: Any) -> None:
+        """Wake sagas for what is sent to them, and at each connection for what was sent while none listened.
+
+        The library's own listener wakes nobody for that: a saga that was sent something between the engine's launch, or the
+        loss of the connection, and the ``LISTEN`` heard of it a minute later.
+        """
+        while database._run_background_processes:
+            try:
+                with database._listener_thread_lock:
+                    database.notification_conn = database.engine.raw_connection()
+                    database.notification_conn.detach()
+                    connection: Any = database.notification_conn
+                    connection.set_autocommit(True)
+                    connection.execute("LISTEN dbos_notifications_channel")
+                for key in _unread(database):
+                    _wake(database, key)
+                while database._run_background_processes:
+                    for notice in connection.notifies():
+                        _wake(database, notice.payload)
+            except Exception as error:  # the engine is nothing without it: whatever happened, it tries again
+                if database._run_background_processes:
+                    _log.warning("sagas.listener_lost", error=type(error).__name__)
+                    time.sleep(_LISTEN_AGAIN_SECONDS)
+            finally:
+                database._cleanup_connections()
+
     def rest(*_: Any) -> None:
         """Nothing to do."""
 
@@ -76,3 +109,17 @@ def keep_quiet() -> None:
     core.background_jobs_thread = rest
     core.dynamic_scheduler_loop = rest
     rows.PostgresSystemDatabase.run_notifier = rest
+    rows.PostgresSystemDatabase._notification_listener = listen
+
+
+def _unread(database: Any) -> list[str]:
+    """Whoever was sent something that he has not read yet, as his wait is named."""
+    sent = database.tables.notifications
+    with database.engine.begin() as connection:
+        rows = connection.execute(sent.select().with_only_columns(sent.c.destination_uuid, sent.c.topic).where(~sent.c.consumed))
+        return [database._waiter(saga_id, topic)[0] for saga_id, topic in rows]
+
+
+def _wake(database: Any, key: str) -> None:
+    if (waiting := database.notifications_map.get(key)) is not None:
+        waiting.set()
