@@ -116,7 +116,8 @@ def _unread(database: Any) -> list[str]:
     """Whoever was sent something that he has not read yet, as his wait is named."""
     sent = database.tables.notifications
     with database.engine.begin() as connection:
-        rows = connection.execute(sent.select().with_only_columns(sent.c.destination_uuid, sent.c.topic).where(~sent.c.consumed))
+        unread = sent.select().where(~sent.c.consumed).with_only_columns(sent.c.destination_uuid, sent.c.topic)
+        rows = connection.execute(unread)
         return [database._waiter(saga_id, topic)[0] for saga_id, topic in rows]
 
 
