@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from marketplace_core.adapters.arq import ArqQueue, ArqWorker
 from marketplace_core.adapters.arq import worker as arq
 from marketplace_core.adapters.arq.queue import encode
-from marketplace_core.testing.contracts import assert_contract_fails
+from marketplace_core.testing.contracts import assert_contract_fails, eventually, running
 from marketplace_core.testing.contracts.jobs import JobsContract, MakeWorker, Spoil, StartWorker
 from tests.contracts import bus_process
 from tests.contracts import wrong_jobs as wrong
@@ -24,6 +25,7 @@ PROGRAM = str(Path(__file__).with_name("jobs_process.py"))
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arq, "RETRY_PAUSES", (0.01, 0.01, 0.01, 0.01))
     monkeypatch.setattr(arq, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(arq, "REST_SECONDS", 0.05)
 
 
 #: Not MessagePack, cut off, of another shape, of other types: what Arq's own worker ends by, or loses.
@@ -72,6 +74,28 @@ class TestArq(JobsContract):
     @pytest.fixture
     def start_worker(self, redis_lasting_url: str) -> StartWorker:
         return partial(bus_process.run, PROGRAM, redis_lasting_url, "jobs", str(LEASE))
+
+
+async def test_a_worker_at_rest_is_told(jobs: ArqQueue, redis_lasting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is queued, and of what is to be done again."""
+    monkeypatch.setattr(arq, "REST_SECONDS", 60.0)
+    monkeypatch.setattr(arq, "RETRY_PAUSES", ())
+    seen: list[str] = []
+
+    async def do(args: str) -> None:
+        seen.append(args)
+        if len(seen) == 2:
+            raise ValueError
+
+    async with running(worker(redis_lasting_url)({"contract.one": do})):
+        for number in ("1", "2"):
+            await asyncio.sleep(0.1)  # it rests
+            await jobs.put([("contract.one", number, number)])
+            await eventually(lambda number=number: number in seen, within=3)
+        await eventually(jobs.failed)
+        await asyncio.sleep(0.1)
+        assert await jobs.release("2")
+        await eventually(lambda: seen == ["1", "2", "2"], within=3)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from marketplace_core.adapters.redis import consumer
 from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.consumer import RedisConsumer
 from marketplace_core.adapters.redis.partitions import Entry, Names, Partition
-from marketplace_core.adapters.redis.server import alone, redis_errors
+from marketplace_core.adapters.redis.server import alone
 from marketplace_core.errors import Unavailable
 from marketplace_core.events import Unreadable
 from marketplace_core.ports import Consumer, Deliver, DeliverBatch, Delivery, Message, PutAside
@@ -47,14 +46,7 @@ class PublishesInAnyOrder(RedisBus):
 class PublishesOneByOne(RedisBus):
     """In one pipeline, each message for itself."""
 
-    async def publish(self, messages: Sequence[Message]) -> None:
-        with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for message in messages:
-                    partition = zlib.crc32(message.key.encode()) % self._partitions
-                    fields = {"t": message.type, "k": message.key, "s": message.sequence, "e": message.envelope}
-                    pipe.xadd(self._stream(message.topic, partition), fields)  # type: ignore[arg-type]
-                await pipe.execute()
+    _whole = False
 
 
 class EndsAtWhatItCannotRead(_Wrong):

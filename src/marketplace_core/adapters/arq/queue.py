@@ -43,8 +43,19 @@ encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 #: Strict, because of a job that is of another shape Arq would stumble over it outside of what it catches, or lose it.
 decode = cast(Callable[[bytes], dict[str, Any]], msgspec.msgpack.Decoder(PackedJob).decode)
 
+#: Workers at rest wait at a list beside the queue, one word for each new job: see :func:`told_key`. More than this many words
+#: wake nobody more.
+_WORDS = 16
+
+_TELL = f"""
+local function tell(queue)
+  redis.call('LPUSH', queue .. ':told', '')
+  redis.call('LTRIM', queue .. ':told', 0, {_WORDS - 1})
+end
+"""
+
 #: KEYS: set of queues; ARGV: time in ms, then queue, id, job for each. One that failed is known for as long as it is kept.
-_PUT = f"""
+_PUT = f"""{_TELL}
 local queued = 0
 for i = 2, #ARGV, 3 do
   local queue, id = ARGV[i], ARGV[i + 1]
@@ -53,6 +64,7 @@ for i = 2, #ARGV, 3 do
     redis.call('SET', '{job_key_prefix}' .. id, ARGV[i + 2])
     redis.call('ZADD', queue, ARGV[1], id)
     redis.call('SADD', KEYS[1], queue)
+    tell(queue)
     queued = queued + 1
   end
 end
@@ -61,13 +73,14 @@ return queued
 
 #: KEYS: failed jobs, queue; ARGV: id, how it is kept, job or '', time in ms. Whole or not at all: a job that fails again at
 #: once is kept again, and one that two ask for is queued once.
-_RELEASE = f"""
+_RELEASE = f"""{_TELL}
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 if ARGV[3] ~= '' then
   redis.call('DEL', '{result_key_prefix}' .. ARGV[1], '{retry_key_prefix}' .. ARGV[1])
   redis.call('SET', '{job_key_prefix}' .. ARGV[1], ARGV[3])
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+  tell(KEYS[2])
 end
 return 1
 """
@@ -80,6 +93,11 @@ def client(url: str) -> ArqRedis:
 
 def failed_key(queue: str) -> str:
     return f"{queue}:failed"
+
+
+def told_key(queue: str) -> str:
+    """Where a word waits for whoever has nothing to do."""
+    return f"{queue}:told"
 
 
 class ArqQueue(JobQueue):

@@ -17,7 +17,7 @@ from arq.worker import Retry, Worker, func
 from redis.exceptions import RedisError
 
 from marketplace_core import calls, metrics, tracing
-from marketplace_core.adapters.arq.queue import client, decode, encode, failed_key, queue_of
+from marketplace_core.adapters.arq.queue import client, decode, encode, failed_key, queue_of, told_key
 from marketplace_core.ports import FailedJob
 
 __all__ = ["ArqWorker"]
@@ -26,7 +26,10 @@ log = structlog.get_logger("marketplace.jobs")
 
 JobFunction = Callable[[str], Awaitable[None]]
 
+#: Between two looks at the queue while something is being done, or is another's.
 POLL_SECONDS = 0.2
+#: Without a word a worker at rest looks only so often, or when a job comes due that waits for its next try.
+REST_SECONDS = 2.0
 MAX_JOBS = 2
 #: A job is somebody's for so long, and this is renewed while it runs. What a killed process was doing is free then;
 #: shorter, and a process that was starved for a moment would see its job done twice.
@@ -113,6 +116,15 @@ class _Worker(Worker):
             iteration.cancel()
             await asyncio.gather(iteration, return_exceptions=True)
             raise
+        if not self.tasks:
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until a job is queued or comes due."""
+        first = await self._redis.zrange(self.queue_name, 0, 0, withscores=True)
+        seconds = min(first[0][1] / 1000 - time.time(), REST_SECONDS) if first else REST_SECONDS
+        if seconds > POLL_SECONDS:
+            await self._redis.blpop([told_key(self.queue_name)], timeout=seconds)
 
     async def stop(self) -> None:
         """End what runs; it is free at once for another worker.

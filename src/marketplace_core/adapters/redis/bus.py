@@ -38,6 +38,9 @@ def _cursor(cursors: Mapping[bytes, bytes], stream: str) -> str:
 class RedisBus(Bus):
     """One stream per topic and partition: ``<prefix>:{topic}:<partition>``."""
 
+    #: A publish is one transaction.
+    _whole = True
+
     def __init__(
         self,
         redis: Redis,
@@ -67,7 +70,7 @@ class RedisBus(Bus):
     async def publish(self, messages: Sequence[Message]) -> None:
         """In one transaction: of a mere pipeline a server that is full for a moment takes what comes after that moment."""
         with redis_errors():
-            async with self._redis.pipeline(transaction=True) as pipe:
+            async with self._redis.pipeline(transaction=self._whole) as pipe:
                 for message in messages:
                     partition = zlib.crc32(message.key.encode()) % self._partitions
                     pipe.xadd(

@@ -30,7 +30,8 @@ log = structlog.get_logger("marketplace.redis")
 READ_COUNT = 100
 #: A partition with more than this many entries read and not yet delivered is not read from.
 READ_AHEAD = 200
-BLOCK_MS = 1000
+#: Shorter than a client waits for any answer. A read that is under way is ended where there is more to read.
+BLOCK_MS = 4000
 #: How long to block while some partition is full, since it may have room again soon.
 BUSY_BLOCK_MS = 20
 ACK_SECONDS = 0.5
@@ -111,6 +112,7 @@ class RedisConsumer(Consumer):
         self._give_up = redis.register_script(_GIVE_UP)
         self._bury = redis.register_script(_BURY)
         self._present = asyncio.Event()
+        self._reader: int | None = None
         self._put_aside: PutAside | None = None
         self._ahead, self._ack_seconds = READ_AHEAD, ACK_SECONDS
 
@@ -180,6 +182,8 @@ class RedisConsumer(Consumer):
                 positions = {stream: cursors.get(stream.encode(), b"0-0").decode() for stream in streams}
                 partition = self._held[number] = Partition(number, tokens[number], positions)
                 partition.task = tasks.create_task(self._serve(partition, step))
+            if self._reader is not None:
+                await self._redis.client_unblock(self._reader)
         for number in sorted(self._held, reverse=True)[: max(0, len(self._held) - self._share)]:
             self._held[number].leave()
 
@@ -220,6 +224,7 @@ class RedisConsumer(Consumer):
             try:
                 async with self._alone() as connection:
                     await connection.client_setname(self._owner)
+                    self._reader = await connection.client_id()
                     self._present.set()
                     await self._read_on(connection)
             except (RedisError, OSError) as error:

@@ -195,7 +195,7 @@ class OutboxContract:
         for _ in range(3):
             await _emit(units, *("a", "b") * 10)
         async with running(Relay("main", outbox, torn, jobs, _ALL).run()):
-            await eventually(lambda: torn.refused >= 2, within=20)
+            await eventually(lambda: torn.refused >= 2, within=5)
             await _emit(units, "a", "b")
             torn.away = False
             await eventually(_empty(outbox))
