@@ -14,7 +14,7 @@ In life-cycle order:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
@@ -170,13 +170,24 @@ class Schedule(Struct, frozen=True):
             return last is None or last + self.every <= now
         return last is not None and last < self._latest(now, zone)
 
+    def next_due(self, last: datetime | None, now: datetime, zone: tzinfo) -> datetime:
+        """When it is due next, or was due first; ``last`` as above."""
+        if last is None or self.is_due(last, now, zone):
+            return now
+        if self.every is not None:
+            return last + self.every
+        return next(moment for moment in self._moments(now, zone, range(8)) if moment > now)
+
     def _latest(self, now: datetime, zone: tzinfo) -> datetime:
         """The last time that it should have begun at, until ``now``."""
+        return next(moment for moment in self._moments(now, zone, range(0, -8, -1)) if moment <= now)
+
+    def _moments(self, now: datetime, zone: tzinfo, days: Iterable[int]) -> Iterator[datetime]:
+        """Its times on these days, counted from today's."""
         today = now.astimezone(zone).date()
-        days = (today - timedelta(days=back) for back in range(8))
-        wanted = (day for day in days if not self.on or _WEEK[day.weekday()] in self.on)
-        moments = (datetime.combine(day, self.at or time(), zone).astimezone(UTC) for day in wanted)
-        return next(moment for moment in moments if moment <= now)
+        for day in (today + timedelta(days=number) for number in days):
+            if not self.on or _WEEK[day.weekday()] in self.on:
+                yield datetime.combine(day, self.at or time(), zone).astimezone(UTC)
 
 
 class Task(Struct, frozen=True):

@@ -5,6 +5,7 @@ Only the standard library, msgspec and the lists of ISO are used here, so that a
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -206,6 +207,9 @@ def seconds_of(duration: str) -> float:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
+_UNTOLD_SECONDS = 0.3
+
+
 class Clock(ABC):
     """The deployment's time. Nothing else tells the time where a rule depends on it."""
 
@@ -216,10 +220,18 @@ class Clock(ABC):
     def after(self, seconds: float) -> datetime:
         return self.now() + timedelta(seconds=seconds)
 
+    async def rest(self, seconds: float) -> None:
+        """Until so many seconds have passed, or the clock has been moved meanwhile. Of a clock that is told of no move: now
+        and then before."""
+        await asyncio.sleep(min(seconds, _UNTOLD_SECONDS))
+
 
 class SystemClock(Clock):
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    async def rest(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class Imported(Struct, frozen=True):

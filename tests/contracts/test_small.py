@@ -106,6 +106,7 @@ async def test_the_clock_goes_on_while_redis_is_away() -> None:
         (wrong.MovesByWhatItIsSetTo, "test_it_can_be_set"),
         (wrong.GoesBack, "test_it_never_goes_back"),
         (wrong.TellsNobody, "test_others_see_a_move_at_once"),
+        (wrong.RestsThroughIt, "test_who_rests_by_it_wakes_at_a_move"),
         (wrong.AddsToWhatItKnows, "test_moves_by_two_at_once_add_up"),
         (wrong.KeepsItToItself, "test_who_comes_later_has_the_same_time"),
     ],

@@ -59,6 +59,11 @@ class TellsNobody(RedisClock):
         return self.now()
 
 
+class RestsThroughIt(RedisClock):
+    async def rest(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
 class AddsToWhatItKnows(RedisClock):
     """Two moves at once are one."""
 

@@ -59,3 +59,17 @@ def test_waits_are_ended_on_a_second_loop_too() -> None:
 
         asyncio.run(work())
         time.sleep(1.1)  # until it is seen that nobody looks
+
+
+async def test_nobody_wakes_before_the_first_is_over() -> None:
+    """What waits for long, as a read of a stream does, costs nothing meanwhile; who comes later may be over sooner."""
+    waiting, loop = _waits.Waiting(), asyncio.get_running_loop()
+    tasks = []
+    for seconds in (60.0, 120.0, 1.0):
+        tasks.append(asyncio.create_task(waiting.bounded(seconds, asyncio.sleep, 60.0)))
+        await asyncio.sleep(0)
+        assert waiting._timer is not None
+        assert waiting._timer.when() - loop.time() == pytest.approx(min(seconds, 60.0), abs=0.1)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -126,12 +126,14 @@ async def spawn(
     cwd: Path | None = None,
     new_group: bool = True,
     death_signal: int = signal.SIGKILL,
+    pass_fds: Sequence[int] = (),
 ) -> Child:
     """Start a child that gets `death_signal` when the thread that called this ends.
 
     Its output is appended to `log`, or goes where ours goes. `env` replaces the environment. In a group of
     its own a child does not hear the terminal's Ctrl-C: stopping it is up to us. `user` needs root, unless
-    it is our own. Raises OSError if the program cannot be started, KeyError if there is no such user.
+    it is our own. `pass_fds` stay open in the child, under the same numbers. Raises OSError if the program
+    cannot be started, KeyError if there is no such user.
     """
     account = SystemUser.named(user) if user is not None else None
     if account is not None and account.uid == os.geteuid():
@@ -145,6 +147,7 @@ async def spawn(
             stderr=None if output is None else STDOUT,
             env=None if env is None else dict(env),
             cwd=cwd,
+            pass_fds=tuple(pass_fds),
             preexec_fn=in_child(account, new_group, death_signal),
         )
     finally:

@@ -38,7 +38,7 @@ _IDLE_SECONDS = 30
 _KEEPALIVE = 10, 5, 3
 _UNACKNOWLEDGED_SECONDS = 20
 
-#: How often waits are looked through.
+#: Waits are looked through when the first of them lasts too long, and not more often than this.
 _LOOK_SECONDS = 0.25
 
 _patience: ContextVar[float | None] = ContextVar("marketplace_patience", default=STATEMENT_SECONDS)
@@ -60,20 +60,22 @@ def unhurried(seconds: float | None) -> Iterator[None]:
 
 
 class Waiting:
-    """Ends waits that last too long. It looks through all now and then: a timer for each would be ten times the cost."""
+    """Ends waits that last too long. One timer is for all: one for each would be ten times the cost."""
 
     def __init__(self) -> None:
         self._waits: set[_Wait] = set()
-        self._next = 0.0
+        self._at = self._late = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def bounded(self, seconds: float | None, act: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """What ``act`` gives. :raises TimeoutError: it did not in ``seconds``, or a moment more; it is cancelled."""
         if seconds is None:
             return await act(*args, **named)
-        now = time.monotonic()
-        if now > self._next:
-            self._look_later(now)
+        now, loop = time.monotonic(), asyncio.get_running_loop()
+        # Of a loop that ended the timer ended, too.
+        if now + seconds < self._at or now > self._late or loop is not self._loop:
+            self._look_at(now + seconds, now, loop)
         wait = _Wait(asyncio.current_task(), now + seconds)
         self._waits.add(wait)
         try:
@@ -85,24 +87,25 @@ class Waiting:
         finally:
             self._waits.discard(wait)
 
-    def _look_later(self, now: float) -> None:
-        """Where an event loop ended with its timers, the next wait finds that nobody looked for long."""
+    def _look_at(self, at: float, now: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._next = now + 4 * _LOOK_SECONDS
-        self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+        self._at = max(at, now + _LOOK_SECONDS)
+        self._late = self._at + 3 * _LOOK_SECONDS
+        self._loop = loop
+        self._timer = loop.call_later(self._at - now, self._look, loop)
 
-    def _look(self) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
         # A process that was stopped has answers to take first, whose time seems to be over.
-        for wait in self._waits if now <= self._next else ():
+        for wait in self._waits if now <= self._late else ():
             if wait.until < now and not wait.ended:
                 wait.ended, wait.cancelling = True, wait.task.cancelling()
                 wait.task.cancel()
         if self._waits:
-            self._look_later(now)
+            self._look_at(min(wait.until for wait in self._waits), now, loop)
         else:
-            self._next = 0.0
+            self._late = 0.0
 
 
 class _Wait:

@@ -15,7 +15,7 @@ from marketplace_core.errors import Unavailable
 from marketplace_core.http.egress import Egress, Unreached
 from marketplace_core.ports.units import UnitOfWork, Units
 from marketplace_core.ports.webhooks_out import Attempt, Due, Endpoint, Wake, WebhookOutbox
-from marketplace_core.values import Clock, SystemClock
+from marketplace_core.values import Clock
 
 __all__ = ["OVERLAP", "TRIES", "Notice", "WebhookSender", "pause"]
 
@@ -30,8 +30,6 @@ OVERLAP = timedelta(hours=24)
 AT_ONCE = 16
 #: It looks again, as a NOTIFY may be lost with its connection.
 RECHECK_SECONDS = 5.0
-#: A clock that can be moved does not tell who waits by it; to look at it asks nobody.
-TICK_SECONDS = 0.3
 AWAY_SECONDS = 0.5
 
 Notice = Callable[[UnitOfWork, Endpoint], Awaitable[None]]
@@ -62,7 +60,6 @@ class WebhookSender:
         self._keys, self._notice = tuple(keys), notice
         self._busy: dict[str, int] = {}
         self._freed = asyncio.Event()
-        self._tick = RECHECK_SECONDS if isinstance(clock, SystemClock) else TICK_SECONDS
 
     def secret(self, endpoint: Endpoint) -> str:
         """What its owner checks signatures by."""
@@ -105,12 +102,16 @@ class WebhookSender:
         while (left := until - loop.time()) > 0 and not self._freed.is_set():
             if at is not None:
                 left = min(left, (at - self._clock.now()).total_seconds())
-            if left <= 0 or await self._told(wake, min(left, self._tick)):
+            if left <= 0 or await self._told(wake, left):
                 return
 
     async def _told(self, wake: Wake, seconds: float) -> bool:
-        """Whether there was something to hear of within so many seconds."""
-        waits = [asyncio.ensure_future(wake.wait(seconds)), asyncio.ensure_future(self._freed.wait())]
+        """Whether there was something to hear of within so many seconds, or until the clock is moved."""
+        waits = [
+            asyncio.ensure_future(wake.wait(seconds)),
+            asyncio.ensure_future(self._freed.wait()),
+            asyncio.ensure_future(self._rested(seconds)),
+        ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return waits[1].done() or (waits[0].done() and waits[0].result())
@@ -118,6 +119,10 @@ class WebhookSender:
             for each in waits:
                 each.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _rested(self, seconds: float) -> bool:
+        await self._clock.rest(seconds)
+        return False
 
     # ── one of them ──────────────────────────────────────────────────────────────────────────────────────────
 

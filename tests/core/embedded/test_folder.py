@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from marketplace_core._supervisor.children import SystemUser
 from marketplace_core.adapters.embedded import DataFolder, EmbeddedError, EmbeddedPostgres, EmbeddedRedis
+from marketplace_core.adapters.native.folder import check_reachable
 from tests.core.embedded.programs import ROOT, ask, client, starter
 
 
@@ -95,13 +97,28 @@ async def test_as_root_postgres_runs_as_nobody(postgres: EmbeddedPostgres, data:
 
 
 @pytest.mark.skipif(not ROOT, reason="otherwise PostgreSQL runs as we do")
-async def test_a_folder_that_the_user_cannot_pass_is_named(short_folder: Path) -> None:
+async def test_a_folder_that_the_user_cannot_pass_is_handed_to_it(short_folder: Path) -> None:
+    """As root's own home is one: PostgreSQL gets what is its own, and can pass the folder no more than before."""
     closed = short_folder / "closed"
     closed.mkdir(mode=0o700)
+    for _ in range(2):
+        postgres = EmbeddedPostgres(closed / "deep" / "data")
+        await postgres.start()
+        assert await ask(postgres.dsn("postgres"), "SELECT 1 AS one") == 1
+        with pytest.raises(Exception, match=r"[Pp]ermission denied"):
+            await ask(postgres.dsn("postgres"), f"SELECT pg_read_file('{closed}/deep/data/postgres/PG_VERSION') AS read")
+        await postgres.stop()
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not ROOT, reason="otherwise PostgreSQL runs as we do")
+def test_programs_that_the_user_cannot_pass_are_named(short_folder: Path) -> None:
+    closed = short_folder / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "bin").mkdir()
     with pytest.raises(EmbeddedError, match=f"cannot pass {closed}") as caught:
-        await EmbeddedPostgres(closed / "deep" / "data").start()
-    assert f"chmod o+x {closed}" in caught.value.remedy
-    assert "--data" in caught.value.remedy
+        check_reachable(closed / "bin", SystemUser.named("nobody"), "install the wheel where everybody can read it")
+    assert caught.value.remedy == f"install the wheel where everybody can read it, or `chmod o+x {closed}`"
 
 
 @pytest.mark.skipif(not ROOT, reason="otherwise PostgreSQL runs as we do")

@@ -166,6 +166,40 @@ def _give(path: Path, user: SystemUser) -> None:
 
 def check_reachable(path: Path, user: SystemUser, remedy: str) -> None:
     """Raises EmbeddedError naming the first folder on the way to `path` that `user` cannot pass."""
+    folder = _closed(path, user)
+    if folder is not None:
+        raise EmbeddedError(
+            f"the user {user.name}, as which PostgreSQL runs when root starts it, cannot pass {folder}",
+            f"{remedy}, or `chmod o+x {folder}`",
+        )
+
+
+class HandedFolders:
+    """Folders of a child's user on the way to which may be one that only root passes, such as its home: the child gets those
+    open, and names them by their descriptors. Closed with the block; the child keeps its own."""
+
+    def __init__(self, user: SystemUser | None) -> None:
+        self._user = user
+        self.descriptors: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
+    def name(self, folder: Path) -> Path:
+        """By which the child finds it."""
+        if self._user is None or _closed(folder, self._user) is None:
+            return folder
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.descriptors.append(descriptor)
+        return Path(f"/proc/self/fd/{descriptor}")
+
+
+def _closed(path: Path, user: SystemUser) -> Path | None:
+    """The first folder on the way to `path` that `user` cannot pass."""
     for folder in (*reversed(path.parents), path):
         state = folder.stat()
         if state.st_uid == user.uid:
@@ -175,10 +209,8 @@ def check_reachable(path: Path, user: SystemUser, remedy: str) -> None:
         else:
             bit = stat.S_IXOTH
         if not state.st_mode & bit:
-            raise EmbeddedError(
-                f"the user {user.name}, as which PostgreSQL runs when root starts it, cannot pass {folder}",
-                f"{remedy}, or `chmod o+x {folder}`",
-            )
+            return folder
+    return None
 
 
 def socket_folder(data: Path, server: str, socket: str) -> Path:

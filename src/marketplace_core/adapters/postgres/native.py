@@ -17,6 +17,7 @@ from marketplace_core._supervisor.children import SystemUser, spawn
 from marketplace_core.adapters.native import leftovers, query, startup
 from marketplace_core.adapters.native.errors import EmbeddedError
 from marketplace_core.adapters.native.folder import (
+    HandedFolders,
     check_reachable,
     own_folder,
     prepare_socket_folder,
@@ -80,7 +81,6 @@ class EmbeddedPostgres(EmbeddedServer):
         user = _server_user()
         programs = _programs(self._files)
         if user is not None:
-            check_reachable(self._data, user, "choose another --data")
             check_reachable(programs, user, "install the wheel where everybody can read it")
         await leftovers.end(("postgres",), self._files)
         if not (self._files / "PG_VERSION").exists():
@@ -89,26 +89,28 @@ class EmbeddedPostgres(EmbeddedServer):
         # None of the former server's processes is left, so its id, if alive, is that of a stranger.
         self._files.joinpath("postmaster.pid").unlink(missing_ok=True)
         folder = prepare_socket_folder(self._data, "postgres", _SOCKET, user)
-        quoted = str(folder).replace('"', '""')
-        settings = {
-            "listen_addresses": "",
-            **self._settings,
-            "port": "5432",
-            "unix_socket_directories": f'"{quoted}"',
-            "unix_socket_permissions": "0700",
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         offset = startup.size(self._log)
-        self._child = await spawn(
-            "postgres",
-            [programs / "postgres", "-D", self._files, *options],
-            env=_ENVIRONMENT,
-            log=self._log,
-            user=user.name if user else None,
-            cwd=self._data,
-            # Killed outright it would leave its backends for a moment.
-            death_signal=signal.SIGQUIT,
-        )
+        with HandedFolders(user) as handed:
+            quoted = str(handed.name(folder)).replace('"', '""')
+            settings = {
+                "listen_addresses": "",
+                **self._settings,
+                "port": "5432",
+                "unix_socket_directories": f'"{quoted}"',
+                "unix_socket_permissions": "0700",
+            }
+            options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+            self._child = await spawn(
+                "postgres",
+                [programs / "postgres", "-D", handed.name(self._files), *options],
+                env=_ENVIRONMENT,
+                log=self._log,
+                user=user.name if user else None,
+                cwd=self._data,
+                # Killed outright it would leave its backends for a moment.
+                death_signal=signal.SIGQUIT,
+                pass_fds=handed.descriptors,
+            )
         await startup.until_ready(self._child, self._ready, log=self._log, offset=offset, patience=patience)
 
     async def _initialise(self, programs: Path, user: SystemUser | None) -> None:
@@ -119,18 +121,20 @@ class EmbeddedPostgres(EmbeddedServer):
         own_folder(fresh, user)
         log = self._log.with_name("initdb.log")
         offset = startup.size(log)
-        initdb = await spawn(
-            "initdb",
-            [
-                *(programs / "initdb", "-D", fresh, "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"),
-                *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
-                *(() if self._durable else ("--no-sync",)),
-            ],
-            env=_ENVIRONMENT,
-            log=log,
-            user=user.name if user else None,
-            cwd=self._data,
-        )
+        with HandedFolders(user) as handed:
+            initdb = await spawn(
+                "initdb",
+                [
+                    *(programs / "initdb", "-D", handed.name(fresh), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"),
+                    *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
+                    *(() if self._durable else ("--no-sync",)),
+                ],
+                env=_ENVIRONMENT,
+                log=log,
+                user=user.name if user else None,
+                cwd=self._data,
+                pass_fds=handed.descriptors,
+            )
         try:
             code = await initdb.wait()
         except asyncio.CancelledError:

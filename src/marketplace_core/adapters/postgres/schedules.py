@@ -23,6 +23,7 @@ __all__ = ["PostgresSchedules"]
 
 log = structlog.get_logger("marketplace.schedules")
 
+#: While something runs, or another process does what is due, it is looked so often.
 TICK_SECONDS = 0.3
 #: Before a schedule that failed n times in a row is tried again, in real seconds: BACKOFF * 2**n, at most LONGEST.
 BACKOFF = 0.25
@@ -66,20 +67,22 @@ class PostgresSchedules(Schedules):
                 for name in [name for name, task in running.items() if task.done()]:
                     del running[name]
                 idle = [schedule for schedule in schedules if schedule.name not in running]
-                for schedule in await self._ready(idle) if self._may_be_due(idle) else ():
+                for schedule in await self._ready(idle) if self._until_due(idle) <= 0 else ():
                     running[schedule.name] = tasks.create_task(self._attempt(schedule, call), name=schedule.name)
-                await asyncio.sleep(TICK_SECONDS)
+                await self._clock.rest(TICK_SECONDS if running else max(TICK_SECONDS, self._until_due(idle)))
 
-    def _may_be_due(self, schedules: Iterable[Schedule]) -> bool:
-        """By what was read last, so that one that is at rest asks nothing; what others ran since then is found when it is."""
+    def _until_due(self, schedules: Iterable[Schedule]) -> float:
+        """Seconds until one may be due, by what was read last: one that is at rest asks nothing, and what others ran since then
+        is found when it is due."""
         now, monotonic = self._clock.now(), time.monotonic()
+        least = LOOK_SECONDS
         for schedule in schedules:
             last, waits, read = self._known.get(schedule.name, (None, False, float("-inf")))
-            if monotonic - read > LOOK_SECONDS:
-                return True
-            if schedule.is_due(last, now, self._zone) and (not waits or monotonic - read > WAITING_SECONDS):
-                return True
-        return False
+            due = (schedule.next_due(last, now, self._zone) - now).total_seconds()
+            if waits:
+                due = max(due, read + WAITING_SECONDS - monotonic)
+            least = min(least, due, read + LOOK_SECONDS - monotonic)
+        return least
 
     async def run_due(self, schedules: Iterable[Schedule], run: Run) -> int:
         """Run what is due once; gives how many ended well."""

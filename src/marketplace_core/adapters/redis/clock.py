@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -44,11 +45,17 @@ class RedisClock(Clock):
         self._redis = redis
         self._key = key
         self._offset = timedelta()
+        self._moved = asyncio.Event()
         self._add = redis.register_script(_ADD)
         self._raise = redis.register_script(_RAISE)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._offset
+
+    async def rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
 
     @property
     def offset(self) -> timedelta:
@@ -101,7 +108,11 @@ class RedisClock(Clock):
 
     def _take(self, microseconds: int) -> None:
         """Messages may be late and a Redis may come back empty: the clock keeps the greatest offset that it knows."""
-        self._offset = max(self._offset, timedelta(microseconds=microseconds))
+        offset = timedelta(microseconds=microseconds)
+        if offset > self._offset:
+            self._offset = offset
+            self._moved.set()
+            self._moved = asyncio.Event()
 
 
 def _too_late(pointer: str) -> Invalid:

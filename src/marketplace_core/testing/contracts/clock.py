@@ -71,6 +71,17 @@ class ClockContract:
             await clock.advance(3600)
             await eventually(lambda: abs(other.now() - clock.now()) < timedelta(seconds=1), within=0.5)
 
+    async def test_who_rests_by_it_wakes_at_a_move(self, clock: MovableClock, other: MovableClock) -> None:
+        """And after the time otherwise."""
+        for moved in (clock, other):
+            async with asyncio.timeout(0.5):
+                resting = [asyncio.create_task(each.rest(60.0)) for each in (clock, other)]
+                await asyncio.sleep(0.05)
+                await moved.advance(3600)
+                await asyncio.gather(*resting)
+        async with asyncio.timeout(0.5):
+            await clock.rest(0.05)
+
     async def test_moves_by_two_at_once_add_up(self, clock: MovableClock, other: MovableClock) -> None:
         began = clock.now()
         await asyncio.gather(*(each.advance(3600) for each in (clock, other) * 5))
