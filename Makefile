@@ -6,15 +6,19 @@ SOURCES := $(wildcard pyproject.toml plugins/*/pyproject.toml examples/*/pyproje
 # A deployment is many processes, and each would compile everything anew: a third of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test install
+.PHONY: up test install servers
 
 up: install
 	@$(BIN)/marketplace up --demo $(ARGS)
 
-test: install
+test: install servers
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 install: .venv/.installed
+
+# What no wheel brings, into a cache outside: once, some minutes. Tests of a server that cannot be had are skipped, but for CI.
+servers: install
+	-@$(BIN)/python -m marketplace_core.adapters.native
 
 # What is others' comes as it is locked, by its hashes; ours is the working copy, built without a look into the index, where
 # a plugin's name may be a stranger's.

@@ -95,5 +95,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """What stands for a group is not left to run beside all others."""
     if group(item) and group(item) != group(nextitem):
         from marketplace_core.testing._standing import stop_standing  # noqa: PLC0415
+        from marketplace_core.testing.native import stop_native  # noqa: PLC0415
 
         stop_standing()
+        stop_native()

@@ -16,8 +16,10 @@ import pytest_asyncio
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from marketplace_core.adapters.kafka.native import EmbeddedKafka
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
+    from marketplace_core.adapters.s3.native import EmbeddedMinio
     from marketplace_core.testing.marketplace import Marketplace
     from marketplace_core.testing.servers import Servers
     from marketplace_core.testing.simulators import Simulator
@@ -26,8 +28,10 @@ __all__ = [
     "carriers_simulator",
     "database",
     "database_factory",
+    "kafka_server",
     "marketplace",
     "marketplace_servers",
+    "minio_server",
     "movable_clock",
     "payments_simulator",
     "redis_cache",
@@ -135,6 +139,24 @@ async def _empty_redis(url: str) -> AsyncIterator[Redis]:
     async with connect(url) as client:
         await client.flushdb()
         yield client
+
+
+@pytest.fixture
+def kafka_server() -> EmbeddedKafka:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.kafka.native import EmbeddedKafka  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedKafka)
+
+
+@pytest.fixture
+def minio_server() -> EmbeddedMinio:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.s3.native import EmbeddedMinio  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedMinio)
 
 
 @pytest_asyncio.fixture

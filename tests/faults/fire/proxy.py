@@ -1,12 +1,11 @@
 """Servers of one's own behind toxiproxy, which makes the way to them slow, silent or torn; and what is done to them directly.
 
-It is a program in Go, of long standing and made for this: ``go install`` builds it once, into the cache folder.
+It is a program in Go, of long standing and made for this, installed as the servers are (:mod:`~.native.programs`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import signal
@@ -20,14 +19,12 @@ from typing import Any, Literal
 import aiohttp
 
 from marketplace_core._supervisor.ports import free_port
-from marketplace_core.adapters.embedded import EmbeddedPostgres, EmbeddedRedis
+from marketplace_core.adapters.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRedis
+from marketplace_core.adapters.native.toxiproxy import TOXIPROXY
 from tests.faults.fire.servers import ACTS
 
 __all__ = ["KINDS", "Behind", "behind_proxies", "program"]
 
-VERSION = "v2.12.0"
-MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server"
-CACHE = Path(__file__).parents[3] / ".cache" / "toxiproxy"
 #: Milliseconds and kilobytes a second: of toxics by the name of a fault's act. ``hole`` takes everything and gives nothing,
 #: and in the end the connection breaks; ``reset`` tears each at the next byte.
 TOXICS: dict[str, list[tuple[str, str, dict[str, int]]]] = {
@@ -43,16 +40,13 @@ KINDS = tuple(f"{act} {server}" for act in TOXICS for server in SERVERS) + tuple
 
 def program() -> Path | None:
     """The proxy; None where it is not there, and Go is neither or could not build it."""
-    built = CACHE / VERSION / "server"
     if found := shutil.which("toxiproxy-server"):
         return Path(found)
-    if not built.exists():
-        go = shutil.which("go")
-        if go is None:
-            return None
-        env = {**os.environ, "GOBIN": os.fspath(built.parent)}
-        subprocess.run([go, "install", f"{MODULE}@{VERSION}"], env=env, check=False, capture_output=True)
-    return built if built.exists() else None
+    try:
+        TOXIPROXY.install()
+    except EmbeddedError:
+        return None
+    return TOXIPROXY.binary
 
 
 class Behind:

@@ -1,1 +1,1 @@
-"""What servers that are started on this machine have in common: their data folder, leftovers, start and errors."""
+"""Servers on this machine: their programs, data folders, leftovers, start and errors."""

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a child of ours, with its files in a data folder, on a unix socket."""
+"""What the embedded servers have in common: a child of ours, with its files in a data folder; most on a unix socket."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from marketplace_core._supervisor.children import Child
 from marketplace_core.adapters.native.errors import cannot_start
 from marketplace_core.adapters.native.folder import DataFolder, socket_folder
 
-__all__ = ["EmbeddedServer"]
+__all__ = ["EmbeddedServer", "SocketServer"]
 
 
 class EmbeddedServer(ABC):
     """Making the object touches nothing, so it also serves clients of a server that another process has started."""
 
-    #: As people know it, the file of its socket, and how it ends when it could not start.
+    #: As people know it, and how it ends when it could not start.
     _title: ClassVar[str]
-    _socket: ClassVar[str]
     _end: ClassVar[signal.Signals]
     #: What ends it and all its children at once.
     _kill: ClassVar[signal.Signals] = signal.SIGKILL
@@ -40,10 +39,6 @@ class EmbeddedServer(ABC):
     @property
     def log(self) -> Path:
         return self._log
-
-    @property
-    def socket(self) -> Path:
-        return socket_folder(self._data, self._name, self._socket) / self._socket
 
     async def start(self, patience: float = 60.0) -> None:
         """Returns when the server has read its data and answers, at once if it does. A crashed one may be started again.
@@ -80,3 +75,14 @@ class EmbeddedServer(ABC):
     def _release(self) -> None:
         self._child = None
         self._folder.release()
+
+
+class SocketServer(EmbeddedServer):
+    """One that is to be reached by a unix socket."""
+
+    #: The socket's file.
+    _socket: ClassVar[str]
+
+    @property
+    def socket(self) -> Path:
+        return socket_folder(self._data, self._name, self._socket) / self._socket

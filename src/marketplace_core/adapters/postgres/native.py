@@ -22,7 +22,7 @@ from marketplace_core.adapters.native.folder import (
     own_folder,
     prepare_socket_folder,
 )
-from marketplace_core.adapters.native.server import EmbeddedServer
+from marketplace_core.adapters.native.server import SocketServer
 from marketplace_core.adapters.postgres.owners import make_role, owner_of, take_over
 
 _SUPERUSER = "postgres"
@@ -46,7 +46,7 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgres(EmbeddedServer):
+class EmbeddedPostgres(SocketServer):
     """A PostgreSQL server whose files are in `data`, a child of ours, to be reached by a unix socket alone.
 
     Whoever may enter the socket's folder is its superuser: that is the user it runs as, and root. Started

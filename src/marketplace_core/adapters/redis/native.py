@@ -21,7 +21,7 @@ from marketplace_core.adapters.native.folder import (
     own_folder,
     prepare_socket_folder,
 )
-from marketplace_core.adapters.native.server import EmbeddedServer
+from marketplace_core.adapters.native.server import SocketServer
 
 Role = Literal["lasting", "cache"]
 
@@ -46,7 +46,7 @@ _SETTINGS: Mapping[Role, Mapping[str, str]] = {
 }
 
 
-class EmbeddedRedis(EmbeddedServer):
+class EmbeddedRedis(SocketServer):
     """A Redis server, a child of ours, to be reached by a unix socket alone.
 
     `lasting` keeps its data in the folder `data` and answers a write when it is on the disk; without
