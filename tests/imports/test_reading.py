@@ -1,13 +1,20 @@
-"""What looking for skus that stand twice takes, in steps of the database that the rows lie in."""
+"""What reading a file tells meanwhile, and what looking for skus that stand twice takes, in steps of the rows' database."""
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from marketplace_core.cli._imports import products
+from marketplace_core.cli._imports.files import open_file
+from marketplace_core.cli._imports.report import Report
+from marketplace_core.cli._imports.shops import Shops
 from marketplace_core.cli._imports.spool import Spool, Spooled
+from tests.imports.dirty import row, rows
 
 
 def _rows(count: int) -> Iterator[Spooled]:
@@ -50,3 +57,16 @@ def test_the_steps_grow_with_the_rows_and_not_with_their_square() -> None:
     (few, steps), (many, more) = _spool(2_000), _spool(8_000)
     assert (len(few), len(many)) == (200, 800)
     assert more < 6 * steps
+
+
+@pytest.mark.parametrize("name", ["products.csv", "products.csv.gz"])
+def test_how_many_rows_a_file_has_is_told_while_it_is_read(name: str, tmp_path: Path) -> None:
+    text = rows(*(row(n) for n in range(20_000))).encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    told: list[tuple[int, int]] = []
+    with Spool() as spool:
+        products._read(open_file(path), spool, Shops(), Report(), lambda done, total: told.append((done, total)))
+    assert told[-1] == (20_000, 20_000)
+    assert [done for done, _ in told[:-1]] == list(range(2_000, 20_001, 2_000))
+    assert all(10_000 < total < 30_000 for _, total in told)
