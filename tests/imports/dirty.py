@@ -164,6 +164,16 @@ DIRTY: dict[str, Dirty] = {
         written=1,
         rejected=(*((n, "range") for n in range(2, 9)), (9, "required")),
     ),
+    "the highest price, and one above it": Dirty(
+        content=rows(row(1, price="90071992547409.91"), row(2, price="90071992547409.92"), row(3, price=9007199254740991)),
+        written=1,
+        rejected=((3, "range"), (4, "range")),
+    ),
+    "the highest price without decimals": Dirty(
+        content=rows(row(1, price=2**53 - 1, currency="JPY"), row(2, price=2**53, currency="JPY")),
+        written=1,
+        rejected=((3, "range"),),
+    ),
     "a price of a million digits": Dirty(
         content=jsonl(said(1, price="1e999999"), '{"price":1e999999}', said(2)),
         **J,

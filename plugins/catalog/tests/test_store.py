@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from marketplace_catalog.domain import CategoryNode, StockLine
 from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord, Short, StockStore, VariantRecord
+from marketplace_catalog.stores import sql
 
 from marketplace_core.capabilities.catalog import ProductQuery, SellerRef, SellerState
 from marketplace_core.errors import Conflict, Invalid
@@ -221,3 +222,28 @@ async def test_a_repeat_meets_the_end_of_its_reservation(bench: Any, store: Cata
     again = await bench.units.run(repeat)
     assert again[:2] == held[:2]
     assert [change.available for change in await ending[0]] == [9 if end == "commit" else 10]
+
+
+_FULL = """
+INSERT INTO catalog.products (id, seller_id, import_key, slug, title, description, category_id, attributes, status, created_at,
+  updated_at) SELECT 'p' || n, 'seller', 'k' || n, 'p' || n, '', '', NULL, '{}', 'draft', now(), now()
+FROM generate_series(1, 2000) n;
+INSERT INTO catalog.variants (id, product_id, seller_id, sku, title, options, position, on_hand)
+SELECT 'v' || n, 'p' || n, 'seller', 's' || n, '', '{}', 1, 1 FROM generate_series(1, 2000) n;
+INSERT INTO catalog.categories (id, parent_id, slug, name, name_key, ancestors, path)
+SELECT 'c' || n, nullif('c' || n / 50, 'c0'), 'c' || n, 'C' || n, 'c' || n, '{}', '{}' FROM generate_series(1, 2000) n;
+ANALYZE;
+"""
+
+
+@pytest.mark.parametrize("statement", [sql.DIGESTS, sql.TAKEN, sql.SAVE, sql.WALK], ids=["digests", "taken", "save", "walk"])
+async def test_an_import_looks_for_rows_by_their_keys(bench: Any, store: CatalogStore, statement: str) -> None:
+    """However many there are: no statement of it reads all rows of a table."""
+    await _saved(bench, store)
+    async with bench.database.connection() as connection:
+        await connection.script(_FULL)
+        products = [["p"] * 200] if statement is sql.SAVE else []
+        rows = await connection.fetch(f"EXPLAIN {statement}", "[]", *products)
+    plan = "\n".join(row["QUERY PLAN"] for row in rows)
+    assert "Index Scan" in plan
+    assert "Seq Scan" not in plan

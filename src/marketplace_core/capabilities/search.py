@@ -13,7 +13,7 @@ from marketplace_core.capabilities.catalog import Image, Rating, SellerRef
 from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
-from marketplace_core.values import Money, Page, PageQuery
+from marketplace_core.values import LARGEST_AMOUNT, Money, Page, PageQuery
 
 if TYPE_CHECKING:
     from marketplace_core.context import PluginContext
@@ -26,7 +26,7 @@ Words = Annotated[str, Meta(max_length=200)]
 FacetName = Annotated[str, Meta(min_length=1, max_length=100)]
 FacetChoice = Annotated[str, Meta(min_length=1, max_length=200)]
 Choices = Annotated[tuple[FacetChoice, ...], Meta(max_length=20)]
-Amount = Annotated[int, Meta(ge=0, le=9_999_999_999)]
+Amount = Annotated[int, Meta(ge=0, le=LARGEST_AMOUNT)]
 
 
 class SearchQuery(PageQuery, frozen=True, kw_only=True):

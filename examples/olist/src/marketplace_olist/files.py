@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core.errors import Invalid, Problem
 from marketplace_core.validation import convert
+from marketplace_core.values import LARGEST_AMOUNT
 
 __all__ = [
     "CUSTOMERS",
@@ -42,8 +43,8 @@ R = TypeVar("R", bound=Struct)
 
 Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Place = Annotated[str, Meta(min_length=1, max_length=200)]
-Amount = Annotated[int, Meta(ge=0, le=9_999_999_999)]
-Price = Annotated[int, Meta(ge=1, le=9_999_999_999)]
+Amount = Annotated[int, Meta(ge=0, le=LARGEST_AMOUNT)]
+Price = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT)]
 Number = Annotated[int, Meta(ge=0, le=2_000_000_000)]
 
 SELLERS = "olist_sellers_dataset.csv"

@@ -29,7 +29,8 @@ class _Item:
     """A product of the batch that says something new, and what becomes of it."""
 
     product: ImportProduct
-    old: ProductRecord | None
+    digest: str
+    old: ProductRecord | None = None
     problem: ImportProblem | None = None
     variants: list[tuple[ImportVariant, VariantRecord | None]] = field(default_factory=list)
     kept: list[VariantRecord] = field(default_factory=list)
@@ -51,7 +52,7 @@ async def read_batch(
     fresh = [n for n, key in enumerate(keys) if known.get(key) != said[n] or first[key] != n]
     if not fresh:
         return [_result(product, "unchanged") for product in products], []
-    batch = _Batch([products[n] for n in fresh])
+    batch = _Batch([_Item(products[n], said[n]) for n in fresh])
     await batch.read(uow, store)
     batch.judge()
     paths = dict.fromkeys(item.product.category for item in batch.items if item.problem is None and item.product.category)
@@ -65,7 +66,7 @@ async def read_batch(
 
 def _digest(product: ImportProduct) -> str:
     """Of what the file says of it: an id is made from its key, and what it takes is there afterwards."""
-    variants = tuple(replace(variant, id=None) for variant in product.variants)
+    variants = tuple(replace(variant, id=None) if variant.id else variant for variant in product.variants)
     raw = msgspec.json.encode(replace(product, id=None, takes=(), variants=variants), order="deterministic")
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
@@ -78,8 +79,8 @@ def _result(product: ImportProduct, status: Status, problem: ImportProblem | Non
 
 
 class _Batch:
-    def __init__(self, products: Sequence[ImportProduct]) -> None:
-        self.items = [_Item(product, None) for product in products]
+    def __init__(self, items: Sequence[_Item]) -> None:
+        self.items = items
         self._holders: dict[Key, ProductRecord] = {}  # locked products by the skus that they have
         self._elsewhere: dict[Key, str | None] = {}  # keys of the products that have the others
         self._sellers: set[str] = set()
@@ -197,7 +198,9 @@ class _Batch:
                 {variant.sku: item.problems.get(variant.sku, item.problem) for variant in product.variants},
             )
         # What could not be written is no part of what was said: it is looked at, and told, again.
-        digest = _digest(replace(product, variants=tuple(variant for variant, _ in item.variants)))
+        digest = item.digest
+        if item.problems:
+            digest = _digest(replace(product, variants=tuple(variant for variant, _ in item.variants)))
         same = item.old is not None and item.old.digest == digest
         status: Status = "unchanged" if same else "written"
         if not same:

@@ -14,7 +14,7 @@ from marketplace_core.cli._imports.cells import DELIMITERS, Bad, Cells, delimite
 from marketplace_core.cli._imports.formats import FIELDS, OWN, Format, Layout, Mapped, header_key, load_format, shipped
 from marketplace_core.cli._imports.rows import BadRow, Row, check, json_rows
 from marketplace_core.cli._imports.sheets import read_sheet
-from marketplace_core.cli._imports.text import Line, NotAProductFile, Text, look_at, read_lines
+from marketplace_core.cli._imports.text import Line, NotAProductFile, Place, Text, look_at, read_lines
 
 __all__ = ["OWN", "ProductFile", "Recognised", "open_file"]
 
@@ -40,11 +40,12 @@ class Recognised(Struct, frozen=True):
 
 
 class ProductFile:
-    """``rows`` gives each row once: its line, what it says by our fields, and what it is."""
+    """``rows`` gives each row once: its line, what it says by our fields, and what it is. ``place``: how far it is read."""
 
-    def __init__(self, recognised: Recognised, rows: Iterator[tuple[int, dict[str, Any], Row]]) -> None:
+    def __init__(self, recognised: Recognised, rows: Iterator[tuple[int, dict[str, Any], Row]], place: Place) -> None:
         self.recognised = recognised
         self.rows = rows
+        self.place = place
 
 
 def open_file(path: Path, form: str | None = None, constants: Mapping[str, str] | None = None) -> ProductFile:
@@ -54,18 +55,19 @@ def open_file(path: Path, form: str | None = None, constants: Mapping[str, str] 
     """
     given = dict(constants or {})
     text = look_at(path)
+    place = Place(text.size)
     if text.workbook:
-        return _table(path, "workbook", None, None, iter(read_sheet(path)), form, given)
-    lines = read_lines(text)
+        return _table(path, "workbook", None, None, iter(read_sheet(path)), form, given, place)
+    lines = read_lines(text, place)
     first = next((line for line in lines if line.text is None or line.text.strip()), None)
     if first is None:
         raise NotAProductFile(f"{path} is empty", "give a file with a row for each variant")
     lines = itertools.chain([first], lines)
     if _is_json(path, first) and (form is None or form == OWN):
         recognised = Recognised(OWN, "JSON Lines", _encoding(text), None, text.gzipped)
-        return ProductFile(recognised, json_rows(lines, given))
+        return ProductFile(recognised, json_rows(lines, given), place)
     delimiter = delimiter_of(first.text or "")
-    return _table(path, "table", text, delimiter, read_cells(lines, delimiter), form, given)
+    return _table(path, "table", text, delimiter, read_cells(lines, delimiter), form, given, place)
 
 
 def _is_json(path: Path, first: Line) -> bool:
@@ -86,6 +88,7 @@ def _table(
     records: Iterator[Cells | Bad],
     form: str | None,
     constants: dict[str, str],
+    place: Place,
 ) -> ProductFile:
     head = next(records, None)
     if head is None or len(head) == 3:
@@ -101,7 +104,7 @@ def _table(
         DELIMITERS[delimiter] if delimiter else None,
         text.gzipped if text else False,
     )
-    return ProductFile(said, _rows(records, layout, len(header)))
+    return ProductFile(said, _rows(records, layout, len(header)), place)
 
 
 def _rows(records: Iterator[Cells | Bad], layout: Layout, width: int) -> Iterator[tuple[int, dict[str, Any], Row]]:

@@ -63,6 +63,8 @@ async def import_products(
 ) -> Report:
     """Import a file; ``reading`` hears of rows read, ``progress`` of rows done, of how many.
 
+    While the file is read that is a guess, by how far in it the rows stand; 0 where none can be made.
+
     :param owner_id: the account that owns the first shop which is made, if it has none.
     :param form: a format that is shipped, or the path of a mapping file; None: as the header says.
     :param constants: field -> what no column of the file says.
@@ -102,7 +104,8 @@ def _read(source: ProductFile, spool: Spool, shops: Shops, report: Report, readi
         if len(waiting) >= _SPOOLED:
             spool.add(waiting)
             waiting.clear()
-            reading(report.variants.read, 0)
+            share = source.place.share
+            reading(report.variants.read, round(report.variants.read / share) if share else 0)
     spool.add(waiting)
     reading(report.variants.read, report.variants.read)
 
@@ -143,6 +146,7 @@ class _Writing:
 
     async def run(self) -> None:
         done, total = 0, self._report.variants.read
+        self._progress(done, total)
         for batch in self._batches():
             ready = [product for product in batch if await self._is_good(product)]
             await self._pictures(ready)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,16 +16,15 @@ from marketplace_core.cli._imports.formats import Mapped
 from marketplace_core.cli._imports.text import Line
 from marketplace_core.errors import Invalid, Problem
 from marketplace_core.validation import convert, decode_json
-from marketplace_core.values import Currency, Money, minor_units
+from marketplace_core.values import LARGEST_AMOUNT, Currency, Money, minor_units
 
 __all__ = ["UNTRACKED", "BadRow", "Common", "ProductRow", "Row", "check", "json_rows", "made_up_sku"]
 
 _GROUPS = {"option.": "options", "attr.": "attributes"}
-_TEXT = re.compile(r"\S")
+_PREFIXES = tuple(_GROUPS)
 MAX_DEPTH, MAX_NAME, MAX_ATTRIBUTES, MAX_NESTED = 30, 200, 65_536, 20
 #: What is on the shelf of a variant whose units nobody counts.
 UNTRACKED = 1_000_000
-_HIGHEST = 9_999_999_999
 _SHOWN = 100
 
 Text = Annotated[str, Meta(max_length=20_000)]
@@ -60,8 +60,7 @@ class Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def path(self) -> tuple[str, ...]:
         """The category from the root on."""
-        pieces = (" ".join(piece.split()) for piece in (self.category or "").split(">"))
-        return tuple(piece for piece in pieces if piece)
+        return _path(self.category) if self.category else ()
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -102,6 +101,17 @@ class ProductRow(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
 Row = ProductRow | Common | BadRow
 
 
+#: Rows repeat their categories and their prices: as many are remembered as cost nothing.
+_REMEMBERED = 4096
+
+
+@lru_cache(_REMEMBERED)
+def _path(category: str) -> tuple[str, ...]:
+    pieces = (" ".join(piece.split()) for piece in category.split(">"))
+    return tuple(piece for piece in pieces if piece)
+
+
+@lru_cache(_REMEMBERED, typed=True)
 def _money(value: str | float, currency: str, pointer: str) -> Money:
     places = minor_units(currency)
     text = str(value).strip()
@@ -110,7 +120,7 @@ def _money(value: str | float, currency: str, pointer: str) -> Money:
         amount = Decimal(text).scaleb(places) if len(text) <= 40 and abs(Decimal(text).adjusted()) < 40 else Decimal(0)
     except (InvalidOperation, OverflowError):
         amount = Decimal(0)
-    if not amount.is_finite() or amount <= 0 or amount > _HIGHEST or amount != amount.to_integral_value():
+    if not amount.is_finite() or amount <= 0 or amount > LARGEST_AMOUNT or amount != amount.to_integral_value():
         detail = f"A price is above 0 and has at most {places} decimal places."
         if re.fullmatch(r"[\d.\s']*\d,\d{1,2}", text):
             detail = "Write a point before the decimals, or give a mapping file with decimal = ','."
@@ -123,7 +133,7 @@ def json_rows(lines: Iterator[Line], constants: Mapping[str, str]) -> Iterator[t
     for line in lines:
         if line.text is None:
             yield line.number, {}, BadRow(line.number, "malformed", line.problem)
-        elif _TEXT.search(line.text):
+        elif line.text and not line.text.isspace():
             yield _json_row(line.number, line.text.encode(errors="replace"), constants)
 
 
@@ -148,11 +158,11 @@ def check(number: int, mapped: Mapped) -> Row:
     """What a row is; ``option.size`` in it is ``options: {size}``."""
     fields: dict[str, Any] = {}
     for name, value in mapped.fields.items():
-        prefix = next((prefix for prefix in _GROUPS if name.startswith(prefix)), None)
-        if prefix is None:
-            fields[name] = value
-        else:
+        if name.startswith(_PREFIXES):
+            prefix = name[: name.index(".") + 1]
             fields.setdefault(_GROUPS[prefix], {})[name.removeprefix(prefix)] = value
+        else:
+            fields[name] = value
     if fields.get("stock") == "untracked":
         fields["stock"] = UNTRACKED
     try:
@@ -182,7 +192,7 @@ def _checked(kind: Any, fields: dict[str, Any]) -> Any:
 
 def _odd(row: Common) -> Iterator[Problem]:
     for field, value in (("product", row.product), ("seller", row.seller), ("title", row.title)):
-        if not _TEXT.search(value):
+        if value.isspace():
             yield Problem(f"/{field}", "length", "It shows nothing.")
     if "\0" in repr_of(row):
         yield Problem("", "format", "Text cannot hold NUL.")

@@ -23,9 +23,11 @@ _TABLE = """
 CREATE TABLE rows (line INTEGER PRIMARY KEY, seller INTEGER, product TEXT, sku TEXT, kind INTEGER, body BLOB);
 CREATE TABLE products (first INTEGER PRIMARY KEY, seller INTEGER, product TEXT);
 """
+#: Along the index of skus, whose condition each part repeats: without it SQLite looks through all rows of a seller for each.
 _TWICE = """
-SELECT r.line, r.sku, (SELECT min(o.line) FROM rows o WHERE o.seller = r.seller AND o.sku = r.sku AND o.kind = 0) AS before
-FROM rows r WHERE r.kind = 0 AND before < r.line ORDER BY r.line
+SELECT r.line, r.sku, f.line FROM (
+  SELECT seller, sku, min(line) AS line FROM rows WHERE kind = 0 GROUP BY seller, sku HAVING count(*) > 1) f
+CROSS JOIN rows r ON r.kind = 0 AND r.seller = f.seller AND r.sku = f.sku AND r.line > f.line
 """
 #: In the order of products' first rows; of each its rows: by nested loops, so that nothing is sorted.
 _IN_ORDER = """
@@ -75,16 +77,14 @@ class Spool:
 
     def close_in(self) -> None:
         """Everything is there: now it can be looked for."""
-        self._database.execute("CREATE INDEX by_sku ON rows (seller, sku, kind, line) WHERE sku <> ''")
+        self._database.execute("CREATE INDEX by_sku ON rows (seller, sku, line) WHERE kind = 0")
         self._database.execute("CREATE INDEX by_product ON rows (seller, product, line)")
 
-    def twice(self) -> list[tuple[int, str, int]]:
-        """Variants whose sku stands on an earlier line too, which are variants no more: line, sku, and that line."""
-        found = self._database.execute(_TWICE).fetchall()
-        with self._database:
-            self._database.execute("BEGIN")
-            self._database.executemany("UPDATE rows SET kind = 3 WHERE line = ?", ((line,) for line, _, _ in found))
-        return found
+    def twice(self) -> Iterator[tuple[int, str, int]]:
+        """Variants whose sku stands on an earlier line too: line, sku, and that line. Once all are told, they are variants no
+        more."""
+        yield from self._database.execute(f"{_TWICE} ORDER BY r.line")
+        self._database.execute(f"UPDATE rows SET kind = 3 WHERE line IN (SELECT line FROM ({_TWICE}))")  # noqa: S608
 
     def order(self) -> int:
         """Gives how many products there are."""

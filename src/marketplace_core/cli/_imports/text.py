@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from msgspec import Struct
 
-__all__ = ["MAX_LINE", "Line", "NotAProductFile", "Text", "look_at", "read_lines", "regular"]
+__all__ = ["MAX_LINE", "Line", "NotAProductFile", "Place", "Text", "look_at", "read_lines", "regular"]
 
 #: As much as a request may send; what is longer is no row.
 MAX_LINE = 1_048_576
@@ -39,6 +39,20 @@ class Text(Struct, frozen=True):
     encoding: str
     gzipped: bool = False
     workbook: bool = False
+
+
+class Place:
+    """How far a file has been read: ``share`` of its bytes, as they lie on the disk; None before the first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.file: BinaryIO | None = None
+
+    @property
+    def share(self) -> float | None:
+        if self.file is None or self.file.closed or not self._size:
+            return None
+        return self.file.tell() / self._size or None
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -72,9 +86,10 @@ def look_at(path: Path) -> Text:
         raise NotAProductFile(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def read_lines(text: Text) -> Iterator[Line]:
-    """Every line with its number, and its end as the file has it."""
-    with _opened(text.path, text.gzipped) as file:
+def read_lines(text: Text, place: Place) -> Iterator[Line]:
+    """Every line with its number, and its end as the file has it. ``place`` tells meanwhile how far that is."""
+    with text.path.open("rb") as raw, _unpacked(raw) if text.gzipped else contextlib.nullcontext(raw) as file:
+        place.file = raw
         if text.encoding.startswith("utf-16"):
             # A half of a pair stands alone as U+FFFD: it spoils its row and no other.
             wide = io.TextIOWrapper(cast("io.BufferedReader", file), encoding=text.encoding, errors="replace", newline="")
@@ -133,7 +148,11 @@ def _by_returns(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _opened(path: Path, gzipped: bool) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path, "rb") if gzipped else path.open("rb"))
+    return _unpacked(path) if gzipped else path.open("rb")
+
+
+def _unpacked(source: Path | BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(source, "rb"))
 
 
 def _some(file: BinaryIO, size: int) -> bytes:

@@ -193,16 +193,15 @@ class PostgresCatalogStore(CatalogStore):
 
     async def save_products(self, uow: UnitOfWork, products: Sequence[ProductRecord]) -> None:
         connection = self._database.on(uow)
-        await _unique(connection, sql.SAVE, json_text([_with_lowest(product) for product in products]))
+        rows = json_text([_with_lowest(product) for product in products])
+        await _unique(connection, sql.SAVE, rows, [product.id for product in products])
 
     async def delete_product(self, uow: UnitOfWork, product_id: str) -> None:
         await self._database.on(uow).execute("DELETE FROM catalog.products WHERE id = $1", product_id)
 
     async def digests(self, uow: UnitOfWork, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         rows = await self._database.on(uow).fetch(
-            "SELECT o.seller_id, o.import_key, o.digest FROM catalog.products o"
-            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text) USING (seller_id, import_key)"
-            " WHERE o.digest IS NOT NULL",
+            sql.DIGESTS,
             json_text([{"seller_id": seller_id, "import_key": key} for seller_id, key in keys]),
         )
         return {(row["seller_id"], row["import_key"]): row["digest"] for row in rows}
@@ -212,11 +211,7 @@ class PostgresCatalogStore(CatalogStore):
     ) -> list[ProductRecord]:
         connection = self._database.on(uow)
         await _lock_tree(connection)
-        found = (
-            "p.id IN (SELECT o.id FROM catalog.products o"
-            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text) USING (seller_id, import_key)"
-            " UNION ALL SELECT unnest($2::text[]))"
-        )
+        found = f"p.id = ANY(ARRAY(SELECT o.id FROM {sql.IMPORTED} UNION ALL SELECT unnest($2::text[])))"
         wanted = [{"seller_id": seller_id, "import_key": key} for seller_id, key in keys]
         return await _lock_products(connection, found, json_text(wanted), list(ids))
 
@@ -224,9 +219,7 @@ class PostgresCatalogStore(CatalogStore):
         self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], tuple[str, str | None]]:
         rows = await self._database.on(uow).fetch(
-            "SELECT v.seller_id, v.sku, v.product_id, p.import_key FROM catalog.variants v"
-            " JOIN jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, sku text) USING (seller_id, sku)"
-            " JOIN catalog.products p ON p.id = v.product_id",
+            sql.TAKEN,
             json_text([{"seller_id": seller_id, "sku": sku} for seller_id, sku in skus]),
         )
         return {(row["seller_id"], row["sku"]): (row["product_id"], row["import_key"]) for row in rows}
@@ -318,7 +311,7 @@ def _with_lowest(product: ProductRecord) -> dict[str, Any]:
     """The row of a product carries the price of its cheapest variant, by which lists are sorted."""
     priced = [variant for variant in product.variants if variant.price is not None]
     lowest = min(priced, key=lambda variant: variant.price or 0, default=None)
-    row: dict[str, Any] = msgspec.to_builtins(product)
+    row = msgspec.structs.asdict(product)
     row |= {
         "price": lowest.price if lowest else None,
         "compare_at": lowest.compare_at if lowest else None,

@@ -6,8 +6,10 @@ __all__ = [
     "ADD_CATEGORIES",
     "CARD",
     "CATEGORIES",
+    "DIGESTS",
     "FILLED_BELOW",
     "HANG",
+    "IMPORTED",
     "PAGE",
     "PAGES",
     "RECORD",
@@ -15,6 +17,7 @@ __all__ = [
     "SCAN",
     "SEEN",
     "SORTS",
+    "TAKEN",
     "VARIANTS",
     "WALK",
 ]
@@ -100,6 +103,25 @@ FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN cata
 WHERE v.id = ANY($1::text[])
 """
 
+#: Products by their sellers' keys, $1. Here and below each row is looked for by its key: a join is planned while few rows are
+#: there, reads all of them, and goes on to when there are many. ``OFFSET 0`` keeps it from being made one.
+IMPORTED = """
+jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, import_key text) CROSS JOIN LATERAL (
+  SELECT id, digest FROM catalog.products p WHERE p.seller_id = w.seller_id AND p.import_key = w.import_key OFFSET 0) AS o
+"""
+
+DIGESTS = f"SELECT w.seller_id, w.import_key, o.digest FROM {IMPORTED} WHERE o.digest IS NOT NULL"
+
+#: Variants by their sellers' skus, $1.
+TAKEN = """
+SELECT w.seller_id, w.sku, v.product_id, v.import_key
+FROM jsonb_to_recordset($1::text::jsonb) AS w(seller_id text, sku text) CROSS JOIN LATERAL (
+  SELECT v.product_id, p.import_key FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id
+  WHERE v.seller_id = w.seller_id AND v.sku = w.sku OFFSET 0) AS v
+"""
+
+#: $1: products with their variants; $2: their ids. Those that are there already are looked for once, by their key: of new ones
+#: there is no slug to keep and no variant to take away, and a join could choose to read all rows to find that out.
 SAVE = """
 WITH item AS (
   SELECT value AS p FROM jsonb_array_elements($1::text::jsonb)
@@ -108,9 +130,11 @@ WITH item AS (
     description text, category_id text, attributes jsonb, images jsonb, status text, reason_code text, digest text,
     rating_average float8, rating_count int, rating_score float8,
     created_at timestamptz, updated_at timestamptz, price bigint, compare_at bigint, currency text)
+), there AS MATERIALIZED (
+  SELECT id, slug FROM catalog.products WHERE id = ANY($2::text[])
 ), moved AS (
   INSERT INTO catalog.slugs (slug, product_id)
-  SELECT o.slug, o.id FROM catalog.products o JOIN product USING (id) WHERE o.slug <> product.slug
+  SELECT there.slug, there.id FROM there JOIN product USING (id) WHERE there.slug <> product.slug
   ON CONFLICT (slug) DO UPDATE SET product_id = excluded.product_id
 ), saved AS (
   INSERT INTO catalog.products AS o (id, seller_id, import_key, slug, title, description, category_id, attributes,
@@ -131,8 +155,8 @@ WITH item AS (
     jsonb_to_record(v.value) AS r(id text, sku text, title text, options jsonb, price bigint, compare_at bigint,
       currency text, on_hand bigint)
 ), gone AS (
-  DELETE FROM catalog.variants o USING product
-  WHERE o.product_id = product.id AND NOT EXISTS (SELECT FROM variant WHERE variant.id = o.id)
+  DELETE FROM catalog.variants o
+  WHERE o.product_id = ANY(ARRAY(SELECT id FROM there)) AND NOT EXISTS (SELECT FROM variant WHERE variant.id = o.id)
 )
 INSERT INTO catalog.variants AS o (id, product_id, seller_id, sku, title, options, position, price, compare_at,
   currency, on_hand)
@@ -192,17 +216,22 @@ SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(sum(count), 0)::bigint AS 
 FROM filled
 """
 
-#: Ids along each path of names; $1: for each its names' keys and its names. What has no key yet is found by its name.
+#: Ids along each path of names; $1: for each its names' keys and its names. What has no key yet is found by its name: a search
+#: of its own, as either of both is found by no index.
 WALK = """
 WITH RECURSIVE wanted AS (
   SELECT (w.ordinality - 1)::int AS n, w.value->0 AS keys, w.value->1 AS names
   FROM jsonb_array_elements($1::text::jsonb) WITH ORDINALITY AS w
 ), walk AS (
-  SELECT w.n, 1 AS depth, c.id FROM wanted w JOIN catalog.categories c
-    ON c.parent_id IS NULL AND (c.name_key = w.keys->>0 OR c.name = w.names->>0)
+  SELECT w.n, 1 AS depth, c.id FROM wanted w CROSS JOIN LATERAL (
+    SELECT id FROM catalog.categories WHERE parent_id IS NULL AND name_key = w.keys->>0
+    UNION ALL
+    SELECT id FROM catalog.categories WHERE parent_id IS NULL AND name = w.names->>0 AND name_key IS NULL) c
   UNION ALL
-  SELECT w.n, walk.depth + 1, c.id FROM walk JOIN wanted w USING (n) JOIN catalog.categories c
-    ON c.parent_id = walk.id AND (c.name_key = w.keys->>walk.depth OR c.name = w.names->>walk.depth)
+  SELECT w.n, walk.depth + 1, c.id FROM walk JOIN wanted w USING (n) CROSS JOIN LATERAL (
+    SELECT id FROM catalog.categories WHERE parent_id = walk.id AND name_key = w.keys->>walk.depth
+    UNION ALL
+    SELECT id FROM catalog.categories WHERE parent_id = walk.id AND name = w.names->>walk.depth AND name_key IS NULL) c
 )
 SELECT n, depth, min(id) AS id FROM walk GROUP BY n, depth
 """
