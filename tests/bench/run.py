@@ -23,6 +23,7 @@ import cart
 import categories
 import checkout
 import events
+import freshness
 import hostile
 import imports
 import logins
@@ -43,7 +44,7 @@ from rich.console import Console
 # Each registers its figures.
 MODULES = (
     *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge),
-    *(search, recommend, reviews, big),
+    *(search, recommend, freshness, reviews, big),
 )
 WIDTH = 190
 

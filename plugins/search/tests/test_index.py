@@ -21,6 +21,7 @@ from marketplace_search.stores.tantivy import TantivyStore
 
 from marketplace_core.capabilities.catalog import Catalog, MoneyInput, ProductDraft, SellerRef, VariantDraft
 from marketplace_core.capabilities.search import Search, SearchQuery
+from marketplace_core.errors import Unavailable
 from marketplace_core.testing._forks import command
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.marketplace import Marketplace
@@ -129,6 +130,22 @@ async def test_other_languages_make_it_stale(open_store: Open) -> None:
     french = open_store(config=SearchConfig(languages=("french",)))
     assert await french.stale()
     assert await find(french, "pot") == ["Copper Pot"]  # meanwhile it is read as it is
+
+
+async def test_another_format_is_neither_read_nor_written_before_it_is_built_anew(open_store: Open, tmp_path: Path) -> None:
+    await put(open_store(), page("Copper Pot"))
+    made = tmp_path / "index" / "live" / "made.json"
+    made.write_bytes(made.read_bytes().replace(b'"format":2', b'"format":1'))
+    store = open_store()
+    assert await store.stale()
+    for refused in (store.search(Wanted()), put(store, page("Tin Cup"))):
+        with pytest.raises(Unavailable):
+            await refused
+    async with store.building() as building:
+        await building.add([page("Iron Pan")])
+        await building.publish()
+    await put(store, page("Tin Cup"))
+    assert sorted(await find(store)) == ["Iron Pan", "Tin Cup"]
 
 
 async def test_a_search_looks_at_one_file_while_nothing_changes(store: TantivyStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,8 +106,8 @@ MISTAKES = {
     "no stems": Mistake(
         "test_another_form_of_a_word_counts_as_it",
         planning,
-        "stems_field",
-        lambda part, language: "description",
+        "TITLE_STEMS",
+        "description",
         {"title": "Running Shoes", "words": "runs"},
     ),
     "stop words are needed": Mistake(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
+from msgspec.structs import asdict
 
 from marketplace_core.capabilities.catalog import Catalog, Category
 from marketplace_core.capabilities.recommendations import Reason, RecommendedCard
@@ -133,19 +134,7 @@ class FeedBuilder:
 
 
 def recommended(shelf: Shelf, reason: Reason) -> RecommendedCard:
-    card = shelf.card
-    return RecommendedCard(
-        card.id,
-        card.slug,
-        card.title,
-        card.seller,
-        card.price,
-        card.compare_at,
-        card.image,
-        card.rating,
-        card.in_stock,
-        reason=reason,
-    )
+    return RecommendedCard(**asdict(shelf.card), reason=reason)
 
 
 def _entries(entries: Sequence[tuple[str, str]], shelves: Mapping[str, Shelf]) -> Iterator[FeedEntry]:

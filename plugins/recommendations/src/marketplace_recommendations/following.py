@@ -7,9 +7,10 @@ from datetime import datetime
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from marketplace_core.capabilities.cart import CartItemAdded, CartMerged
-from marketplace_core.capabilities.catalog import Card, ProductChanged, ProductPage, StockChanged
+from marketplace_core.capabilities.catalog import ProductChanged, ProductPage, StockChanged
 from marketplace_core.capabilities.orders import OrderConfirmed
 from marketplace_core.capabilities.recommendations import SignalsGiven
 from marketplace_core.capabilities.sellers import SellerChanged
@@ -65,12 +66,12 @@ def _folded(before: ProductFact | None, event: ProductChanged | StockChanged, en
     if isinstance(event, StockChanged):
         if before is None:
             return ProductFact(id=event.product_id, at=at, available=dict(event.available), **number)  # type: ignore[arg-type]
-        return msgspec.structs.replace(before, available={**before.available, **event.available}, **number)
+        return replace(before, available={**before.available, **event.available}, **number)
     page = event.page
     if page is None or not page.variants:
         hidden = msgspec.json.encode(None).decode()
         fact = ProductFact(id=event.product_id, at=at, available={}, card=hidden, shown=False, **number)  # type: ignore[arg-type]
-        return msgspec.structs.replace(fact, seller_id=event.seller_id)
+        return replace(fact, seller_id=event.seller_id)
     return fact_of(page, at, envelope.sequence, envelope.writer)
 
 
@@ -80,29 +81,13 @@ def fact_of(page: ProductPage, at: datetime, sequence: int = 0, writer: str = ""
         id=page.id,
         at=at,
         available={variant.id: variant.available for variant in page.variants},
-        card=msgspec.json.encode(_card(page)).decode(),
+        card=msgspec.json.encode(replace(page.card(), in_stock=True)).decode(),  # it is only shown while it can be bought
         seller_id=page.seller.id,
         category_id=page.category.id if page.category else None,
         category_path=page.category.path if page.category else [],
         title=page.title,
         sequence=sequence,
         writer=writer,
-    )
-
-
-def _card(page: ProductPage) -> Card:
-    """As lists of the catalogue show it; it is only shown while it can be bought."""
-    cheapest = min(page.variants, key=lambda variant: variant.price.amount)
-    return Card(
-        id=page.id,
-        slug=page.slug,
-        title=page.title,
-        seller=page.seller,
-        price=cheapest.price,
-        compare_at=cheapest.compare_at,
-        image=page.images[0] if page.images else None,
-        rating=page.rating,
-        in_stock=True,
     )
 
 

@@ -130,15 +130,16 @@ def read_synonyms(text: str) -> dict[str, list[list[str]]]:
 
 def combined(options: Iterable[tuple[str, str]]) -> str:
     """The token of some options that one variant has together."""
-    return _NEXT.join(f"{name}{_APART}{value}" for name, value in sorted(options))
+    return _NEXT.join([f"{name}{_APART}{value}" for name, value in sorted(options)])
 
 
-def combinations(options: Mapping[str, str]) -> list[str]:
-    """The tokens of all that a variant can be asked for by."""
-    pairs = sorted(options.items())
+@functools.lru_cache(maxsize=4096)
+def combinations(options: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """The tokens of all that a variant with these options, sorted, can be asked for by."""
+    pairs = [combined([pair]) for pair in options]
     together, others = pairs[:COMBINED], pairs[COMBINED:]
     sets = itertools.chain.from_iterable(itertools.combinations(together, n) for n in range(1, len(together) + 1))
-    return [combined(each) for each in sets] + [combined([each]) for each in others]
+    return (*(_NEXT.join(each) for each in sets), *others)
 
 
 # ── prices ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +150,7 @@ def price_bucket(amount: int) -> int:
     if amount <= 0:
         return 0
     power = _power(amount)
-    return max(step for step in STEPS if step * power <= amount) * power
+    return max([step for step in STEPS if step * power <= amount]) * power
 
 
 def next_bucket(low: int) -> int:

@@ -10,7 +10,7 @@ __all__ = ["TANTIVY"]
 TANTIVY = ServerKind(
     name="tantivy",
     schemes=("tantivy",),
-    open="marketplace_search.opening:open_server",
+    open="marketplace_core.adapters.folder.opening:open_server",
     path=True,
     native="marketplace_search.opening:NativeTantivy",
 )

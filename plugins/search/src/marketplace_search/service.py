@@ -239,17 +239,17 @@ class SearchService(Search):
             sellers = await self._all_sellers()
             await building.add(sellers)
             total = sum(category.count for category in (await self._catalog.get_categories()).items) or None
-            done, after = 0, ""
-            while True:
-                pages = await self._catalog.scan_pages(after, SCAN)
-                await building.add(pages)
+            done, pages = 0, await self._catalog.scan_pages("", SCAN)
+            while pages:
                 done += len(pages)
+                # the next are read while these are written
+                _, pages = await asyncio.gather(building.add(pages), self._after(pages))
                 progress(done, total)
-                if len(pages) < SCAN:
-                    break
-                after = pages[-1].id
             caught_up = await building.publish()
         return Rebuilt(done, len(sellers), caught_up, round(time.monotonic() - began, 3))
+
+    async def _after(self, pages: Sequence[ProductPage]) -> list[ProductPage]:
+        return [] if len(pages) < SCAN else await self._catalog.scan_pages(pages[-1].id, SCAN)
 
     async def _all_sellers(self) -> list[Seller]:
         found: list[Seller] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from marketplace_core.capabilities.catalog import Category, Rating, SellerRef
 from marketplace_core.capabilities.search import Facets, FacetValue, Fallback, PriceRange, RankedHit, SearchHit
@@ -66,32 +67,20 @@ def hit(found: Hit) -> SearchHit:
             in_stock=False,
             highlight=found.highlight,
         )
-    page = record.page
-    cheapest = min(page.variants, key=lambda variant: variant.price.amount)
-    return SearchHit(
-        id=page.id,
-        slug=page.slug,
-        title=page.title,
-        seller=page.seller,
-        price=cheapest.price,
-        compare_at=cheapest.compare_at,
-        image=page.images[0] if page.images else None,
-        rating=page.rating,
-        in_stock=any(variant.available > 0 for variant in page.variants),
-        highlight=found.highlight,
-    )
+    return SearchHit(**asdict(record.page.card()), highlight=found.highlight)
 
 
 def ranked(found: Hit, best: float) -> RankedHit | None:
     page = found.record.page
     if page is None:
         return None
+    card = page.card()
     return RankedHit(
         id=page.id,
         seller_id=page.seller.id,
-        price=min(variant.price.amount for variant in page.variants),
+        price=card.price.amount,
         rating=page.rating,
-        in_stock=any(variant.available > 0 for variant in page.variants),
+        in_stock=card.in_stock,
         created_at=created_at(page.id),
         score=found.score / best if best else 0.0,
     )

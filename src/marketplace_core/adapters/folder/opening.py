@@ -1,4 +1,4 @@
-"""A folder as one process uses it, and one in the data folder."""
+"""A folder as one process uses it, and one in the data folder; of whatever kind what is in it may be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FolderServer", "NativeFolder", "blobs", "open_server"]
 
 class FolderServer(Server):
     def __init__(self, url: str) -> None:
-        self._folder = Path(url.removeprefix("folder:").removeprefix("file://"))
+        self._folder = Path(url.partition(":")[2].removeprefix("//"))
 
     @property
     def connection(self) -> Path:
@@ -36,8 +36,12 @@ def blobs(server: Server) -> FolderBlobs:
 
 
 class NativeFolder(Native):
+    """``within``: where those of a kind are in the data folder."""
+
+    within = "folders"
+
     def _folder(self, resource: str) -> Path:
-        return self.data.resolve() / "folders" / resource
+        return self.data.resolve() / self.within / resource
 
     def url(self, resource: str) -> str:
         return f"file://{os.fspath(self._folder(resource))}"

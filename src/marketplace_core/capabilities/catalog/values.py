@@ -91,6 +91,21 @@ class ProductPage(Struct, frozen=True):
     rating: Rating
     variants: list[Variant]
 
+    def card(self) -> Card:
+        """As lists show it. It has variants."""
+        cheapest = min(self.variants, key=lambda variant: variant.price.amount)
+        return Card(
+            id=self.id,
+            slug=self.slug,
+            title=self.title,
+            seller=self.seller,
+            price=cheapest.price,
+            compare_at=cheapest.compare_at,
+            image=self.images[0] if self.images else None,
+            rating=self.rating,
+            in_stock=any(variant.available > 0 for variant in self.variants),
+        )
+
 
 class ProductFound(Struct, frozen=True):
     """A product page, or the slug that it moved to."""

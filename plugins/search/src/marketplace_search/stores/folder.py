@@ -23,7 +23,7 @@ from marketplace_core.errors import Unavailable
 __all__ = ["Folder", "Made"]
 
 #: Counts changes of the schema: an index of another number is built anew.
-FORMAT = 1
+FORMAT = 2
 _PAUSE = 0.02
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from marketplace_core.capabilities.search import Highlight
 from marketplace_search.domain import fold
 from marketplace_search.stores.planning import Word
-from marketplace_search.stores.schema import analyzer
+from marketplace_search.stores.schema import Stemmer
 
 __all__ = ["Marker"]
 
@@ -20,9 +20,9 @@ _WORD = re.compile(r"[^\W_]+")
 class Marker:
     """Of the words of a search."""
 
-    def __init__(self, words: Sequence[Word], languages: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[Word], stemmer: Stemmer) -> None:
         self._forms = {form for word in words for form in word.forms}
-        self._stems = {language: {word.stems[language] for word in words if language in word.stems} for language in languages}
+        self._stems, self._stemmer = {stem for word in words for stem in word.stems}, stemmer
 
     def highlight(self, title: str, description: str) -> Highlight | None:
         marked, snippet = self._marked(title), None
@@ -42,8 +42,4 @@ class Marker:
         return "".join([*parts, html.escape(text[end:])]) if found else None
 
     def _is_found(self, word: str) -> bool:
-        if fold(word) in self._forms:
-            return True
-        return any(
-            stems and stems.issuperset(analyzer(language).analyze(word) or [""]) for language, stems in self._stems.items()
-        )
+        return fold(word) in self._forms or not self._stems.isdisjoint(self._stemmer.of(word.lower())[0])

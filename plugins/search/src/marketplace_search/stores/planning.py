@@ -10,7 +10,7 @@ from tantivy import Occur, Query, Schema, Searcher
 
 from marketplace_search.config import Weights
 from marketplace_search.domain import allowed_typos, distance, spelt
-from marketplace_search.stores.schema import TEXTS, WORDS, analyzer, stems_field, title_key
+from marketplace_search.stores.schema import TEXT_STEMS, TEXTS, TITLE_STEMS, WORDS, Stemmer, title_key
 
 __all__ = ["Plan", "Planner", "Word"]
 
@@ -33,7 +33,7 @@ class Word(Struct):
 
     text: str
     forms: set[str]
-    stems: dict[str, str]
+    stems: tuple[str, ...]
     query: Query | None
     frequency: int
     light: bool
@@ -52,13 +52,13 @@ class Planner:
     def __init__(
         self,
         schema: Schema,
-        languages: Sequence[str],
+        stemmer: Stemmer,
         synonyms: dict[str, list[list[str]]],
         weights: Weights,
         searcher: Searcher,
         known: Searcher,
     ) -> None:
-        self._schema, self._languages, self._synonyms, self._weights = schema, languages, synonyms, weights
+        self._schema, self._stemmer, self._synonyms, self._weights = schema, stemmer, synonyms, weights
         self._searcher, self._known = searcher, known
 
     def words(self, text: str) -> list[Word]:
@@ -87,13 +87,7 @@ class Planner:
     # ── one word ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _word(self, folded: str, written: str) -> Word:
-        stems, light = {}, False
-        for language in self._languages:
-            stem = analyzer(language).analyze(written)
-            if stem:
-                stems[language] = stem[0]
-            else:
-                light = True
+        stems, light = self._stemmer.of(written)
         terms = self._terms(folded, stems, 1.0)
         for others in self._synonyms.get(folded, ()):
             if len(others) == 1:
@@ -108,18 +102,17 @@ class Planner:
         forms = {folded, *(others[0] for others in self._synonyms.get(folded, ()) if len(others) == 1)}
         return Word(folded, forms, stems, query, frequency, light)
 
-    def _stems(self, word: str) -> dict[str, str]:
-        return {language: stem[0] for language in self._languages if (stem := analyzer(language).analyze(word))}
+    def _stems(self, word: str) -> tuple[str, ...]:
+        return self._stemmer.of(word)[0]
 
-    def _terms(self, word: str, stems: dict[str, str], weight: float) -> list[tuple[str, str, float, int]]:
+    def _terms(self, word: str, stems: Sequence[str], weight: float) -> list[tuple[str, str, float, int]]:
         """Field, term, weight and frequency of what the index has."""
         found = []
         for field in TEXTS:
             if (own := getattr(self._weights, field)) and (count := self._searcher.doc_freq(field, word)):
                 found.append((field, word, weight * own, count))
-        for language, stem in stems.items():
-            for part, own in (("title", self._weights.title), ("text", self._weights.description)):
-                field = stems_field(part, language)
+        for stem in stems:
+            for field, own in ((TITLE_STEMS, self._weights.title), (TEXT_STEMS, self._weights.description)):
                 if own and (count := self._searcher.doc_freq(field, stem)):
                     found.append((field, stem, weight * own * self._weights.stem, count))
         return found
@@ -139,7 +132,7 @@ class Planner:
         ends = self.beginnings(word.text) if beginning else []
         if not near and not ends:
             return word
-        terms = [term for other in ends for term in self._terms(other, {}, self._weights.typo)]
+        terms = [term for other in ends for term in self._terms(other, (), self._weights.typo)]
         for other, letters in near:
             terms += self._terms(other, self._stems(other), self._weights.typo**letters)
         parts = [self._boosted(*term) for term in terms]

@@ -18,7 +18,7 @@ from marketplace_search.store import Counts, Found, Hit, Record, Wanted
 from marketplace_search.stores import schema as kept
 from marketplace_search.stores.marking import Marker
 from marketplace_search.stores.planning import Plan, Planner, Word
-from marketplace_search.stores.schema import analyzer, count_of, record_bytes
+from marketplace_search.stores.schema import count_of, record_bytes
 from marketplace_search.stores.writing import Generation
 
 __all__ = ["State"]
@@ -51,11 +51,11 @@ class State:
 
     def __init__(self, generation: Generation, config: SearchConfig) -> None:
         self._schema, self._config = generation.schema, config
-        self._languages = generation.made.languages
+        self._stemmer = generation.stemmer
         self._searcher: Searcher = generation.index.searcher()
         self.planner = Planner(
             self._schema,
-            self._languages,
+            self._stemmer,
             generation.made.synonyms,
             config.weights,
             self._searcher,
@@ -170,13 +170,10 @@ class State:
 
     def _stemmed(self, words: Sequence[Word], title: Sequence[str]) -> float:
         """Likeness, in which another form of a word counts nearly as much."""
-        found = 0.0
-        for language in self._languages:
-            forms = [{*word.forms, *([word.stems[language]] if language in word.stems else [])} for word in words]
-            cut = [stem[0] if (stem := analyzer(language).analyze(word)) else word for word in title]
-            found = max(found, likeness(forms, cut), likeness(forms, [t if t in f else c for t, c, f in
-                        zip(title, cut, [set().union(*forms)] * len(title), strict=True)]))  # fmt: skip
-        return 0.99 * found
+        forms = [{*word.forms, *word.stems} for word in words]
+        wanted = set().union(*forms)
+        cut = [next((form for form in (word, *self._stemmer.of(word)[0]) if form in wanted), word) for word in title]
+        return 0.99 * likeness(forms, cut)
 
     def _title(self, address: DocAddress) -> str:
         glance = _glance(record_bytes(self._searcher, address))
@@ -200,7 +197,7 @@ class State:
         if page is not None:
             record = msgspec.structs.replace(record, page=self._now(record, page))
         title, description = (page.title, page.description) if page is not None else (record.name, "")
-        highlight = Marker(plan.words, self._languages).highlight(title, description) if plan else None
+        highlight = Marker(plan.words, self._stemmer).highlight(title, description) if plan else None
         return Hit(record=record, mark=kept.mark_of(record.id), score=score, highlight=highlight)
 
     def _now(self, record: Record, page: ProductPage) -> ProductPage:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import tantivy
 from tantivy import DocAddress, Document, Filter, Index, Query, Searcher, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 
 from marketplace_core.capabilities.catalog import ProductPage
-from marketplace_search.domain import combinations, fold, price_bucket, words_of
+from marketplace_search.domain import combinations, fold, price_bucket, spelt, words_of
 from marketplace_search.store import Record
 
 __all__ = [
     "TEXTS",
+    "TEXT_STEMS",
+    "TITLE_STEMS",
     "WORDS",
-    "analyzer",
+    "Stemmer",
+    "Text",
     "count_of",
     "created_at",
     "document",
@@ -28,17 +31,24 @@ __all__ = [
     "open_index",
     "open_words",
     "schema_of",
-    "vocabulary",
+    "stemmer",
+    "texts_of",
+    "title_key",
 ]
 
 #: Fields of folded words, by their weight's name.
 TEXTS = ("title", "attributes", "category", "seller", "description", "sku")
+#: Fields of stems, of whichever language: of titles, and of attributes, categories and descriptions.
+TITLE_STEMS, TEXT_STEMS = "title_stems", "text_stems"
+STEMMED = ("attributes", "category", "description")
 #: What stands before the values of facets; see :func:`document`.
 CATEGORY, SELLER, PRICE, OPTION, ATTRIBUTE = "c", "s", "p", "o", "a"
 APART = "\x1f"
 #: Of an attribute's value, as a facet.
 LONGEST = 200
 _LONG_WORD = 60
+_KEPT_WORDS = 32_768
+_KEPT_TEXTS = 4096
 encode_record = msgspec.json.Encoder().encode
 
 
@@ -62,8 +72,7 @@ def record_bytes(searcher: Searcher, address: DocAddress) -> bytes:
 # ── analysis ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@functools.cache
-def analyzer(language: str | None) -> TextAnalyzer:
+def _analyzer(language: str | None) -> TextAnalyzer:
     """Of a language: stems of all but stop words; None: words of a text that is folded already."""
     made = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(_LONG_WORD)).filter(Filter.lowercase())
     if language is None:
@@ -93,12 +102,41 @@ _STOPPED = frozenset(
 )
 
 
-def stems_field(part: str, language: str) -> str:
-    return f"{part}_{language}"
+class Text(NamedTuple):
+    """A text folded, the words of that, and their stems."""
+
+    folded: str
+    words: Sequence[str]
+    stems: str
+
+
+class Stemmer:
+    """Stems in any of some languages. Those of a word are made once, as a catalogue has few different ones."""
+
+    def __init__(self, languages: tuple[str, ...]) -> None:
+        self._analyzers = [_analyzer(language) for language in languages]
+        #: By a word as it is written, in small letters: its stems, and whether it is a stop word in one of the languages.
+        self.of = functools.lru_cache(_KEPT_WORDS)(self._of)
+        self._joined = functools.lru_cache(_KEPT_WORDS)(lambda word: " ".join(self.of(word)[0]))
+        #: Of what many products have in common, a category or a colour.
+        self.often = functools.lru_cache(_KEPT_TEXTS)(self.text)
+
+    def _of(self, word: str) -> tuple[tuple[str, ...], bool]:
+        found = [analyzer.analyze(word) for analyzer in self._analyzers]
+        return tuple(dict.fromkeys([stems[0] for stems in found if stems])), not all(found)
+
+    def text(self, told: str) -> Text:
+        folded = fold(told)
+        words = words_of(folded)
+        written = words if told.isascii() else [word for _, word in spelt(told)]
+        return Text(folded, words, " ".join(map(self._joined, written)))
+
+
+stemmer = functools.cache(Stemmer)
 
 
 @functools.cache
-def schema_of(languages: tuple[str, ...]) -> tantivy.Schema:
+def schema_of() -> tantivy.Schema:
     made = tantivy.SchemaBuilder()
     for name in ("id", "shown", "flags", "seller_id", "category_id", "combined", "title_key"):
         made.add_text_field(name, tokenizer_name="raw", index_option="basic")
@@ -107,11 +145,8 @@ def schema_of(languages: tuple[str, ...]) -> tantivy.Schema:
     made.add_unsigned_field("turn", indexed=True, fast=True)
     for name in ("price", "created", "rating"):
         made.add_integer_field(name, fast=True, indexed=name == "price")
-    for name in TEXTS:
+    for name in (*TEXTS, TITLE_STEMS, TEXT_STEMS):
         made.add_text_field(name, tokenizer_name="words", index_option="freq")
-    for language in languages:
-        for part in ("title", "text"):
-            made.add_text_field(stems_field(part, language), tokenizer_name=language, index_option="freq")
     made.add_bytes_field("record", stored=True)
     return made.build()
 
@@ -126,11 +161,9 @@ def words_schema() -> tantivy.Schema:
 WORDS = words_schema()
 
 
-def open_index(generation: Path, languages: tuple[str, ...]) -> Index:
-    index = Index(schema_of(languages), str(generation / "index"))
-    index.register_tokenizer("words", analyzer(None))
-    for language in languages:
-        index.register_tokenizer(language, analyzer(language))
+def open_index(generation: Path) -> Index:
+    index = Index(schema_of(), str(generation / "index"))
+    index.register_tokenizer("words", _analyzer(None))
     index.config_reader("manual")  # the other policy looks at the folder twice a second
     return index
 
@@ -144,92 +177,99 @@ def open_words(generation: Path) -> Index:
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def document(record: Record, turn: int, languages: Sequence[str]) -> Document:
+def texts_of(record: Record, languages: Stemmer) -> dict[str, Text]:
+    """What can be searched in, by field; nothing of what is not shown."""
+    page = record.page
+    if record.kind == "sellers":
+        return {"title": languages.text(record.name)} if record.active else {}
+    if page is None or record.status != "published" or not page.variants:
+        return {}
+    found = {"title": languages.text(page.title), "seller": languages.often(page.seller.name)}
+    values = [value for _, value in attributes_of(page)]
+    values += [value for variant in page.variants for value in variant.options.values()]
+    if values:
+        found["attributes"] = _beside([languages.often(value) for value in dict.fromkeys(values)])
+    if page.category is not None:
+        found["category"] = languages.often(" ".join((*page.category.path, page.category.name)))
+    if page.description:
+        found["description"] = languages.text(page.description)
+    return found
+
+
+def _beside(texts: list[Text]) -> Text:
+    return Text(
+        " ".join([text.folded for text in texts]),
+        [word for text in texts for word in text.words],
+        " ".join([text.stems for text in texts]),
+    )
+
+
+def document(record: Record, texts: Mapping[str, Text], turn: int) -> Document:
     made = Document()
     made.add_text("id", record.id)
     made.add_unsigned("turn", turn)
     made.add_bytes("record", encode_record(record))
-    if record.kind == "sellers":
-        _seller(made, record, languages)
-    elif record.page is not None and record.status == "published" and record.page.variants:
-        _product(made, record, record.page, languages)
+    if not texts:
+        _hidden(made, record)
+        return made
+    made.add_text("shown", record.kind)
+    made.add_unsigned("mark", mark_of(record.id))
+    made.add_integer("created", created(record.id))
+    if record.page is not None:
+        _product(made, record, record.page)
     else:
-        made.add_text("flags", "gone")
-        made.add_text("seller_id", record.seller_id)
-        if record.status == "published":
-            made.add_text("flags", "pending")
+        for name in ("price", "rating"):
+            made.add_integer(name, 0)
+    for name, text in texts.items():
+        made.add_text(name, text.folded)
+    made.add_text("title_key", title_key(texts["title"].words))
+    made.add_text(TITLE_STEMS, texts["title"].stems)
+    if stems := " ".join([texts[name].stems for name in STEMMED if name in texts]):
+        made.add_text(TEXT_STEMS, stems)
     return made
 
 
-def _seller(made: Document, record: Record, languages: Sequence[str]) -> None:
-    if not record.active:
+def _hidden(made: Document, record: Record) -> None:
+    if record.kind == "sellers":
         made.add_text("flags", "inactive")
         return
-    made.add_text("shown", "sellers")
-    made.add_unsigned("mark", mark_of(record.id))
-    _title(made, record.name, languages)
-    for name in ("price", "rating"):
-        made.add_integer(name, 0)
-    made.add_integer("created", created(record.id))
+    made.add_text("flags", "gone")
+    made.add_text("seller_id", record.seller_id)
+    if record.status == "published":
+        made.add_text("flags", "pending")
 
 
-def _product(made: Document, record: Record, page: ProductPage, languages: Sequence[str]) -> None:
-    price, in_stock = min(variant.price.amount for variant in page.variants), any(record.available.values())
-    made.add_text("shown", "products")
-    made.add_unsigned("mark", mark_of(record.id))
+def _product(made: Document, record: Record, page: ProductPage) -> None:
+    price = min([variant.price.amount for variant in page.variants])
     made.add_integer("price", price)
-    made.add_integer("created", created(record.id))
     rating = record.rating or page.rating
     made.add_integer("rating", -1 if rating.average is None else round(rating.average * 100))
     made.add_text("seller_id", page.seller.id)
-    if in_stock:
+    if any(record.available.values()):
         made.add_text("flags", "stock")
+    for variant in page.variants:
+        made.add_text("sku", fold(variant.sku))
     facets = [f"{SELLER}{APART}{page.seller.id}", f"{PRICE}{APART}{price_bucket(price)}"]
-    category = ""
     if page.category is not None:
         made.add_text("category_id", page.category.id)
         facets.append(f"{CATEGORY}{APART}{page.category.id}")
-        category = " ".join((*page.category.path, page.category.name))
-    attributes = list(attributes_of(page))
-    facets += [f"{ATTRIBUTE}{APART}{name}{APART}{value}" for name, value in attributes if len(value) <= LONGEST]
-    values = [value for _, value in attributes]
-    values += [value for variant in page.variants for value in variant.options.values()]
+    facets += [f"{ATTRIBUTE}{APART}{name}{APART}{value}" for name, value in attributes_of(page) if len(value) <= LONGEST]
+    facets += {f"{OPTION}{APART}{name}{APART}{value}" for each in page.variants for name, value in each.options.items()}
+    for token in facets:
+        made.add_text("facets", token)
     for token in _together(record, page):
         made.add_text("combined", token)
-    options = {f"{OPTION}{APART}{name}{APART}{value}" for each in page.variants for name, value in each.options.items()}
-    for token in (*facets, *options):
-        made.add_text("facets", token)
-    _title(made, page.title, languages)
-    told = " ".join(dict.fromkeys(values))
-    for name, text in (("attributes", told), ("category", category), ("seller", page.seller.name)):
-        if text:
-            made.add_text(name, fold(text))
-    if page.description:
-        made.add_text("description", fold(page.description))
-    for variant in page.variants:
-        made.add_text("sku", fold(variant.sku))
-    if text := f"{told} {category} {page.description}".strip():
-        for language in languages:
-            made.add_text(stems_field("text", language), text)
 
 
 def _together(record: Record, page: ProductPage) -> Iterable[str]:
     """What one variant has together; with a ``+`` before it where that one can be bought."""
     found: dict[str, None] = {}
     for variant in page.variants:
-        tokens = combinations(variant.options)
+        tokens = combinations(tuple(sorted(variant.options.items())))
         found.update(dict.fromkeys(tokens))
         if record.available.get(variant.id, 0) > 0:
-            found.update((f"+{token}", None) for token in tokens)
+            found.update(dict.fromkeys([f"+{token}" for token in tokens]))
     return found
-
-
-def _title(made: Document, title: str, languages: Sequence[str]) -> None:
-    folded = fold(title)
-    made.add_text("title", folded)
-    made.add_text("title_key", title_key(words_of(title)))
-    for language in languages:
-        made.add_text(stems_field("title", language), title)
 
 
 def title_key(words: Iterable[str]) -> str:
@@ -245,17 +285,6 @@ def attributes_of(page: ProductPage) -> Iterable[tuple[str, str]]:
                 yield name, "true" if each else "false"
             elif isinstance(each, str | int | float) and each != "":
                 yield name, str(each)
-
-
-def vocabulary(record: Record) -> set[str]:
-    """Words that a misspelling may have been meant to be."""
-    if record.page is None:
-        return set(words_of(record.name))
-    page = record.page
-    texts = [page.title, page.seller.name, *(value for _, value in attributes_of(page))]
-    texts += [] if page.category is None else [*page.category.path, page.category.name]
-    texts += [value for variant in page.variants for value in variant.options.values()]
-    return {word for word in words_of(" ".join(texts)) if len(word) > 2 and not word.isdigit()}
 
 
 def created(id_: str) -> int:

@@ -81,7 +81,10 @@ class TantivyStore(SearchStore):
                 live = self._folder.new(self._made())
                 self._folder.publish(live)
             if self._written is None or self._written.path != live:
-                self._written = Generation(self._folder, live)
+                try:
+                    self._written = Generation(self._folder, live)
+                except ValueError:
+                    raise Unavailable("The index of the search is built anew.") from None
             put(self._written, changes)
 
     def _made(self) -> Made:

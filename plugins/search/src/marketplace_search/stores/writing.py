@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 from tantivy import Document, FieldType, Index, Query, Searcher
 
-from marketplace_core.capabilities.catalog import ProductPage
-from marketplace_search.store import Change, Page, Record, Seller, Stamp, merged
-from marketplace_search.stores.folder import Folder, Made
-from marketplace_search.stores.schema import document, open_index, open_words, record_bytes, schema_of, vocabulary
+from marketplace_core.capabilities.catalog import ProductPage, Rating
+from marketplace_search.store import Change, Record, Seller, Stamp, merged
+from marketplace_search.stores.folder import FORMAT, Folder, Made
+from marketplace_search.stores.schema import document, open_index, open_words, record_bytes, schema_of, stemmer, texts_of
 
-__all__ = ["Generation", "Rebuilding", "Writing", "put"]
+__all__ = ["BULK_HEAP", "BULK_THREADS", "Generation", "Rebuilding", "Writing", "put", "rebuilt"]
 
 LOCK_SECONDS = 30.0
 #: tantivy's least for a thread.
 SMALL_HEAP = 15_000_000
-BULK_HEAP = 60_000_000
-BULK_THREADS = 2
+#: While a generation is built, and no longer: fewer segments, which need less merging.
+BULK_HEAP = 128_000_000
+BULK_THREADS = 1
+#: A shorter word is not what a misspelling was meant to be.
+SHORTEST = 3
+#: Whose words are.
+MENDED_BY = ("title", "attributes", "category", "seller")
 _decode_record = msgspec.json.Decoder(Record).decode
+
+
+class Known(Struct, frozen=True):
+    """As much of a record as a building takes over."""
+
+    id: str
+    rating: Rating | None = None
+    stamps: dict[str, Stamp] = {}
+
+
+#: Of what only the catalogue has told.
+_UNTOLD = {"page": Stamp(0), "stock": Stamp(0)}
+_decode_known = msgspec.json.Decoder(Known).decode
 
 
 class Generation:
     """One generation, as it is written and looked up in."""
 
     def __init__(self, folder: Folder, path: Path) -> None:
+        """:raises ValueError: it is of another format."""
         self.path, self.made = path, folder.made(path)
-        self.schema = schema_of(self.made.languages)
-        self.index: Index = open_index(path, self.made.languages)
+        if self.made.format != FORMAT:
+            raise ValueError(f"{path} is of format {self.made.format}, and not {FORMAT}")
+        self.schema = schema_of()
+        self.stemmer = stemmer(self.made.languages)
+        self.index: Index = open_index(path)
         self.words: Index = open_words(path)
 
     def record(self, searcher: Searcher, id_: str) -> Record | None:
@@ -40,6 +63,12 @@ class Generation:
     def records(self, searcher: Searcher, query: Query) -> Iterator[Record]:
         for _, address in searcher.search(query, max(1, searcher.num_docs), count=False).hits:
             yield _decode_record(record_bytes(searcher, address))
+
+    def known(self, searcher: Searcher, ids: list[str]) -> dict[str, Known]:
+        """Of those that it has."""
+        hits = searcher.search(Query.term_set_query(self.schema, "id", ids), max(1, len(ids)), count=False).hits
+        found = [_decode_known(record_bytes(searcher, address)) for _, address in hits]
+        return {each.id: each for each in found}
 
     @contextlib.contextmanager
     def writing(self, heap: int = SMALL_HEAP, threads: int = 1) -> Iterator[Writing]:
@@ -68,10 +97,19 @@ class Writing:
         """``fresh``: there is none of its id."""
         if not fresh:
             self._documents.delete_documents_by_term("id", record.id)
-        self._documents.add_document(document(record, self.turn, self._generation.made.languages))
-        for word in vocabulary(record) - self._added:
+        texts = texts_of(record, self._generation.stemmer)
+        self._documents.add_document(document(record, texts, self.turn))
+        for name in MENDED_BY:
+            if name in texts:
+                self._learn(texts[name].words)
+
+    def _learn(self, words: Iterable[str]) -> None:
+        """What a misspelling may have been meant to be."""
+        for word in words:
+            if word in self._added:
+                continue
             self._added.add(word)
-            if not self._known.doc_freq("word", word):
+            if len(word) >= SHORTEST and not word.isdigit() and not self._known.doc_freq("word", word):
                 made = Document()
                 made.add_text("word", word)
                 self._words.add_document(made)
@@ -135,12 +173,11 @@ class Rebuilding:
             self._former = former
 
     def add(self, told: Sequence[ProductPage | Seller]) -> None:
-        for each in told:
-            if each.id in self._added:
-                continue
-            self._added.add(each.id)
-            known = self._former.record(self._before, each.id) if self._former and self._before else None
-            self._writing.put(_rebuilt(each, known), fresh=True)
+        new = {each.id: each for each in told if each.id not in self._added}
+        self._added.update(new)
+        known = self._former.known(self._before, list(new)) if self._former and self._before else {}
+        for each in new.values():
+            self._writing.put(rebuilt(each, known.get(each.id)), fresh=True)
 
     def publish(self) -> int:
         self._writing.commit()
@@ -180,12 +217,18 @@ class Rebuilding:
             self._folder.sweep()
 
 
-def _rebuilt(told: ProductPage | Seller, known: Record | None) -> Record:
+def rebuilt(told: ProductPage | Seller, known: Known | None) -> Record:
     """With the stamps of what was known before it was asked for: what it shows is at least as late."""
-    stamps = dict(known.stamps) if known else {}
+    stamps = known.stamps if known else {}
     if isinstance(told, Seller):
         return Record(id=told.id, kind="sellers", name=told.name, active=told.active, stamps=stamps or {"page": told.stamp})
-    made = merged(None, Page(told.id, told.seller.id, "published", told, Stamp(0)))
-    assert made is not None  # noqa: S101 - nothing was known
-    rating = known.rating if known else None
-    return msgspec.structs.replace(made, stamps=stamps or made.stamps, rating=rating)
+    return Record(
+        id=told.id,
+        kind="products",
+        seller_id=told.seller.id,
+        status="published",
+        page=told,
+        rating=known.rating if known else None,
+        available={variant.id: variant.available for variant in told.variants},
+        stamps=stamps or _UNTOLD,
+    )
