@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,13 @@ from marketplace_core.ports.servers import Native, Opening, Server
 __all__ = ["FolderServer", "NativeFolder", "blobs", "open_server"]
 
 
+#: A kind has its own, and what is none is a path already.
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:(//)?")
+
+
 class FolderServer(Server):
     def __init__(self, url: str) -> None:
-        self._folder = Path(url.partition(":")[2].removeprefix("//"))
+        self._folder = Path(_SCHEME.sub("", url))
 
     @property
     def connection(self) -> Path:
