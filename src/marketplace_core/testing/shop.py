@@ -24,6 +24,7 @@ PLUGINS = [
     "payments",
     "logistics",
     "reviews",
+    "moderation",
     "orchestrator",
     "payments_simulator",
     "carriers_simulator",
