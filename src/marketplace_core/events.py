@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Struct
 
-__all__ = ["EVENTS", "Envelope", "Event", "Unreadable", "event"]
+__all__ = ["EVENTS", "QUEUES", "Envelope", "Event", "Unreadable", "declare_queue", "event"]
 
 
 class Unreadable(ValueError):
@@ -48,6 +48,15 @@ def event(type_: str, *, key: str, version: int = 1) -> Callable[[E], E]:
         return cls
 
     return register
+
+
+QUEUES: set[str] = set()
+
+
+def declare_queue(topic: str) -> None:
+    """Let plugins on several databases emit on a topic. Each counts the events of a key for itself, so those who follow it take
+    them in any order: their events say by themselves what is later, as by a version."""
+    QUEUES.add(topic)
 
 
 class Envelope(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct
 
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, declare_queue, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Id, Money, PageQuery
@@ -186,6 +186,9 @@ class AuditState(Struct, frozen=True):
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+#: Written by whoever has content. A version says what is later.
+declare_queue("moderation")
+
 
 @event("moderation.submitted", key="subject")
 class ContentSubmitted(Event, frozen=True, kw_only=True):
@@ -221,7 +224,7 @@ class ContentDecided(Event, frozen=True, kw_only=True):
     """``content`` may be shown, or may not: then ``reason_code`` says why.
 
     Whoever has the content applies it by a handler, unless it has been changed since: a later version is judged by itself.
-    ``by`` whom; ``appealed``: it was decided before, and ``overturned``: otherwise.
+    ``by`` whom; ``appealed``: it was decided before, and ``overturned``: otherwise. ``seller_id``: in whose name it is.
     """
 
     subject: str
@@ -229,6 +232,7 @@ class ContentDecided(Event, frozen=True, kw_only=True):
     approved: bool
     reason_code: str | None = None
     by: Judge = "moderator"
+    seller_id: str | None = None
     appealed: bool = False
     overturned: bool = False
 
@@ -240,6 +244,7 @@ class ContentAppealed(Event, frozen=True, kw_only=True):
     subject: str
     content: Content
     item_id: str
+    seller_id: str | None = None
 
 
 @event("moderation.author_told", key="subject")

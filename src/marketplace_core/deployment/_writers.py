@@ -1,4 +1,5 @@
-"""One writer for each topic: a count of events per key is a database's own, so who emits on one topic shares one."""
+"""One writer for each topic: a count of events per key is a database's own, so who emits on one topic shares one,
+unless the topic is a queue, whose events say by themselves which is later."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Mapping
 
 from marketplace_core.deployment._model import Deployment
 from marketplace_core.deployment._problems import Problems
+from marketplace_core.events import QUEUES
 from marketplace_core.hookspecs import PluginInfo
 
 __all__ = ["check_writers"]
@@ -18,7 +20,7 @@ def check_writers(deployment: Deployment, infos: Mapping[str, PluginInfo], probl
         resource = deployment.plugins[plugin].on.get(plugin)
         if resource is None:  # it keeps nothing, so it has no outbox
             continue
-        for topic in sorted(info.topics):
+        for topic in sorted(info.topics - QUEUES):
             other, place = first.setdefault(topic, (plugin, resource))
             if place != resource:
                 problems.add(

@@ -15,7 +15,7 @@ APART = {
     "auth": ("auth",),
     "catalog": ("catalog", "search"),  # two processes less than there, for all tests
     "orders": ("orders",),
-    "payments": ("payments", "payments_simulator", "reviews"),  # likewise: one process more, which counts
+    "payments": ("payments", "payments_simulator", "reviews", "moderation"),  # likewise: two processes less
 }
 REPLICAS = {"orders": 2}
 #: Handlers of a plugin that have a worker of their own, by its name, and those that stay with the others of the service.

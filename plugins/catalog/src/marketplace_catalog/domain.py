@@ -21,6 +21,7 @@ __all__ = [
     "is_lower",
     "name_key",
     "product_slug",
+    "settled",
     "shortages",
     "slugify",
     "unpublishable",
@@ -98,6 +99,16 @@ def depth_below(parents: Mapping[str, str | None], parent_id: str | None, id_: s
 def can_publish(status: str) -> bool:
     """Whether its seller may show it; what waits for a decision, or was rejected, is not the seller's to show."""
     return status in {"draft", "archived"}
+
+
+def settled(status: str, verdict: str, *, complete: bool) -> str:
+    """The status of a product that was judged while it had this one. What its seller has taken back, or has not shown, stays as
+    it is; what lacks something that a published product needs waits for it."""
+    if status not in {"in_review", "published", "rejected"}:
+        return status
+    if verdict == "approved":
+        return "published" if complete else "in_review"
+    return verdict if verdict in {"rejected", "in_review"} else status
 
 
 def unpublishable(priced: Sequence[bool], places: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,20 +6,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from marketplace_catalog import router, worker
+from marketplace_catalog import sagas as own_sagas
 from marketplace_catalog.config import CatalogConfig
 from marketplace_catalog.service import CatalogService
 from marketplace_catalog.store import CatalogStore, StockStore
 from marketplace_core.capabilities.catalog import Catalog
+from marketplace_core.capabilities.moderation import Moderation
+from marketplace_core.capabilities.orchestrator import Orchestrator
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
+from marketplace_core.sagas import Saga
 
 STORES = {"postgres": "marketplace_catalog.stores.postgres:make"}
 
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="catalog", version="0.1.0", provides="catalog", stores=("postgres",))
+    return PluginInfo(
+        name="catalog",
+        version="0.1.0",
+        provides="catalog",
+        uses=("moderation", "orchestrator"),
+        stores=("postgres",),
+    )
 
 
 @hookimpl
@@ -37,8 +47,16 @@ def provide_catalog(context: PluginContext) -> Catalog:
     store: CatalogStore
     stock: StockStore
     store, stock = context.store(STORES)
+    judges = context.optional_port(Moderation), context.optional_port(Orchestrator)
     return CatalogService(
-        context.units, store, stock, context.cache, context.blobs, context.config(CatalogConfig), context.egress
+        context.units,
+        store,
+        stock,
+        context.cache,
+        context.blobs,
+        context.config(CatalogConfig),
+        context.egress,
+        moderated=None not in judges,
     )
 
 
@@ -60,3 +78,8 @@ def jobs() -> Sequence[Job]:
 @hookimpl
 def schedules() -> Sequence[Schedule]:
     return worker.SCHEDULES
+
+
+@hookimpl
+def sagas() -> Sequence[Saga]:
+    return own_sagas.SAGAS

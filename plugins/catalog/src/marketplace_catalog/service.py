@@ -20,6 +20,7 @@ from marketplace_catalog.domain import (
 from marketplace_catalog.drafts import add_variants, apply_category, apply_patch, check_publishable
 from marketplace_catalog.imports import read_batch
 from marketplace_catalog.pictures import PictureUseCases
+from marketplace_catalog.publishing import PublishingUseCases, judged_parts
 from marketplace_catalog.reservations import ReservationUseCases
 from marketplace_catalog.rows import change_prices, change_stock
 from marketplace_catalog.shelf import stock_changed
@@ -60,7 +61,7 @@ __all__ = ["CatalogService"]
 SCAN_BATCH = 1000
 
 
-class CatalogService(ReservationUseCases, PictureUseCases):
+class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
     def __init__(
         self,
         units: Units,
@@ -70,7 +71,10 @@ class CatalogService(ReservationUseCases, PictureUseCases):
         blobs: Blobs,
         config: CatalogConfig,
         egress: Egress,
+        *,
+        moderated: bool = False,
     ) -> None:
+        """``moderated``: whether somebody judges what is published."""
         self.units = units
         self._store = store
         self._stock = stock
@@ -78,6 +82,7 @@ class CatalogService(ReservationUseCases, PictureUseCases):
         self._blobs = blobs
         self._config = config
         self._egress = egress
+        self._moderated = moderated
 
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,13 +151,15 @@ class CatalogService(ReservationUseCases, PictureUseCases):
         self, uow: UnitOfWork, seller_id: str, product_id: str, patch: ProductPatch, if_match: str | None
     ) -> SellerProduct:
         record = await self._locked(uow, seller_id, product_id, if_match)
-        title, slug = record.title, record.slug
+        title, slug, before = record.title, record.slug, judged_parts(record)
         pointers = apply_patch(record, patch)
         if record.title != title:
             record.slug = self._slug(record.title, record.id)
             uow.after_commit(lambda: self._forget([slug], recounted=False))
-        if record.status == "published":
+        if record.status in {"published", "in_review"}:
             check_publishable(record, pointers)
+        if judged_parts(record) != before:
+            self._judge_again(uow, record)
         return await self._changed(uow, record)
 
     @command
@@ -163,7 +170,7 @@ class CatalogService(ReservationUseCases, PictureUseCases):
         if not can_publish(record.status):
             raise Conflict("catalog.wrong_state", f"A product that is {record.status} cannot be published.")
         check_publishable(record, {})
-        record.status = "published"
+        self._show(uow, record)
         return await self._changed(uow, record)
 
     @command

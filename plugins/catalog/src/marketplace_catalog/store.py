@@ -79,7 +79,8 @@ class VariantRecord(Struct, kw_only=True):
 class ProductRecord(Struct, kw_only=True):
     """A whole product with its variants in order: read under a lock, changed, saved.
 
-    ``counted_in`` is read, never written: the category among whose published products it was.
+    ``counted_in`` is read, never written: the category among whose published products it was. ``revision`` counts the changes
+    of what is judged of it.
     """
 
     id: str
@@ -100,6 +101,7 @@ class ProductRecord(Struct, kw_only=True):
     created_at: datetime
     updated_at: datetime
     variants: list[VariantRecord]
+    revision: int = 1
     counted_in: str | None = None
 
     @property

@@ -16,6 +16,8 @@ SUBSCRIPTIONS = (
     CatalogService.on_product_rated,
     CatalogService.on_package_shipped,
     CatalogService.on_items_cancelled,
+    CatalogService.on_content_decided,
+    CatalogService.on_content_appealed,
 )
 
 JOBS = (Job("catalog.fetch_pictures", CatalogService.fetch_pictures, FetchPictures),)

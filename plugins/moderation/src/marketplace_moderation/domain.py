@@ -17,6 +17,7 @@ __all__ = [
     "claim",
     "decide",
     "give_back",
+    "is_wary",
     "judge",
     "status_of",
 ]
@@ -50,7 +51,8 @@ class Appealed:
 class Item:
     """A version of some content. ``state`` is ``open``, ``decided``, ``appealed``, or ``superseded`` by a later version.
 
-    ``decided_by`` is None where the checks have decided it. ``since`` is when it began to wait as it waits now.
+    ``decided_by`` is None where the checks have decided it. ``since`` is when it began to wait as it waits now. ``wary``:
+    a person has rejected an earlier version, and none has approved a later one.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Item:
     decided_by: str | None = None
     decision_note: str = ""
     appeal: Appealed | None = None
+    wary: bool = False
 
     @property
     def key(self) -> str:
@@ -110,6 +113,13 @@ def add_report(item: Item, note: str, now: datetime) -> bool:
     item.state, item.cause, item.since = "open", "reported", now
     item.claimed_by = item.claimed_until = None
     return True
+
+
+def is_wary(item: Item) -> bool:
+    """Whether a later version is looked at by a person, whatever the checks find: so that nobody edits a rejection away."""
+    if item.decided_by is None:
+        return item.wary
+    return item.decision == "reject"
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────

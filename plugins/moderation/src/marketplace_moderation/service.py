@@ -99,8 +99,11 @@ class ModerationService(Moderation):
             trail.add(uow.now, CHECKS, "superseded", known, by=content.version)
             await self._store.save(uow, [known])
         item = _opened(submission, uow.now)
+        item.wary = known is not None and domain.is_wary(known)
         findings = await self._checks.compare(uow, submission, examined)
         found = [Found(one.check, one.score, one.detail, one.reason_code) for one in findings]
+        if item.wary:
+            found.append(Found("history", self._config.hold, "a person has rejected an earlier version", "rejected_before"))
         domain.judge(item, found, self._config.hold, self._config.reject)
         if item.decision == "approve":
             await self._checks.remember(uow, submission, examined)
@@ -135,6 +138,7 @@ class ModerationService(Moderation):
                 approved=approved,
                 reason_code=item.reason_code,
                 by="checks" if by_checks else "moderator",
+                seller_id=item.seller_id,
                 appealed=item.appeal is not None,
                 overturned=overturned,
             )
@@ -232,7 +236,7 @@ class ModerationService(Moderation):
         await self._store.save(uow, [item])
         await self._store.add_entries(uow, trail.added)
         content = views.content(item)
-        uow.emit(ContentAppealed(subject=content.key, content=content, item_id=item.id))
+        uow.emit(ContentAppealed(subject=content.key, content=content, item_id=item.id, seller_id=item.seller_id))
         return views.own(item)
 
     async def _notify(self, event: AuthorTold) -> None:

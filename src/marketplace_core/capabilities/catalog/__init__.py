@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketplace_core.capabilities.catalog import errors  # noqa: F401 - declares its codes
-from marketplace_core.capabilities.catalog.events import ProductChanged, StockChanged
+from marketplace_core.capabilities.catalog.events import ProductChanged, PublicationRequested, StockChanged
 from marketplace_core.capabilities.catalog.hooks import CatalogHooks
 from marketplace_core.capabilities.catalog.port import Catalog
 from marketplace_core.capabilities.catalog.values import (
@@ -89,6 +89,7 @@ __all__ = [
     "ProductPatch",
     "ProductQuery",
     "ProductStatus",
+    "PublicationRequested",
     "Quantity",
     "Rating",
     "Reservation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from marketplace_core.capabilities.catalog.values import ProductPage, ProductStatus
+from marketplace_core.capabilities.moderation import Submission
 from marketplace_core.events import Event, event
 
 
@@ -26,3 +27,13 @@ class StockChanged(Event, frozen=True, kw_only=True):
 
     product_id: str
     available: dict[str, int]
+
+
+@event("catalog.publication_requested", key="publication_id")
+class PublicationRequested(Event, frozen=True, kw_only=True):
+    """A product, as it is in ``submission``, is to be judged before it may be shown, or go on to be."""
+
+    publication_id: str
+    product_id: str
+    seller_id: str
+    submission: Submission

@@ -29,6 +29,7 @@ from marketplace_core.capabilities.catalog.values import (
     StockRow,
     VariantView,
 )
+from marketplace_core.capabilities.moderation import Judgement
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.values import Page
 
@@ -127,10 +128,16 @@ class Catalog(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def publish_product(self, seller_id: str, product_id: str) -> SellerProduct:
-        """Show a draft or an archived product.
+        """Show a draft or an archived product, at once or once moderation has judged it: until then it is ``in_review``.
 
         :raises Invalid: what a published product needs is missing. :raises Conflict: ``catalog.wrong_state``.
         """
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def settle_publication(self, seller_id: str, judged: Judgement) -> None:
+        """A product was judged: it is published, in review or rejected from now on. One that was changed since, archived or
+        deleted stays as it is."""
 
     @abstractmethod
     @mutation(retriable=True)

@@ -80,7 +80,8 @@ RECORD = """
 json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_key, 'slug', p.slug, 'title', p.title,
   'description', p.description, 'category_id', p.category_id, 'attributes', p.attributes, 'images', p.images,
   'status', p.status, 'reason_code', p.reason_code, 'rating_average', p.rating_average,
-  'rating_count', p.rating_count, 'rating_score', p.rating_score, 'digest', p.digest, 'created_at', p.created_at,
+  'rating_count', p.rating_count, 'rating_score', p.rating_score, 'digest', p.digest, 'revision', p.revision,
+  'created_at', p.created_at,
   'updated_at', greatest(p.updated_at, (SELECT max(v.moved_at) FROM catalog.variants v WHERE v.product_id = p.id)),
   'counted_in', CASE WHEN p.status = 'published' THEN p.category_id END,
   'variants', (SELECT coalesce(json_agg(json_build_object('id', v.id, 'sku', v.sku, 'title', v.title,
@@ -128,7 +129,7 @@ WITH item AS (
 ), product AS (
   SELECT r.* FROM item, jsonb_to_record(p) AS r(id text, seller_id text, import_key text, slug text, title text,
     description text, category_id text, attributes jsonb, images jsonb, status text, reason_code text, digest text,
-    rating_average float8, rating_count int, rating_score float8,
+    rating_average float8, rating_count int, rating_score float8, revision int,
     created_at timestamptz, updated_at timestamptz, price bigint, compare_at bigint, currency text)
 ), there AS MATERIALIZED (
   SELECT id, slug FROM catalog.products WHERE id = ANY($2::text[])
@@ -139,16 +140,17 @@ WITH item AS (
 ), saved AS (
   INSERT INTO catalog.products AS o (id, seller_id, import_key, slug, title, description, category_id, attributes,
     images, status, reason_code, digest, created_at, updated_at, price, compare_at, currency,
-    rating_average, rating_count, rating_score)
+    rating_average, rating_count, rating_score, revision)
   SELECT id, seller_id, import_key, slug, title, description, category_id, attributes, images, status, reason_code,
-    digest, created_at, updated_at, price, compare_at, currency, rating_average, rating_count, rating_score FROM product
+    digest, created_at, updated_at, price, compare_at, currency, rating_average, rating_count, rating_score,
+    coalesce(revision, 1) FROM product
   ON CONFLICT (id) DO UPDATE SET seller_id = excluded.seller_id, import_key = excluded.import_key,
     slug = excluded.slug, title = excluded.title, description = excluded.description,
     category_id = excluded.category_id, attributes = excluded.attributes, images = excluded.images,
     status = excluded.status, reason_code = excluded.reason_code, digest = excluded.digest,
     updated_at = excluded.updated_at, price = excluded.price, compare_at = excluded.compare_at,
     currency = excluded.currency, rating_average = excluded.rating_average, rating_count = excluded.rating_count,
-    rating_score = excluded.rating_score
+    rating_score = excluded.rating_score, revision = excluded.revision
 ), variant AS (
   SELECT item.p->>'id' AS product_id, item.p->>'seller_id' AS seller_id, v.ordinality::int AS position, r.*
   FROM item, jsonb_array_elements(item.p->'variants') WITH ORDINALITY AS v,
