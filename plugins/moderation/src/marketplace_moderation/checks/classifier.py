@@ -25,6 +25,8 @@ _WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]")
 _PART = 4
 #: Of so many good examples one may be called bad.
 _FALSE_ALARMS = 1 / 2000
+#: Where good and bad are far apart the threshold is not at the very edge of the good ones.
+_LOWEST = -0.1
 #: How fast the score rises beyond the threshold, where it is one half.
 _STEEP = 3.0
 
@@ -42,11 +44,9 @@ class Model(Struct, frozen=True):
 
     def score(self, text: str) -> float:
         """From 0 to 1; one half at the threshold."""
-        found = _features(text)
-        if not found:
-            return 0.0
         weight = self.weights.get
-        sum_ = sum([weight(feature, 0.0) for feature in found]) / math.sqrt(len(found)) + self.bias
+        known = [found for feature in _features(text) if (found := weight(feature)) is not None]
+        sum_ = self.bias + (sum(known) / math.sqrt(len(known)) if known else 0.0)
         return 1 / (1 + math.exp(-_STEEP * (sum_ - self.threshold)))
 
     def encoded(self) -> bytes:
@@ -110,8 +110,8 @@ def learn(examples: Sequence[Example], seed: int = 1) -> Model:
     good = np.sort(cross_val_predict(machine, given, bad, cv=folds, method="decision_function")[~bad])
     machine.fit(given, bad)
     weights = {name: round(float(machine.coef_[0][at]), 5) for name, at in counting.vocabulary_.items()}
-    threshold = float(good[-1 - int(len(good) * _FALSE_ALARMS)]) + 1e-6
-    return Model({name: weight for name, weight in weights.items() if weight}, float(machine.intercept_[0]), threshold)
+    threshold = max(float(good[-1 - int(len(good) * _FALSE_ALARMS)]) + 1e-6, _LOWEST)
+    return Model(weights, float(machine.intercept_[0]), threshold)
 
 
 def evaluate(examples: Sequence[Example], seed: int = 1) -> Figures:

@@ -14,18 +14,21 @@ SCORE = 0.6
 
 _AT = r"(?:@|\s*[(\[{]\s*(?:at|arroba|a)\s*[)\]}]\s*|\s+(?:at|arroba)\s+)"
 _DOT = r"(?:\.|\s*[(\[{]\s*(?:dot|punkt|punto|ponto|point)\s*[)\]}]\s*|\s+(?:dot|punkt|punto|ponto)\s+)"
-_ENDS = "com|net|org|info|biz|shop|store|online|site|xyz|io|co|me|ru|de|fr|es|it|pt|br|uk|nl|pl|ch|at|eu|us|link|top|club"
-_MAIL = re.compile(rf"[a-z0-9._%+-]+{_AT}(?P<host>[a-z0-9-]+(?:{_DOT}[a-z0-9-]+)*{_DOT}(?:{_ENDS}))(?![a-z0-9-])")
+_ENDS = "com|net|org|info|biz|shop|store|online|site|xyz|io|ru|de|fr|pt|br|uk|nl|pl|ch|eu|link|top|club"
+#: Words of several languages: where a sentence's end has no space behind it they make no host.
+_WORDS = "co|me|es|it|at|us|to|is"
+_MAIL = re.compile(rf"[a-z0-9._%+-]+{_AT}(?P<host>[a-z0-9-]+(?:{_DOT}[a-z0-9-]+)*{_DOT}(?:{_ENDS}|{_WORDS}))(?![a-z0-9-])")
 _LINK = re.compile(
     rf"(?:https?://|www\.)(?P<host>[^\s/:?#<>\"]+)|(?<![a-z0-9@._-])(?P<bare>(?:[a-z0-9-]{{2,}}\.)+(?:{_ENDS}))(?![a-z0-9.-]*[a-z0-9])"
 )
 #: With a country's or a trunk's prefix and in groups, or after a word that says so. Other long numbers are of articles.
 _PHONE = re.compile(
     r"(?<![\w+])(?:\+|00)[1-9](?:[ ()./-]{0,2}\d){7,13}(?!\d)"
-    r"|(?<![\w+])\(?0\d{1,4}\)?[ /-]{1,2}\d(?:[ ./-]?\d){5,9}(?!\d)"
+    r"|(?<![\w+])\(?0\d{1,4}\)?[ /-]{1,3}\d(?:[ ./-]?\d){5,9}(?!\d)"
     r"|(?<![\w+])\(\d{2,3}\) ?\d{3,5}[ .-]?\d{4}(?!\d)"
     r"|(?:\btel|phone|call|mobile|handy|ligue|llama|zap|fone|appelez|ruf)\w*\W{0,3}(?:\w+\W+){0,2}(?:\d[ ./-]?){7,12}"
 )
+_DATE = re.compile(r"\d{1,2}([/.-])\d{1,2}\1\d{2,4}")
 _MESSENGERS = frozenset(
     ["whatsapp", "whatsap", "watsapp", "telegram", "wechat", "weixin", "viber", "skype", "snapchat", "kakaotalk"]
 )
@@ -51,7 +54,8 @@ def _contacts(text: str, allowed: frozenset[str]) -> Iterator[str]:
         if not _is_allowed(host.removeprefix("www."), allowed):
             yield f"link {host}"
     for match in _PHONE.finditer(text):
-        yield f"telephone {match[0].strip()}"
+        if not _DATE.fullmatch(match[0].strip()):
+            yield f"telephone {match[0].strip()}"
     for name in sorted(words_of(text) & _MESSENGERS):
         yield f"messenger {name}"
     for match in _APART.finditer(text):

@@ -38,7 +38,9 @@ def words_of(text: str) -> set[str]:
     for match in _DISGUISED.finditer(text):
         found.update(_undone(match[0]))
     for match in _SPACED.finditer(text):
-        found.update(_undone(_APART.sub("", match[0])))
+        joined = _APART.sub("", match[0])
+        for word in (joined, joined[1:], joined[:-1]):
+            found.update(_undone(word))
     found.update([_LONG.sub(r"\1", word) for word in found if _LONG.search(word)])
     return found
 

@@ -19,8 +19,8 @@ __all__ = ["see", "signatures"]
 _WORD = re.compile(r"\w+")
 _PARTS = 3
 _ROWS = PERMUTATIONS // BANDS
-#: Made once: to draw them anew for each text costs more than the text.
-_DRAWN = MinHash(num_perm=PERMUTATIONS, seed=1).permutations
+#: Made once: to draw its permutations anew for each text costs more than the text.
+_EMPTY = MinHash(num_perm=PERMUTATIONS, seed=1)
 _MAX_PIXELS = 50_000_000
 _BLANK = 3.0
 
@@ -31,7 +31,7 @@ def signatures(texts: Sequence[str]) -> list[tuple[bytes, list[int]]]:
     for text in texts:
         words = _WORD.findall(text)
         parts = {" ".join(words[at : at + _PARTS]) for at in range(max(len(words) - _PARTS + 1, 1))}
-        made = MinHash(num_perm=PERMUTATIONS, permutations=_DRAWN)
+        made = _EMPTY.copy()
         made.update_batch([part.encode() for part in parts])
         values = made.hashvalues.astype(np.uint32)
         found.append((values.tobytes(), [_band(number, values) for number in range(BANDS)]))
