@@ -33,7 +33,7 @@ def buyer(moderation: Moderation) -> Router:
         """What was decided of what one wrote, and what waits."""
         return await moderation.list_own(Author(request.account_id), query)
 
-    @router.post("/moderation/{id}/appeal")
+    @router.post("/moderation/{id}/appeal", status=200)
     async def appeal(request: Request, id: str, body: AppealDraft) -> OwnItem:
         """Have a rejection decided again, by another person, once."""
         return await moderation.appeal(Author(request.account_id), id, body)
@@ -49,7 +49,7 @@ def seller(moderation: Moderation) -> Router:
         """What was decided of what the shop wrote, and what waits."""
         return await moderation.list_own(Author(request.account_id, request.seller_id), query)
 
-    @router.post("/moderation/{id}/appeal", access="shop")
+    @router.post("/moderation/{id}/appeal", access="shop", status=200)
     async def appeal(request: Request, id: str, body: AppealDraft) -> OwnItem:
         """Have a rejection decided again, by another person, once."""
         return await moderation.appeal(Author(request.account_id, request.seller_id), id, body)
@@ -65,12 +65,12 @@ def admin(moderation: Moderation) -> Router:
         """What waits for a person, the oldest first; or what was decided."""
         return await moderation.list_queue(query)
 
-    @router.post("/moderation/decide", access="staff")
+    @router.post("/moderation/decide", access="staff", status=200)
     async def decide_many(request: Request, body: DecisionsDraft) -> DecisionResults:
         """Decide many at once, each by itself."""
         return DecisionResults(await moderation.decide_many(request.account_id, body.items))
 
-    @router.post("/moderation/{id}/claim", access="staff")
+    @router.post("/moderation/{id}/claim", access="staff", status=200)
     async def claim(request: Request, id: str) -> Item:
         """Have an item for oneself for a while, or for longer."""
         return await moderation.claim(request.account_id, id)
@@ -80,7 +80,7 @@ def admin(moderation: Moderation) -> Router:
         """Have it no more."""
         return await moderation.give_back(request.account_id, id)
 
-    @router.post("/moderation/{id}/decide", access="staff")
+    @router.post("/moderation/{id}/decide", access="staff", status=200)
     async def decide(request: Request, id: str, body: DecisionDraft) -> Item:
         """Approve or reject."""
         return await moderation.decide(request.account_id, id, body)
