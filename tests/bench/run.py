@@ -27,6 +27,7 @@ import freshness
 import hostile
 import imports
 import logins
+import moderation
 import purge
 import reads
 import recommend
@@ -43,7 +44,7 @@ from rich.console import Console
 
 # Each registers its figures.
 MODULES = (
-    *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge),
+    *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, moderation),
     *(search, recommend, freshness, reviews, big),
 )
 WIDTH = 190

@@ -15,7 +15,7 @@ from marketplace_moderation.checks.alike import Seen
 from marketplace_moderation.checks.alphabets import check_alphabets
 from marketplace_moderation.checks.classifier import Model, check_classifier
 from marketplace_moderation.checks.contact import check_contact
-from marketplace_moderation.checks.folding import folded, text_of
+from marketplace_moderation.checks.folding import folded, text_of, words_of
 from marketplace_moderation.checks.words import banned_words, check_words
 from marketplace_moderation.config import ModerationConfig
 from marketplace_moderation.store import LikenessStore, Picture, Text
@@ -41,11 +41,12 @@ class Texts:
     def check(self, submissions: Sequence[Submission], model: Model | None) -> list[Finding]:
         given = [(submission, text_of(submission.snapshot)) for submission in submissions]
         low = [(submission, folded(text)) for submission, text in given]
+        words = [words_of(text) for _, text in low]
         found: list[Finding] = []
         if "words" in self._on:
-            found += check_words(low, self._banned)
+            found += check_words([(one, used) for (one, _), used in zip(low, words, strict=True)], self._banned)
         if "contact" in self._on:
-            found += check_contact(low, self._allowed)
+            found += check_contact([(*one, used) for one, used in zip(low, words, strict=True)], self._allowed)
         if "alphabets" in self._on:
             found += check_alphabets(submissions)
         if "classifier" in self._on:

@@ -5,6 +5,7 @@ Learning imports scikit-learn, by itself and only then; what was learnt is numbe
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -23,6 +24,7 @@ Example = tuple[bool, str]
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]")
 _PART = 4
+_MOST_SEEN = 20_000
 #: Of so many good examples one may be called bad.
 _FALSE_ALARMS = 1 / 2000
 #: Where good and bad are far apart the threshold is not at the very edge of the good ones.
@@ -35,19 +37,34 @@ class NoExamples(ValueError):
     """A file that nothing can be learnt from; says why."""
 
 
-class Model(Struct, frozen=True):
+class Model(Struct, frozen=True, dict=True):
     """What was learnt: ``weights`` by feature, and from which sum on a text is called bad."""
 
     weights: dict[str, float]
     bias: float
     threshold: float
 
+    @functools.cached_property
+    def _seen(self) -> dict[str, tuple[str, ...]]:
+        """Of words that were in texts before, as most are, the features that are known."""
+        return {}
+
     def score(self, text: str) -> float:
         """From 0 to 1; one half at the threshold."""
-        weight = self.weights.get
-        known = [found for feature in _features(text) if (found := weight(feature)) is not None]
-        sum_ = self.bias + (sum(known) / math.sqrt(len(known)) if known else 0.0)
+        words, pairs = _split(text)
+        seen = self._seen
+        known = self.weights.keys() & pairs
+        known.update(*[seen.get(word) or self._of_word(word) for word in words])
+        sum_ = self.bias
+        if known:
+            sum_ += sum(map(self.weights.__getitem__, known)) / math.sqrt(len(known))
         return 1 / (1 + math.exp(-_STEEP * (sum_ - self.threshold)))
+
+    def _of_word(self, word: str) -> tuple[str, ...]:
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        self._seen[word] = found = tuple(feature for feature in _parts(word) if feature in self.weights)
+        return found
 
     def encoded(self) -> bytes:
         return msgspec.msgpack.encode(self)
@@ -132,13 +149,20 @@ def evaluate(examples: Sequence[Example], seed: int = 1) -> Figures:
     )
 
 
-def _features(text: str) -> list[str]:
-    """Each once: words, pairs of them, and parts of four letters; a number is told by its length."""
+def _split(text: str) -> tuple[set[str], set[str]]:
+    """What stands between spaces, and the words that stand beside each other, each once."""
     low = text.casefold()
-    words = [f"#{len(word)}" if word.isdigit() else word for word in _WORD.findall(low)]
-    found = set(words)
-    found.update([f"{one} {other}" for one, other in itertools.pairwise(words)])
-    for word in set(low.split()):
-        padded = f"~{word}~"
-        found.update([padded[at : at + _PART] for at in range(len(padded) - _PART + 1)])
-    return list(found)
+    words = [f"#{len(found)}" if found.isdigit() else found for found in _WORD.findall(low)]
+    return set(low.split()), {f"{one} {other}" for one, other in itertools.pairwise(words)}
+
+
+def _parts(word: str) -> list[str]:
+    """What is between two spaces by its words, a number being told by its length, and by parts of four signs."""
+    inner = [f"#{len(found)}" if found.isdigit() else found for found in _WORD.findall(word)]
+    padded = f"~{word}~"
+    return [*inner, *(padded[at : at + _PART] for at in range(len(padded) - _PART + 1))]
+
+
+def _features(text: str) -> list[str]:
+    words, pairs = _split(text)
+    return [*pairs, *(part for word in sorted(words) for part in _parts(word))]

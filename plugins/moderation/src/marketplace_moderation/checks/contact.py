@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 
 from marketplace_core.capabilities.moderation import Finding, Submission
-from marketplace_moderation.checks.folding import words_of
 
 __all__ = ["check_contact"]
 
@@ -18,6 +17,11 @@ _ENDS = "com|net|org|info|biz|shop|store|online|site|xyz|io|ru|de|fr|pt|br|uk|nl
 #: Words of several languages: where a sentence's end has no space behind it they make no host.
 _WORDS = "co|me|es|it|at|us|to|is"
 _MAIL = re.compile(rf"[a-z0-9._%+-]+{_AT}(?P<host>[a-z0-9-]+(?:{_DOT}[a-z0-9-]+)*{_DOT}(?:{_ENDS}|{_WORDS}))(?![a-z0-9-])")
+#: Most texts are told by these to have neither.
+_MAY_BE_MAIL = re.compile(
+    r"@|arroba|[\s(\[{](?:at|a)[\s)\]}]+[a-z0-9-]+(?:\.[a-z]|\s*[\s(\[{](?:dot|punkt|punto|ponto|point)\b)"
+)
+_DIGIT, _DIGITS = re.compile(r"\d"), 7
 _LINK = re.compile(
     rf"(?:https?://|www\.)(?P<host>[^\s/:?#<>\"]+)|(?<![a-z0-9@._-])(?P<bare>(?:[a-z0-9-]{{2,}}\.)+(?:{_ENDS}))(?![a-z0-9.-]*[a-z0-9])"
 )
@@ -35,28 +39,28 @@ _MESSENGERS = frozenset(
 _APART = re.compile(r"\b(?:what'?s app|zap zap|line id|signal (?:me|app|messenger)|wa\.me|t\.me)\b")
 
 
-def check_contact(submissions: Sequence[tuple[Submission, str]], allowed: frozenset[str]) -> list[Finding]:
-    """Of submissions with their folded texts; ``allowed`` are hosts that may be named, with those below them."""
+def check_contact(submissions: Sequence[tuple[Submission, str, set[str]]], allowed: frozenset[str]) -> list[Finding]:
+    """Of submissions with their folded texts and words; ``allowed`` are hosts that may be named, with those below them."""
     found = []
-    for submission, text in submissions:
-        used = list(dict.fromkeys(_contacts(text, allowed)))
+    for submission, text, words in submissions:
+        used = list(dict.fromkeys(_contacts(text, words, allowed)))
         if used:
             found.append(Finding(submission.content.key, "contact", SCORE, ", ".join(used), "contact"))
     return found
 
 
-def _contacts(text: str, allowed: frozenset[str]) -> Iterator[str]:
-    for match in _MAIL.finditer(text):
+def _contacts(text: str, words: set[str], allowed: frozenset[str]) -> Iterator[str]:
+    for match in _MAIL.finditer(text) if _MAY_BE_MAIL.search(text) else ():
         if not _is_allowed(re.sub(rf"{_DOT}", ".", match["host"]), allowed):
             yield f"mail {match[0]}"
     for match in _LINK.finditer(text):
         host = match["host"] or match["bare"]
         if not _is_allowed(host.removeprefix("www."), allowed):
             yield f"link {host}"
-    for match in _PHONE.finditer(text):
+    for match in _PHONE.finditer(text) if len(_DIGIT.findall(text)) >= _DIGITS else ():
         if not _DATE.fullmatch(match[0].strip()):
             yield f"telephone {match[0].strip()}"
-    for name in sorted(words_of(text) & _MESSENGERS):
+    for name in sorted(words & _MESSENGERS):
         yield f"messenger {name}"
     for match in _APART.finditer(text):
         yield f"messenger {match[0]}"

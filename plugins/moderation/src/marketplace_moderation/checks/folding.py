@@ -11,7 +11,8 @@ __all__ = ["folded", "text_of", "words_of"]
 _WORD = re.compile(r"[a-z]+")
 _DISGUISED = re.compile(r"(?<![a-z0-9])(?=[a-z0-9@$!|+]*[a-z])(?=[a-z]*[0-9@$!|+])[a-z0-9@$!|+]{3,}")
 _SPACED = re.compile(r"(?<![a-z0-9@$!|])[a-z0-9@$!|](?:[ .\-_*/]{1,2}[a-z0-9@$!|](?![a-z0-9@$!|])){2,}")
-_LONG = re.compile(r"(.)\1{2,}")
+_LONG = re.compile(r"([a-z])\1{2,}")
+_SIGN = re.compile(r"[0-9@$!|+]")
 _APART = re.compile(r"[ .\-_*/]+")
 _SIGNS = str.maketrans(
     {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i", "|": "l", "+": "t"}
@@ -35,13 +36,14 @@ def folded(text: str) -> str:
 def words_of(text: str) -> set[str]:
     """Of a folded text: its words, and what others would be without their disguise."""
     found = set(_WORD.findall(text))
-    for match in _DISGUISED.finditer(text):
+    for match in _DISGUISED.finditer(text) if _SIGN.search(text) else ():
         found.update(_undone(match[0]))
     for match in _SPACED.finditer(text):
         joined = _APART.sub("", match[0])
         for word in (joined, joined[1:], joined[:-1]):
             found.update(_undone(word))
-    found.update([_LONG.sub(r"\1", word) for word in found if _LONG.search(word)])
+    if _LONG.search(text):
+        found.update([_LONG.sub(r"\1", word) for word in found])
     return found
 
 
