@@ -11,7 +11,6 @@ import msgspec
 import typer
 
 from marketplace_core.commands import DATA, Data, Failed, Json, Marketplace, OnFile, on_marketplace, print_json, progress
-
 from marketplace_core.events import decode_envelope
 
 if TYPE_CHECKING:

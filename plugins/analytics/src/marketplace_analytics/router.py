@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,7 @@ from marketplace_core.values import Money
 __all__ = ["routers"]
 
 T = TypeVar("T", bound=Item)
+Access = Literal["shop", "staff"]
 
 
 class ReportOf(Struct, Generic[T], frozen=True, kw_only=True):
@@ -55,7 +56,7 @@ def routers(analytics: Analytics) -> Sequence[Router]:
         if name != "overview":
             _admin(admin, name, analytics)
 
-    @admin.get("/reports/overview")
+    @admin.get("/reports/overview", access="staff")
     async def overview(query: AdminReportQuery) -> Overview:
         """What was sold, by whom and to how many."""
         found = await analytics.report("overview", query)
@@ -79,7 +80,7 @@ def _seller(router: Router, name: ReportName, analytics: Analytics) -> None:
         found = await analytics.report(name, asked)
         return msgspec.convert({"items": found.items, "as_of": found.as_of}, answer)
 
-    _declare(router, name, show, answer, "Of the own shop.")
+    _declare(router, name, show, answer, "Of the own shop.", access="shop")
 
 
 def _admin(router: Router, name: ReportName, analytics: Analytics) -> None:
@@ -89,10 +90,10 @@ def _admin(router: Router, name: ReportName, analytics: Analytics) -> None:
         found = await analytics.report(name, query)
         return msgspec.convert({"items": found.items, "as_of": found.as_of}, answer)
 
-    _declare(router, name, show, answer, "Of the whole marketplace, or of one shop.")
+    _declare(router, name, show, answer, "Of the whole marketplace, or of one shop.", access="staff")
 
 
-def _declare(router: Router, name: ReportName, show: Any, answer: Any, text: str) -> None:
+def _declare(router: Router, name: ReportName, show: Any, answer: Any, text: str, *, access: Access) -> None:
     show.__annotations__["return"] = answer
     show.__name__, show.__doc__ = name, text
-    router.get(f"/reports/{name}")(show)
+    router.get(f"/reports/{name}", access=access)(show)
