@@ -31,8 +31,6 @@ async def test_analytics(shop: Shop) -> None:
     assert all(item["gross"]["currency"] == item["currency"] == "EUR" for item in (potters, weavers))
     own = f"&seller_id={(await potter.get('/shop'))['id']}"
     assert await _report(shop.admin, "sales", own) == [potters]
-    [cohort] = await _report(potter, "cohorts")
-    assert (cohort["people"], cohort["active"]) == (1, [1])
     assert await _report(potter, "lateness") == []
     await potter.get("/reports/moderation", 404)
     await buyer.get("/reports/sales", 404)
