@@ -17,12 +17,13 @@ import msgspec
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.progress import Progress
 
     from marketplace_core.context import PluginContext
     from marketplace_core.ports import Blobs
+    from marketplace_core.ports.servers import Truth
     from marketplace_core.values import Clock
 
 __all__ = [
@@ -72,6 +73,9 @@ class Marketplace(Protocol):
 
     def port(self, capability: type[P]) -> P:
         """The capability's port. :raises LookupError: no plugin of the deployment provides it."""
+
+    def places(self) -> Mapping[str, Truth]:
+        """One truth for each place that has an outbox."""
 
     def context(self, plugin: str) -> PluginContext:
         """What a plugin of the deployment is given. :raises KeyError: the deployment has no such plugin."""

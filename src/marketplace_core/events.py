@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-__all__ = ["EVENTS", "QUEUES", "Envelope", "Event", "Unreadable", "declare_queue", "event"]
+__all__ = [
+    "EVENTS",
+    "PERSON",
+    "PERSONAL",
+    "QUEUES",
+    "Envelope",
+    "Event",
+    "PersonId",
+    "Personal",
+    "Unreadable",
+    "declare_queue",
+    "event",
+]
+
+T = TypeVar("T")
+
+
+class Mark:
+    """What a field of an event is, beside its type: who keeps events for long asks for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+PERSONAL, PERSON = Mark("PERSONAL"), Mark("PERSON")
+
+#: What tells of a person: name, address, what somebody wrote, a token. It is for whoever acts on the event: nobody keeps it.
+Personal = Annotated[T, PERSONAL]
+
+#: Whose event it is: an account's id. Who keeps it keeps what stands for it, and can let go of it.
+PersonId = Annotated[str, PERSON]
 
 
 class Unreadable(ValueError):

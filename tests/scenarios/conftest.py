@@ -51,12 +51,17 @@ class Open(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def own(
-    marketplace: Callable[..., Awaitable[Marketplace]], runner: str, deployment: str, folder: Path, without: Sequence[str] = ()
+    marketplace: Callable[..., Awaitable[Marketplace]],
+    runner: str,
+    deployment: str,
+    folder: Path,
+    without: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> AsyncIterator[Open]:
     """One for this test alone."""
     payments, carriers = Simulator("payments", folder), Simulator("carriers", folder)
     market = await marketplace(
-        [name for name in PLUGINS if name not in without],
+        [*(name for name in PLUGINS if name not in without), *more],
         runner=runner,
         http=True,
         settings={
@@ -79,7 +84,7 @@ async def own(
 @contextlib.asynccontextmanager
 async def shared(servers: Servers) -> AsyncIterator[Open]:
     """The one in processes that stands for all tests."""
-    found = standing(servers, PLUGINS, STANDING)
+    found = standing(servers, [*PLUGINS, "analytics"], STANDING)
     async with found.opened() as market:
         await market.settle()
         numbered = await market.process.resources.database("orders_db").value(
@@ -99,7 +104,8 @@ async def shop(
     """What its clients are answered is the same by every runner: see ``transcripts/``.
 
     Not of a module that says ``RECORDED = False``: its answers hold data that is no part of the project, or are not what it
-    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table; ``WITHOUT`` names plugins that it can do without. In
+    is about. ``DEPLOYMENT`` are TOML lines for the deployment's table; ``WITHOUT`` names plugins that it can do without,
+    ``WITH`` those beside the others. In
     processes the marketplace is one that stands for all tests, with people of the test's own, but for a module that says
     ``ALONE = True``.
     """
@@ -108,7 +114,14 @@ async def shop(
         assert deployment in ("", STANDING)
         opening = shared(marketplace_servers)
     else:
-        opening = own(marketplace, runner, deployment, tmp_path, getattr(request.module, "WITHOUT", ()))
+        opening = own(
+            marketplace,
+            runner,
+            deployment,
+            tmp_path,
+            getattr(request.module, "WITHOUT", ()),
+            getattr(request.module, "WITH", ()),
+        )
     async with opening as (market, payments, carriers, mark, numbered):
 
         def marked(email: str) -> str:

@@ -35,7 +35,8 @@ class RunState(Struct, frozen=True, kw_only=True):
     """One run of a supervisor. What its options changed of the deployment (``listen``, ``clock``) its children read here.
 
     :param supervisor: its process id. :param file: the deployment's file, absolute.
-    :param listen: ``host:port`` by gateway. :param audiences: the prefix that clients use, by audience.
+    :param listen: ``host:port`` by gateway, and by ``services.<name>`` where a service listens elsewhere than the file says.
+    :param audiences: the prefix that clients use, by audience.
     :param simulators: URL by name. :param ready: whether every audience has answered.
     """
 
@@ -110,4 +111,8 @@ def overridden(deployment: Deployment, *, clock: Literal["system", "movable"], l
         name: msgspec.structs.replace(gateway, listen=listen.get(name, gateway.listen))
         for name, gateway in deployment.gateways.items()
     }
-    return msgspec.structs.replace(deployment, clock=clock, gateways=gateways)
+    services = {
+        name: msgspec.structs.replace(service, internal=listen.get(f"services.{name}", service.internal))
+        for name, service in deployment.services.items()
+    }
+    return msgspec.structs.replace(deployment, clock=clock, gateways=gateways, services=services)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, Personal, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
@@ -191,9 +191,9 @@ class AccountQuery(PageQuery, frozen=True, kw_only=True):
 
 @event("auth.registered", key="account_id")
 class Registered(Event, frozen=True, kw_only=True):
-    account_id: str
-    email: str
-    name: str
+    account_id: PersonId
+    email: Personal[str]
+    name: Personal[str]
     created_at: datetime
 
 
@@ -201,20 +201,20 @@ class Registered(Event, frozen=True, kw_only=True):
 class RefreshReused(Event, frozen=True, kw_only=True):
     """A refresh token was used twice: its whole family has ended."""
 
-    account_id: str
-    session_id: str
+    account_id: PersonId
+    session_id: Personal[str]
 
 
 @event("auth.password_changed", key="account_id")
 class PasswordChanged(Event, frozen=True, kw_only=True):
-    account_id: str
+    account_id: PersonId
 
 
 @event("auth.account_disabled", key="account_id")
 class AccountDisabled(Event, frozen=True, kw_only=True):
-    account_id: str
+    account_id: PersonId
     disabled: bool
-    reason: str = ""
+    reason: Personal[str] = ""
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.catalog import LineRequest, Options
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Money
@@ -88,7 +88,7 @@ class SetQuantity(Struct, frozen=True, forbid_unknown_fields=True):
 class CartItemAdded(Event, frozen=True, kw_only=True):
     """A line has ``quantity`` units more, and ``total`` now. A guest's cart is known by its id alone, which opens nothing."""
 
-    cart_id: str
+    cart_id: PersonId
     variant_id: str
     quantity: int
     total: int
@@ -98,7 +98,7 @@ class CartItemAdded(Event, frozen=True, kw_only=True):
 class CartItemRemoved(Event, frozen=True, kw_only=True):
     """A line has ``quantity`` units fewer, and ``total`` now; with 0 it has gone."""
 
-    cart_id: str
+    cart_id: PersonId
     variant_id: str
     quantity: int
     total: int
@@ -108,8 +108,8 @@ class CartItemRemoved(Event, frozen=True, kw_only=True):
 class CartMerged(Event, frozen=True, kw_only=True):
     """An account's cart took a guest's, which is no more. ``lines``: what it has more for that."""
 
-    cart_id: str
-    guest_cart_id: str
+    cart_id: PersonId
+    guest_cart_id: PersonId
     lines: tuple[LineRequest, ...] = ()
 
 
@@ -117,7 +117,7 @@ class CartMerged(Event, frozen=True, kw_only=True):
 class CartOrdered(Event, frozen=True, kw_only=True):
     """``lines`` left the cart for an order. Those of an order that fails come back, each by a ``cart.item_added``."""
 
-    cart_id: str
+    cart_id: PersonId
     order_id: str
     lines: tuple[LineRequest, ...] = ()
 

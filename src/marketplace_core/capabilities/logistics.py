@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 
 from marketplace_core.capabilities.orders import Shipment, ShipmentStatus, ShippedItem, TrackingEvent
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, Personal, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.scopes import declare_scopes
@@ -200,7 +200,7 @@ class ShipmentRequested(Event, frozen=True, kw_only=True):
 
 @event("logistics.webhook_received", key="tracking_number")
 class CarrierWebhookReceived(Event, frozen=True, kw_only=True):
-    tracking_number: str
+    tracking_number: Personal[str]
     carrier: str
     webhook_id: str
 

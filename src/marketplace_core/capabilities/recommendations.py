@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.catalog import Card
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Id, Page, PageQuery
@@ -104,7 +104,7 @@ class SignalsGiven(Event, frozen=True, kw_only=True):
     """
 
     entrance: str
-    person: str | None
+    person: PersonId | None
     signals: tuple[Signal, ...]
 
 

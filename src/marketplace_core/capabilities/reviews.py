@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from marketplace_core.capabilities.catalog import Image
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, Personal, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.scopes import declare_scopes
@@ -137,12 +137,12 @@ class ReviewContent(Struct, frozen=True, kw_only=True):
 
     product_id: str
     seller_id: str
-    account_id: str
+    account_id: PersonId
     order_item_id: str
-    author: str
+    author: Personal[str]
     rating: int
-    title: str
-    text: str
+    title: Personal[str]
+    text: Personal[str]
     created_at: datetime
 
 
@@ -166,7 +166,7 @@ class ReviewChanged(Event, frozen=True, kw_only=True):
     review_id: str
     product_id: str
     seller_id: str
-    account_id: str
+    account_id: PersonId
     rating: int | None
     status: ReviewStatus | None
     version_number: int
@@ -197,7 +197,7 @@ class ReviewInvited(Event, frozen=True, kw_only=True):
 
     order_id: str
     package_id: str
-    account_id: str
+    account_id: PersonId
     lines: list[InvitedLine]
 
 
@@ -208,7 +208,7 @@ class ReviewReported(Event, frozen=True, kw_only=True):
     review_id: str
     product_id: str
     seller_id: str
-    reason: str
+    reason: Personal[str]
     reports: int
 
 

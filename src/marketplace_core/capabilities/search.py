@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from marketplace_core.capabilities.catalog import Image, Rating, SellerRef
 from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
+from marketplace_core.events import Event, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import LARGEST_AMOUNT, Money, Page, PageQuery
@@ -183,6 +184,28 @@ class Ranking(Struct, frozen=True):
     q: str
     hits: list[RankedHit]
     at: datetime
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WordsCounted(Struct, frozen=True, kw_only=True):
+    """How often was searched by some words, how many of these found nothing, and how many results the latest had."""
+
+    query: str
+    searches: int
+    without_result: int
+    results: int
+    clicks: int
+
+
+@event("search.counted", key="entrance")
+class SearchesCounted(Event, frozen=True, kw_only=True):
+    """What was searched by within a moment, and by nobody in particular. It is told outside of any unit of work, so it has no
+    sequence and only sinks are given it. ``entrance`` tells processes apart that count."""
+
+    entrance: str
+    words: tuple[WordsCounted, ...]
 
 
 # ── port ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from marketplace_core.capabilities.auth import Email
 from marketplace_core.capabilities.catalog import Rating
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
@@ -179,7 +179,7 @@ class SellerChanged(Event, frozen=True, kw_only=True):
     name: str
     status: ShopStatus
     version_number: int
-    account_id: str | None = None
+    account_id: PersonId | None = None
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from marketplace_core.capabilities.auth import PersonName
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Address, Country, Line, Page, PageQuery
@@ -77,7 +77,7 @@ class ProfileChanged(Event, frozen=True, kw_only=True):
     """A person changed the own profile. What is in it stays there; of the preferences one is told: whether what is shown may
     follow from what the person did (``preferences.personalised``, true unless it is false)."""
 
-    account_id: str
+    account_id: PersonId
     locale: str | None
     personalised: bool = True
 

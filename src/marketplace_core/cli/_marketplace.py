@@ -16,7 +16,7 @@ from marketplace_core._supervisor.servers import prepare, servers_of
 from marketplace_core._supervisor.state import as_running, running
 from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.commands import Failed
-from marketplace_core.deployment import DEFAULT_FILE, load
+from marketplace_core.deployment import DEFAULT_FILE, Deployment, load
 from marketplace_core.errors import Conflict, Invalid, MarketplaceError, NotFound
 
 __all__ = ["marketplace", "run_on", "run_unopened"]
@@ -37,7 +37,15 @@ async def marketplace(file: Path | None, data: Path) -> AsyncIterator[Process]:
             await prepare(deployment, data, "after")
             await migrate(deployment, data)
         stack.enter_context(unhurried(JOB_SECONDS))  # somebody sits before it, and an import takes its time
-        yield await stack.enter_async_context(opened(deployment, data))
+        yield await stack.enter_async_context(opened(deployment, data, _opened_here(deployment, data)))
+
+
+def _opened_here(deployment: Deployment, data: Path) -> frozenset[str] | None:
+    """The plugins whose services are made here. What one process must own is opened by that one, if it runs."""
+    if running(data) is None and servers_of(deployment, data):
+        return None  # nobody has opened anything
+    alone = {name for service in deployment.services.values() if service.alone and service.internal for name in service.plugins}
+    return frozenset(deployment.plugins) - alone
 
 
 def run_unopened(file: Path | None, data: Path, act: Callable[[Process], Awaitable[T]]) -> T:

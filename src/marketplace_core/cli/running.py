@@ -100,6 +100,7 @@ def _check(path: Path, forks: ForkServer) -> list[str]:
 
 def _told_otherwise(deployment: Deployment, port: int | None, clock: Any) -> Deployment:
     """The deployment with what the options say."""
+    from marketplace_core._supervisor.ports import free_port  # noqa: PLC0415
     from marketplace_core._supervisor.state import overridden  # noqa: PLC0415
 
     if clock == "movable" and deployment.profile == "production":
@@ -112,6 +113,9 @@ def _told_otherwise(deployment: Deployment, port: int | None, clock: Any) -> Dep
             )
         (gateway,) = deployment.gateways.values()
         listen[gateway.name] = f"{gateway.listen.rpartition(':')[0]}:{port}"
+        # Somebody else may run the same file here: what only our own processes ask moves, too.
+        inside = {name: service.internal for name, service in deployment.services.items() if service.internal}
+        listen |= {f"services.{name}": f"{at.rpartition(':')[0]}:{free_port()}" for name, at in inside.items()}
     return overridden(deployment, clock=clock or deployment.clock, listen=listen)
 
 

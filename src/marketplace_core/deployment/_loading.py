@@ -10,9 +10,11 @@ import msgspec
 
 from marketplace_core._plugins.declarations import Declared
 from marketplace_core._plugins.registry import Installed, Registry, idle_plugins, installed_plugins, load_plugins
+from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._limits import unknown_rates
 from marketplace_core.deployment._meaning import check_file
 from marketplace_core.deployment._model import Deployment
+from marketplace_core.deployment._optional import without_absent
 from marketplace_core.deployment._problems import Problems
 from marketplace_core.deployment._settings import decode
 from marketplace_core.deployment._shape import parse, read
@@ -90,7 +92,7 @@ def outline(path: str | os.PathLike[str], *, secrets: bool = False) -> Deploymen
 
 
 def _outline(path: Path, problems: Problems, *, secrets: bool) -> Deployment:
-    raw = parse(path, problems)
+    raw = without_absent(parse(path, problems), installed_plugins(), installed_kinds())
     deployment = read(path.absolute(), raw, problems, secrets=secrets)
     check_file(deployment, raw, problems, secrets=secrets)
     return deployment

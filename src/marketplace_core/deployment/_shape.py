@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from marketplace_core.deployment._kinds import EMBEDDED, installed_kinds, prefix_of
 from marketplace_core.deployment._limits import Limits, LimitsTable, read_limits
 from marketplace_core.deployment._model import Deployment, Gateway, PluginEntry, Resource, Service, Simulator
+from marketplace_core.deployment._optional import lacking
 from marketplace_core.deployment._problems import Problems, likeliest, listed
 from marketplace_core.deployment._references import MissingReference, is_url_reference, masked, resolve
 from marketplace_core.deployment._tables import (
@@ -148,6 +149,8 @@ def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resou
         return Resource(name=name, url=shape.url, kind="")
     if shape.kind not in (None, kind.name):
         problems.add(f"{key}.kind", f"the address is of the kind {kind.name!r}", "leave out kind")
+    if missing_modules := lacking(kind.needs):
+        problems.add(where, f"its driver is not installed ({listed(missing_modules)})", "install the extra that has it")
     embedded = address.startswith(EMBEDDED)
     decoded = _table(settings, kind.settings_of(embedded=embedded), key, problems)
     if any(problems.at(f"{key}.{setting}") for setting in settings):  # what it is good for is not known

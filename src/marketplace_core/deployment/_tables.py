@@ -39,11 +39,13 @@ class DeploymentTable(Struct, forbid_unknown_fields=True):
 
 
 class PluginTable(Struct):
-    """The plugin's own settings stand beside these."""
+    """The plugin's own settings stand beside these. ``optional``: it is left out where it, or what its ``on`` needs, is
+    not installed."""
 
     store: str | None = None
     on: dict[str, str] = {}
     pick: bool = False
+    optional: bool = False
 
 
 class ServiceTable(Struct, forbid_unknown_fields=True):

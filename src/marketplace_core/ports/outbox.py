@@ -61,6 +61,10 @@ class Outbox(ABC):
     async def position(self) -> int:
         """How far it has been written: a number that grows with each row."""
 
+    async def kept(self, after: int, limit: int) -> list[OutboxRow]:
+        """Events that are still here, sent or not, by the order of their ids above ``after``; none where what was sent goes."""
+        return []
+
     @abstractmethod
     async def purge(self) -> None:
         """Forget what was sent long ago, and answers that nobody asks for any more."""

@@ -73,7 +73,7 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     ``scripts`` names a function for ``check``: of a migration's script and ``<plugin>`` or ``<plugin>.<role>``, it gives what
     the script touches that is not its own, each with how it should be called. Where there is none, scripts are not looked at.
     ``one_process``: one process must own it. ``path``: its address is a path of this machine; a relative one is beside the
-    deployment's file.
+    deployment's file. ``needs`` are modules of an extra, without which it cannot be opened.
     """
 
     name: str
@@ -88,6 +88,7 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     native_settings: type[ServerSettings] | None = None
     one_process: bool = False
     path: bool = False
+    needs: tuple[str, ...] = ()
 
     def settings_of(self, *, embedded: bool) -> type[ServerSettings]:
         return (self.native_settings or self.settings) if embedded else self.settings

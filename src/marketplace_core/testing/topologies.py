@@ -14,6 +14,7 @@ __all__ = ["APART", "Topology", "split", "together"]
 APART = {
     "auth": ("auth",),
     "catalog": ("catalog", "search"),  # two processes less than there, for all tests
+    "analytics": ("analytics",),  # one process must own its store
     "orders": ("orders",),
     "payments": ("payments", "payments_simulator", "reviews", "moderation"),  # likewise: two processes less
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from marketplace_core.capabilities.orders import CancelItem, EventLine, ItemsCancelled
+from marketplace_core.capabilities.orders import CancelItem, EventLine
 from marketplace_core.errors import Conflict, NotFound
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
@@ -63,7 +63,7 @@ class Cancelling:
         await self._store.save(uow, record)
         remaining = domain.remaining(record.packages, record.total.currency)
         for package, lines, amount in cancelled:
-            uow.emit(ItemsCancelled(order_id=record.id, package_id=package.id, lines=lines, amount=amount, remaining=remaining))
+            uow.emit(happenings.cancelled(record, package, lines, amount, remaining))
         for package in delivered:
             uow.emit(happenings.delivered(record, package))
 

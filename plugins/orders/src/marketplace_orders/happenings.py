@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from marketplace_core.capabilities.orders import (
     EventLine,
+    EventPackage,
+    ItemsCancelled,
     OrderConfirmed,
     OrderPlaced,
     PackageDelivered,
     PackageShipped,
     PaymentMethod,
 )
+from marketplace_core.values import Money
 from marketplace_orders import domain, views
 
-__all__ = ["confirmed", "delivered", "placed", "shipped"]
+__all__ = ["cancelled", "confirmed", "delivered", "placed", "shipped"]
 
 
 def placed(record: domain.Order, payment: PaymentMethod | None, expires_at: datetime) -> OrderPlaced:
@@ -40,6 +43,7 @@ def confirmed(record: domain.Order) -> OrderConfirmed:
         total=record.total,
         lines=_lines(record),
         cart_id=record.cart_id,
+        packages=tuple(_package(package) for package in record.packages),
     )
 
 
@@ -50,8 +54,9 @@ def shipped(
     lines: Sequence[EventLine],
     charge: domain.Charge,
     line_weight_g: int,
+    at: datetime,
 ) -> PackageShipped:
-    """After the units were shipped; ``lines`` are they."""
+    """After the units were shipped, ``at`` that time; ``lines`` are they."""
     return PackageShipped(
         order_id=record.id,
         package_id=package.id,
@@ -71,6 +76,36 @@ def shipped(
         tracking_token=shipment.tracking_token,
         weight_g=line_weight_g * sum(shipment.items.values()),
         subsidy=charge.subsidy,
+        promised=shipment.estimated_delivery or _promised(package, at),
+    )
+
+
+def _promised(package: domain.Package, at: datetime) -> str | None:
+    """What was chosen takes so many days, of which the first begins when the parcel leaves."""
+    return None if package.option is None else (at.date() + timedelta(days=package.option.days)).isoformat()
+
+
+def _package(package: domain.Package) -> EventPackage:
+    return EventPackage(
+        package_id=package.id,
+        seller_id=package.seller_id,
+        subtotal=package.subtotal,
+        discount=package.discount,
+        shipping=package.shipping,
+        total=package.total,
+    )
+
+
+def cancelled(
+    record: domain.Order, package: domain.Package, lines: Sequence[EventLine], amount: Money, remaining: Money
+) -> ItemsCancelled:
+    return ItemsCancelled(
+        order_id=record.id,
+        package_id=package.id,
+        lines=list(lines),
+        amount=amount,
+        remaining=remaining,
+        seller_id=package.seller_id,
     )
 
 

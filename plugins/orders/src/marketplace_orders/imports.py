@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from marketplace_core.capabilities.orders import ImportLine, ImportOrder, ItemsCancelled
+from marketplace_core.capabilities.orders import ImportLine, ImportOrder
 from marketplace_core.events import Event
 from marketplace_core.values import Money, derived_id
 from marketplace_orders import domain, happenings, views
@@ -62,8 +62,7 @@ def _cancel(record: domain.Order, order: ImportOrder) -> Happened:
         lines = views.event_lines(package)
         amount = domain.cancel_units(package, domain.units_left([package]))
         remaining = domain.remaining(record.packages, order.currency)
-        event = ItemsCancelled(order_id=record.id, package_id=package.id, lines=lines, amount=amount, remaining=remaining)
-        told.append((at, event))
+        told.append((at, happenings.cancelled(record, package, lines, amount, remaining)))
     _note(record, at, "orders.items_cancelled", "system")
     return told
 
@@ -75,7 +74,7 @@ def _send(record: domain.Order, order: ImportOrder, token: Callable[[str], str],
         lines = views.event_lines(package)
         shipment = _shipment(package, order, sent, token)
         charge = domain.ship_units(package, shipment.items, shipment)
-        told.append((sent, happenings.shipped(record, package, shipment, lines, charge, line_weight_g)))
+        told.append((sent, happenings.shipped(record, package, shipment, lines, charge, line_weight_g, sent)))
     _note(record, sent, "orders.package_shipped", "seller")
     if order.status == "delivered":
         arrived = order.delivered_at or sent

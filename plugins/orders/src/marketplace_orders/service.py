@@ -283,7 +283,7 @@ class OrderService(Orders):
         domain.settle(record, uow.now, self._config.complete_days)
         record.note(uow.now, "orders.package_shipped", "seller")
         await self._store.save(uow, record)
-        uow.emit(happenings.shipped(record, package, shipment, lines, charge, self._config.line_weight_g))
+        uow.emit(happenings.shipped(record, package, shipment, lines, charge, self._config.line_weight_g, uow.now))
         return views.shipment(shipment)
 
     # ── history of another system ────────────────────────────────────────────────────────────────────────────

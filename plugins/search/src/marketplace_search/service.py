@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, timedelta
 
 import structlog
@@ -26,6 +26,7 @@ from marketplace_core.capabilities.search import (
 )
 from marketplace_core.capabilities.sellers import SellerChanged, SellerQuery, Sellers
 from marketplace_core.errors import BadCursor, MarketplaceError
+from marketplace_core.events import Event
 from marketplace_core.extensions import ExtensionError, Extensions
 from marketplace_core.feed import read_feed
 from marketplace_core.ports import FeedStore, ProjectionUnits, UnitOfWork, handler, handler_after
@@ -65,13 +66,14 @@ class SearchService(Search):
         clock: Clock,
         key: bytes,
         config: SearchConfig,
+        tell: Callable[[Sequence[Event]], Awaitable[None]],
     ) -> None:
         """``key`` makes marks of people; see :class:`~marketplace_search.signals.Gathering`."""
         self.units = units
         self._store, self._signals, self._catalog, self._sellers = store, signals, catalog, sellers
         self._feeds = feeds
         self._extensions, self._clock, self._config = extensions, clock, config
-        self._gathering = Gathering(signals, clock, key, config.signal_seconds, config.people)
+        self._gathering = Gathering(signals, clock, key, config.signal_seconds, config.people, tell)
         self._tree = views.Tree(())
         self._tree_until = 0.0
 

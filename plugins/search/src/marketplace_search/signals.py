@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from marketplace_core import calls
+from marketplace_core.capabilities.search import SearchesCounted, WordsCounted
 from marketplace_core.errors import Unavailable
-from marketplace_core.values import Clock
+from marketplace_core.events import Event
+from marketplace_core.values import Clock, new_id
 from marketplace_search.domain import words_of
 from marketplace_search.store import Signals, SignalStore
 
@@ -30,9 +33,18 @@ def normal(q: str) -> str:
 class Gathering:
     """Adds up what happened. What was not written when a process is killed was not counted; nobody waits for it."""
 
-    def __init__(self, store: SignalStore, clock: Clock, key: bytes, seconds: float, people: int) -> None:
-        """``key`` makes marks of people: whoever has the counts cannot ask them for a person."""
+    def __init__(
+        self,
+        store: SignalStore,
+        clock: Clock,
+        key: bytes,
+        seconds: float,
+        people: int,
+        tell: Callable[[Sequence[Event]], Awaitable[None]],
+    ) -> None:
+        """``key`` makes marks of people: whoever has the counts cannot ask them for a person. ``tell`` publishes them, too."""
         self._store, self._clock, self._key, self._seconds, self._people = store, clock, key, seconds, people
+        self._tell, self._entrance = tell, new_id()
         self._waiting: dict[str, Signals] = {}
         self._requests: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -45,7 +57,9 @@ class Gathering:
         if request != "-" and len(self._requests) < MOST:
             self._requests.add(request)
         mark = self._mark(query)
-        self._add(Signals(query=query, day=self._clock.now().date(), searches=1, results=results, people=frozenset({mark})))
+        today = self._clock.now().date()
+        people = frozenset({mark})
+        self._add(Signals(query=query, day=today, searches=1, results=results, people=people, nothing=int(not results)))
 
     def clicked(self, q: str, position: int) -> None:
         self._add(Signals(query=normal(q), day=self._clock.now().date(), clicks=1, positions=position))
@@ -72,8 +86,10 @@ class Gathering:
         while self._waiting:
             taken, self._waiting = list(self._waiting.values()), {}
             self._requests.clear()
+            words = tuple(_counted(each) for each in taken)
             try:
                 await self._store.add(taken, self._people)
+                await self._tell([SearchesCounted(entrance=self._entrance, words=words)])
             except Unavailable:
                 log.warning("search.signals_lost", searches=sum(each.searches for each in taken))
 
@@ -81,6 +97,16 @@ class Gathering:
         if self._task is not None:
             self._task.cancel()
         await self.flush()
+
+
+def _counted(signals: Signals) -> WordsCounted:
+    return WordsCounted(
+        query=signals.query,
+        searches=signals.searches,
+        without_result=signals.nothing,
+        results=signals.results,
+        clicks=signals.clicks,
+    )
 
 
 def _sum(one: Signals, other: Signals, people: int) -> Signals:
@@ -91,5 +117,6 @@ def _sum(one: Signals, other: Signals, people: int) -> Signals:
         results=other.results if other.searches else one.results,
         clicks=one.clicks + other.clicks,
         positions=one.positions + other.positions,
+        nothing=one.nothing + other.nothing,
         people=one.people if len(one.people) >= people else one.people | other.people,
     )

@@ -248,7 +248,8 @@ class SearchStore(ABC):
 
 class Signals(Struct, frozen=True, kw_only=True):
     """What happened with some words on a day: how often they were searched by, how many results the latest had, how many clicks
-    at positions of which sum. ``people``: marks of 16 bits, which tell two people apart and nobody who they are."""
+    at positions of which sum; ``nothing`` counts searches without result. ``people``: marks of 16 bits, which tell two people
+    apart and nobody who they are."""
 
     query: str
     day: date
@@ -257,6 +258,7 @@ class Signals(Struct, frozen=True, kw_only=True):
     clicks: int = 0
     positions: int = 0
     people: frozenset[int] = frozenset()
+    nothing: int = 0
 
 
 class SignalStore(ABC):

@@ -120,6 +120,17 @@ class PostgresOutbox(Outbox):
         last: int = await self._database.value("SELECT coalesce(max(id), 0) FROM marketplace.outbox")
         return last
 
+    async def kept(self, after: int, limit: int) -> list[OutboxRow]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT id, kind, topic, type, key, sequence, event_id, payload, trace,"
+                " (SELECT id FROM marketplace.writer) AS writer FROM marketplace.outbox"
+                " WHERE id > $1::bigint AND kind = 'event' ORDER BY id LIMIT $2::int",
+                after,
+                limit,
+            )
+        return [OutboxRow(**row) for row in rows]
+
     async def purge(self) -> None:
         """Forget rows that were sent more than a week ago, and answers older than two days."""
         after: int | None = 0

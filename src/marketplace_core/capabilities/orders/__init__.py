@@ -5,7 +5,9 @@ from __future__ import annotations
 from marketplace_core.capabilities.orders import errors  # noqa: F401 - declares its codes
 from marketplace_core.capabilities.orders.events import (
     EventLine,
+    EventPackage,
     ItemsCancelled,
+    ItemsReturned,
     OrderCompleted,
     OrderConfirmed,
     OrderFailed,
@@ -64,10 +66,12 @@ __all__ = [
     "CouponView",
     "Discount",
     "EventLine",
+    "EventPackage",
     "Funder",
     "ImportLine",
     "ImportOrder",
     "ItemsCancelled",
+    "ItemsReturned",
     "Line",
     "LineDiscount",
     "Order",

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from marketplace_core.capabilities.orders.values import PaymentMethod
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, Personal, PersonId, event
 from marketplace_core.values import Address, Money
 
 
@@ -21,6 +21,17 @@ class EventLine(Struct, frozen=True, kw_only=True):
     total: Money
 
 
+class EventPackage(Struct, frozen=True, kw_only=True):
+    """What one seller sends, with its sums: ``total`` is what the buyer pays of it, shipping and tax included."""
+
+    package_id: str
+    seller_id: str
+    subtotal: Money
+    discount: Money
+    shipping: Money
+    total: Money
+
+
 @event("orders.placed", key="order_id")
 class OrderPlaced(Event, frozen=True, kw_only=True):
     """An order waits for its money and its stock; the saga ``orders.checkout`` begins.
@@ -29,23 +40,24 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     """
 
     order_id: str
-    account_id: str | None
+    account_id: PersonId | None
     total: Money
-    payment: PaymentMethod | None
+    payment: Personal[PaymentMethod | None]
     reservation: str
     expires_at: datetime
     lines: list[EventLine]
-    cart_id: str | None = None
+    cart_id: PersonId | None = None
 
 
 @event("orders.confirmed", key="order_id")
 class OrderConfirmed(Event, frozen=True, kw_only=True):
     order_id: str
     number: str
-    account_id: str | None
+    account_id: PersonId | None
     total: Money
     lines: list[EventLine]
-    cart_id: str | None = None
+    cart_id: PersonId | None = None
+    packages: tuple[EventPackage, ...] = ()
 
 
 @event("orders.failed", key="order_id")
@@ -68,6 +80,7 @@ class ItemsCancelled(Event, frozen=True, kw_only=True):
     lines: list[EventLine]
     amount: Money
     remaining: Money
+    seller_id: str = ""
 
 
 @event("orders.package_shipped", key="order_id")
@@ -76,7 +89,8 @@ class PackageShipped(Event, frozen=True, kw_only=True):
 
     Of it ``commission`` is the marketplace's, ``shipping`` and ``tax`` are what the buyer pays of these.
     ``remaining`` is what the whole order may still capture afterwards. ``tracking_token`` is the shipment's.
-    ``subsidy`` is not captured: what the marketplace owes the seller for discounts that it pays.
+    ``subsidy`` is not captured: what the marketplace owes the seller for discounts that it pays. ``promised`` is the day by
+    which the buyer was told that it arrives.
     """
 
     order_id: str
@@ -92,11 +106,24 @@ class PackageShipped(Event, frozen=True, kw_only=True):
     origin_country: str
     carrier: str
     service: str
-    tracking_number: str | None
-    address: Address
-    tracking_token: str = ""
+    tracking_number: Personal[str | None]
+    address: Personal[Address]
+    tracking_token: Personal[str] = ""
     weight_g: int = 0
     subsidy: Money | None = None
+    promised: str | None = None
+
+
+@event("orders.items_returned", key="order_id")
+class ItemsReturned(Event, frozen=True, kw_only=True):
+    """Units that had arrived came back to their seller; ``refund`` is what the buyer gets for them."""
+
+    order_id: str
+    package_id: str
+    seller_id: str
+    lines: list[EventLine]
+    reason: str
+    refund: Money
 
 
 @event("orders.package_delivered", key="order_id")

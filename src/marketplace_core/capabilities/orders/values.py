@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from marketplace_core.capabilities.cart import CartOwner
 from marketplace_core.capabilities.catalog import LineRequest, Options, SellerRef
+from marketplace_core.events import Personal
 from marketplace_core.values import Address, Id, Money, PageQuery
 
 PackageStatus = Literal["pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed", "cancelled"]
@@ -79,7 +80,7 @@ class ShippedItem(Struct, frozen=True):
 
 class TrackingEvent(Struct, frozen=True):
     code: str
-    location: str | None
+    location: Personal[str | None]
     occurred_at: datetime
 
 
@@ -89,8 +90,8 @@ class Shipment(Struct, frozen=True, kw_only=True):
     carrier: str
     service: str
     status: ShipmentStatus
-    tracking_number: str | None
-    tracking_token: str
+    tracking_number: Personal[str | None]
+    tracking_token: Personal[str]
     items: list[ShippedItem]
     estimated_delivery: str | None
     events: list[TrackingEvent]
@@ -115,7 +116,7 @@ class Package(Struct, frozen=True, kw_only=True):
 
 class PaymentAction(Struct, frozen=True):
     type: Literal["redirect"]
-    url: str
+    url: Personal[str]
     expires_at: datetime
 
 

@@ -1,0 +1,314 @@
+"""The reports, one statement each.
+
+A statement is put together from these parts and from what is asked: the interval chooses a function of time, and whether a
+shop or a currency is meant adds a condition. Values are parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from marketplace_analytics.store import Asked
+from marketplace_core.capabilities.analytics import ReportName
+
+__all__ = ["READ", "statement"]
+
+_SALES = ("orders.confirmed", "orders.items_cancelled", "orders.items_returned")
+_PARCELS = ("orders.package_shipped", "orders.package_delivered")
+#: The types of event that a report is made of.
+READ: Mapping[ReportName, Sequence[str]] = {
+    "sales": (*_SALES, "orders.package_shipped"),
+    "funnel": ("recommendations.signals_given", "cart.item_added", "orders.placed", "catalog.product_changed"),
+    "returns": ("orders.package_shipped", "orders.items_returned"),
+    "cohorts": ("orders.confirmed",),
+    "lateness": _PARCELS,
+    "search": ("search.counted",),
+    "ratings": ("reviews.changed",),
+    "moderation": ("moderation.submitted", "moderation.decided"),
+    "performance": (*_SALES, *_PARCELS, "reviews.changed"),
+    "overview": _SALES,
+}
+_BUCKETS = {"day": "toDate", "week": "toMonday", "month": "toStartOfMonth"}
+_STEPS = {"day": "toIntervalDay", "week": "toIntervalWeek", "month": "toIntervalMonth"}
+IN_TIME = "_at >= {since:DateTime64(3, 'UTC')} AND _at < {until:DateTime64(3, 'UTC')}"
+NOW = "toDateTime64({now:DateTime('UTC')}, 3, 'UTC')"
+#: Of an order that never was none is given back.
+CONFIRMED = "order_id IN (SELECT order_id FROM orders_confirmed)"
+
+
+class _Parts:
+    """``at(time)``: the interval of a moment. ``shop``, ``money``: conditions on columns, true where all are meant."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    def at(self, moment: str = "_at") -> str:
+        if self._asked.interval is None:
+            return "toDate({since:DateTime64(3, 'UTC')})"
+        return f"{_BUCKETS[self._asked.interval]}({moment})"
+
+    def steps(self, count: str) -> str:
+        return f"{_STEPS[self._asked.interval or 'day']}({count})"
+
+    @property
+    def unit(self) -> str:
+        return f"'{self._asked.interval or 'day'}'"
+
+    def shop(self, column: str = "seller_id") -> str:
+        return f"{column} = {{seller:String}}" if self._asked.seller_id is not None else "1"
+
+    def money(self, column: str) -> str:
+        return f"{column}.currency = {{currency:String}}" if self._asked.currency is not None else "1"
+
+    def products(self) -> str:
+        """Of this shop's products, those that it has now and had before."""
+        if self._asked.seller_id is None:
+            return "1"
+        return "product_id IN (SELECT product_id FROM catalog_product_changed WHERE seller_id = {seller:String})"
+
+    def variants(self) -> str:
+        if self._asked.seller_id is None:
+            return "1"
+        own = "SELECT v.id FROM catalog_product_changed ARRAY JOIN page.variants AS v WHERE seller_id = {seller:String}"
+        return f"variant_id IN ({own})"
+
+
+def statement(name: ReportName, asked: Asked) -> tuple[str, dict[str, Any]]:
+    """The report's SQL and its parameters. Its rows have ``at``, and ``currency`` where there is money, in this order."""
+    midnight = "%Y-%m-%d 00:00:00"
+    parameters: dict[str, Any] = {
+        "since": asked.since.strftime(midnight),
+        "until": (asked.until + timedelta(days=1)).strftime(midnight),
+        "now": asked.now.strftime("%Y-%m-%d %H:%M:%S"),
+        "seller": asked.seller_id or "",
+        "currency": asked.currency or "",
+    }
+    return _STATEMENTS[name](_Parts(asked)), parameters
+
+
+def _sales(parts: _Parts) -> str:
+    return f"""
+SELECT at, currency, uniqExactIf(order_id, order_id != '') AS orders, sum(units) AS units, sum(gross) AS gross,
+    sum(discounts) AS discounts, sum(refunds) AS refunds, sum(commission) AS commission,
+    gross - discounts - refunds - commission AS net
+FROM (
+    SELECT {parts.at()} AS at, p.total.currency AS currency, order_id, 0 AS units, p.total.amount + p.discount.amount AS gross,
+        p.discount.amount AS discounts, 0 AS refunds, 0 AS commission
+    FROM orders_confirmed ARRAY JOIN packages AS p
+    WHERE {IN_TIME} AND {parts.shop("p.seller_id")} AND {parts.money("p.total")}
+    UNION ALL
+    SELECT {parts.at()}, l.total.currency, '', l.quantity, 0, 0, 0, 0
+    FROM orders_confirmed ARRAY JOIN lines AS l
+    WHERE {IN_TIME} AND {parts.shop("l.seller_id")} AND {parts.money("l.total")}
+    UNION ALL
+    {_refunds(parts, "'', 0, 0, 0", ", 0")}
+    UNION ALL
+    SELECT {parts.at()}, commission.currency, '', 0, 0, 0, 0, commission.amount
+    FROM orders_package_shipped WHERE {IN_TIME} AND {parts.shop()} AND {parts.money("commission")}
+)
+GROUP BY at, currency ORDER BY at, currency"""
+
+
+def _refunds(parts: _Parts, before: str, after: str) -> str:
+    return f"""SELECT {parts.at()}, amount.currency, {before}, amount.amount{after}
+    FROM orders_items_cancelled WHERE {IN_TIME} AND {parts.shop()} AND {parts.money("amount")} AND {CONFIRMED}
+    UNION ALL
+    SELECT {parts.at()}, refund.currency, {before}, refund.amount{after}
+    FROM orders_items_returned WHERE {IN_TIME} AND {parts.shop()} AND {parts.money("refund")}"""
+
+
+def _overview(parts: _Parts) -> str:
+    return f"""
+SELECT at, currency, uniqExactIf(order_id, order_id != '') AS orders, sum(gross) AS gross, sum(refunds) AS refunds,
+    uniqExactIf(seller, seller != '') AS sellers, uniqExactIf(buyer, buyer != '') AS buyers
+FROM (
+    SELECT {parts.at()} AS at, p.total.currency AS currency, order_id, p.seller_id AS seller, coalesce(account_id, '') AS buyer,
+        p.total.amount + p.discount.amount AS gross, 0 AS refunds
+    FROM orders_confirmed ARRAY JOIN packages AS p
+    WHERE {IN_TIME} AND {parts.shop("p.seller_id")} AND {parts.money("p.total")}
+    UNION ALL
+    {_refunds(parts, "'', '', '', 0", "")}
+)
+GROUP BY at, currency ORDER BY at, currency"""
+
+
+def _funnel(parts: _Parts) -> str:
+    return f"""
+SELECT at, uniqExactIf(who, what = 'view') AS viewers, uniqExactIf(who, what = 'cart') AS carts,
+    uniqExactIf(who, what = 'order') AS orders,
+    if(viewers = 0, NULL, round(carts / viewers, 4)) AS view_to_cart,
+    if(carts = 0, NULL, round(orders / carts, 4)) AS cart_to_order
+FROM (
+    SELECT {parts.at()} AS at, 'view' AS what, assumeNotNull(person) AS who
+    FROM recommendations_signals_given ARRAY JOIN signals.type AS signal, signals.product_id AS product_id
+    WHERE {IN_TIME} AND signal = 'view' AND person != '' AND {parts.products()}
+    UNION ALL
+    SELECT {parts.at()}, 'cart', cart_id FROM cart_item_added WHERE {IN_TIME} AND {parts.variants()}
+    UNION ALL
+    SELECT {parts.at()}, 'order', order_id FROM orders_placed ARRAY JOIN lines.seller_id AS seller
+    WHERE {IN_TIME} AND {parts.shop("seller")}
+)
+GROUP BY at ORDER BY at"""
+
+
+def _returns(parts: _Parts) -> str:
+    return f"""
+SELECT at, currency, sum(shipped) AS units, sum(back) AS returned, if(units = 0, NULL, round(returned / units, 4)) AS rate,
+    sum(money) AS refunded, arraySort(groupArrayIf((reason, back, money), reason != '')) AS reasons
+FROM (
+    SELECT at, currency, reason, sum(shipped) AS shipped, sum(back) AS back, sum(money) AS money
+    FROM (
+        SELECT {parts.at()} AS at, amount.currency AS currency, '' AS reason, arraySum(lines.quantity) AS shipped, 0 AS back,
+            0 AS money
+        FROM orders_package_shipped WHERE {IN_TIME} AND {parts.shop()} AND {parts.money("amount")}
+        UNION ALL
+        SELECT {parts.at()}, refund.currency, reason, 0, arraySum(lines.quantity), refund.amount
+        FROM orders_items_returned WHERE {IN_TIME} AND {parts.shop()} AND {parts.money("refund")}
+    )
+    GROUP BY at, currency, reason
+)
+GROUP BY at, currency ORDER BY at, currency"""
+
+
+def _cohorts(parts: _Parts) -> str:
+    return f"""
+SELECT first AS at, dateDiff('month', first, month) AS later, count() AS people
+FROM (
+    SELECT arrayMin(months) AS first, arrayJoin(months) AS month
+    FROM (
+        SELECT assumeNotNull(account_id) AS person, groupUniqArray(toStartOfMonth(_at)) AS months
+        FROM orders_confirmed
+        WHERE account_id != '' AND {"1" if parts.shop() == "1" else "has(lines.seller_id, {seller:String})"}
+        GROUP BY person
+    )
+)
+WHERE first >= toStartOfMonth({{since:DateTime64(3, 'UTC')}}) AND first < {{until:DateTime64(3, 'UTC')}}
+GROUP BY at, later ORDER BY at, later"""
+
+
+def _late(parts: _Parts, at: str) -> str:
+    """A row for each parcel that was shipped."""
+    return f"""
+    SELECT {at} AS at, arrived, toDate32(assumeNotNull(promised)) AS promise, promised IS NOT NULL AS is_promised,
+        is_promised AND coalesce(toDate32(arrived), toDate32({{now:DateTime('UTC')}})) > promise AS is_late,
+        dateDiff('second', s._at, arrived) / 86400 AS days
+    FROM (SELECT _at, package_id, promised FROM orders_package_shipped WHERE {IN_TIME} AND {parts.shop()}) AS s
+    LEFT JOIN (
+        SELECT package_id, min(_at) AS arrived FROM orders_package_delivered
+        WHERE _at >= {{since:DateTime64(3, 'UTC')}} AND {parts.shop()} GROUP BY package_id
+    ) AS d USING package_id"""
+
+
+def _lateness(parts: _Parts) -> str:
+    return f"""
+SELECT at, count() AS shipped, countIf(is_late) AS late, round(late / shipped, 4) AS rate,
+    if(countIf(arrived IS NOT NULL AND is_promised) = 0, NULL,
+        round(countIf(arrived IS NOT NULL AND is_promised AND NOT is_late) / countIf(arrived IS NOT NULL AND is_promised), 4)
+    ) AS promise_kept,
+    if(countIf(arrived IS NOT NULL) = 0, NULL, round(medianExact(days), 2)) AS median_days
+FROM ({_late(parts, parts.at("s._at"))})
+GROUP BY at ORDER BY at"""
+
+
+def _search(parts: _Parts) -> str:
+    return f"""
+SELECT at, sum(times) AS searches, sum(nothing) AS without_result,
+    if(searches = 0, NULL, round(sum(clicks) / searches, 4)) AS click_through,
+    arraySlice(arraySort(x -> (-x.2, x.1), groupArrayIf((query, times, latest), times > 0)), 1, 10) AS top
+FROM (
+    SELECT {parts.at()} AS at, w.query AS query, sum(w.searches) AS times, sum(w.without_result) AS nothing,
+        sum(w.clicks) AS clicks, argMaxIf(w.results, _at, w.searches > 0) AS latest
+    FROM search_counted ARRAY JOIN words AS w WHERE {IN_TIME} GROUP BY at, query
+)
+GROUP BY at ORDER BY at"""
+
+
+def _reviews(parts: _Parts) -> str:
+    """A row for each review that is shown, when it first was."""
+    return f"""
+    SELECT minIf(_at, rating IS NOT NULL) AS first, argMax(tuple(rating), (version_number, _sequence)).1 AS stars
+    FROM reviews_changed WHERE {parts.shop()} GROUP BY review_id
+    HAVING stars IS NOT NULL AND first >= {{since:DateTime64(3, 'UTC')}} AND first < {{until:DateTime64(3, 'UTC')}}"""
+
+
+def _ratings(parts: _Parts) -> str:
+    counts = ", ".join(f"'{stars}', countIf(stars = {stars})" for stars in range(1, 6))
+    return f"""
+SELECT {parts.at("first")} AS at, count() AS reviews, round(avg(stars), 2) AS average, map({counts}) AS histogram
+FROM ({_reviews(parts)})
+GROUP BY at ORDER BY at"""
+
+
+def _moderation(parts: _Parts) -> str:
+    """What waits is looked at where each interval ends, or now."""
+    return f"""
+SELECT at, sum(submitted) AS submitted, sum(approved) AS approved, sum(rejected) AS rejected, sum(by_checks) AS by_checks,
+    sum(overturned) AS overturned, max(waits) AS oldest_seconds
+FROM (
+    SELECT {parts.at()} AS at, 1 AS submitted, 0 AS approved, 0 AS rejected, 0 AS by_checks, 0 AS overturned,
+        CAST(NULL, 'Nullable(Int64)') AS waits
+    FROM moderation_submitted WHERE {IN_TIME}
+    UNION ALL
+    SELECT {parts.at()}, 0, approved, NOT approved, by = 'checks', overturned, NULL FROM moderation_decided WHERE {IN_TIME}
+    UNION ALL
+    SELECT arrayJoin(arrayMap(n -> {parts.at("sent")} + {parts.steps("n")}, range(toUInt32(
+            dateDiff({parts.unit}, {parts.at("sent")}, {parts.at("ended")}) + if(is_open, 1, 0))))) AS start, 0, 0, 0, 0, 0,
+        dateDiff('second', sent, least(toDateTime64(start + {parts.steps("1")}, 3, 'UTC'), {NOW}))
+    FROM (
+        SELECT s.sent AS sent, d.decided IS NULL AS is_open,
+            coalesce(d.decided, {NOW}) AS ended
+        FROM (
+            SELECT subject, content.version AS version, min(_at) AS sent FROM moderation_submitted
+            WHERE _at < {{until:DateTime64(3, 'UTC')}} GROUP BY subject, version
+        ) AS s
+        LEFT JOIN (
+            SELECT subject, content.version AS version, min(_at) AS decided FROM moderation_decided GROUP BY subject, version
+        ) AS d USING (subject, version)
+        WHERE ended >= sent
+    )
+    WHERE start >= {parts.at("{since:DateTime64(3, 'UTC')}")} AND start < {{until:DateTime64(3, 'UTC')}}
+)
+GROUP BY at ORDER BY at"""
+
+
+def _performance(parts: _Parts) -> str:
+    return f"""
+SELECT at, if(sum(shipped) = 0, NULL, round(sum(late) / sum(shipped), 4)) AS late_rate,
+    if(sum(sold) = 0, NULL, round(sum(cancelled) / sum(sold), 4)) AS cancel_rate,
+    if(sum(sent) = 0, NULL, round(sum(back) / sum(sent), 4)) AS return_rate,
+    if(sum(reviews) = 0, NULL, round(sum(stars) / sum(reviews), 2)) AS rating
+FROM (
+    SELECT at, 1 AS shipped, is_late AS late, 0 AS sold, 0 AS cancelled, 0 AS sent, 0 AS back, 0 AS reviews, 0 AS stars
+    FROM ({_late(parts, parts.at("s._at"))})
+    UNION ALL
+    SELECT {parts.at()}, 0, 0, l.quantity, 0, 0, 0, 0, 0 FROM orders_confirmed ARRAY JOIN lines AS l
+    WHERE {IN_TIME} AND {parts.shop("l.seller_id")}
+    UNION ALL
+    SELECT {parts.at()}, 0, 0, 0, arraySum(lines.quantity), 0, 0, 0, 0 FROM orders_items_cancelled
+    WHERE {IN_TIME} AND {parts.shop()} AND {CONFIRMED}
+    UNION ALL
+    SELECT {parts.at()}, 0, 0, 0, 0, arraySum(lines.quantity), 0, 0, 0 FROM orders_package_shipped
+    WHERE {IN_TIME} AND {parts.shop()}
+    UNION ALL
+    SELECT {parts.at()}, 0, 0, 0, 0, 0, arraySum(lines.quantity), 0, 0 FROM orders_items_returned
+    WHERE {IN_TIME} AND {parts.shop()}
+    UNION ALL
+    SELECT {parts.at("first")}, 0, 0, 0, 0, 0, 0, 1, assumeNotNull(stars) FROM ({_reviews(parts)})
+)
+GROUP BY at ORDER BY at"""
+
+
+_STATEMENTS: dict[ReportName, Callable[[_Parts], str]] = {
+    "sales": _sales,
+    "funnel": _funnel,
+    "returns": _returns,
+    "cohorts": _cohorts,
+    "lateness": _lateness,
+    "search": _search,
+    "ratings": _ratings,
+    "moderation": _moderation,
+    "performance": _performance,
+    "overview": _overview,
+}
