@@ -82,7 +82,7 @@ def _forgets_to_commit(writing_: Writing) -> None:
     writing_._words.commit()
 
 
-_right_together = reading._together
+_right_together = reading.together
 _right_plan = Planner.plan
 _right_merged = merged
 _right_put = Writing.put
@@ -154,15 +154,15 @@ MISTAKES = {
     "suggestions are whole words": Mistake(SUGGESTIONS, Planner, "beginnings", lambda planner, word: []),
     "counts are conjunctive": Mistake(
         "test_counts_are_disjunctive",
-        reading._Filters,
+        reading.Filters,
         "applied",
         lambda filters, base, but=None: _right_applied(filters, base),
     ),
-    "options of two variants": Mistake("test_options_hold_on_one_variant", reading, "_together", _together_anyhow),
+    "options of two variants": Mistake("test_options_hold_on_one_variant", reading, "together", _together_anyhow),
     "some variant is in stock": Mistake(
         "test_what_is_asked_for_in_stock_is_in_stock_as_asked",
         reading,
-        "_together",
+        "together",
         lambda schema_, options, *, in_stock: _right_together(schema_, options, in_stock=False),
     ),
     "the price is not looked at": Mistake(
@@ -211,7 +211,7 @@ _right_current = TantivyStore._current
 _right_words = Planner.words
 _right_word = Planner._word
 _right_search = State.search
-_right_applied = reading._Filters.applied
+_right_applied = reading.Filters.applied
 
 
 def _with(planner: Planner, **changed: Any) -> Planner:

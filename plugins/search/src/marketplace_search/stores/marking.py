@@ -26,9 +26,10 @@ class Marker:
 
     def highlight(self, title: str, description: str) -> Highlight | None:
         marked, snippet = self._marked(title), None
-        places = [match.start() for match in _WORD.finditer(description) if fold(match.group()) in self._forms]
-        if places:
-            start = max(0, places[0] - SNIPPET // 3)
+        words = _WORD.finditer(description)
+        first = next((match.start() for match in words if fold(match.group()) in self._forms), None)
+        if first is not None:
+            start = max(0, first - SNIPPET // 3)
             start = description.find(" ", start) + 1 if start else 0
             snippet = self._marked(description[start : start + SNIPPET])
         return Highlight(marked, snippet) if marked or snippet else None

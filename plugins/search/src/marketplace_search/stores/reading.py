@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product as every
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from tantivy import DocAddress, FieldType, Occur, Order, Query, Searcher
+from tantivy import DocAddress, Occur, Order, Query, Searcher
 
 from marketplace_core.capabilities.catalog import ProductPage, SellerRef
 from marketplace_core.capabilities.search import FacetValue
 from marketplace_search.config import SearchConfig
-from marketplace_search.domain import combined, likeness, words_of
+from marketplace_search.domain import likeness, words_of
 from marketplace_search.store import Counts, Found, Hit, Record, Wanted
 from marketplace_search.stores import schema as kept
+from marketplace_search.stores.filters import Filters, any_of, together
 from marketplace_search.stores.marking import Marker
 from marketplace_search.stores.planning import Plan, Planner, Word
 from marketplace_search.stores.schema import count_of, record_bytes
@@ -30,6 +30,9 @@ TOKENS = 600
 _SORTS = {"newest": ("created", Order.Desc), "price": ("price", Order.Asc), "-price": ("price", Order.Desc),
           "rating": ("rating", Order.Desc)}  # fmt: skip
 _decode_record = msgspec.json.Decoder(Record).decode
+
+
+_Hits = tuple[int, list[tuple[float, DocAddress]], bool]
 
 
 class Titled(Struct):
@@ -63,18 +66,16 @@ class State:
         )
         gone = Query.term_query(self._schema, "flags", "inactive", "basic")
         inactive = [record.id for record in generation.records(self._searcher, gone)]
-        self._inactive = Query.term_set_query(self._schema, "seller_id", inactive) if inactive else None
+        self._inactive = any_of(self._schema, "seller_id", inactive) if inactive else None
         self._names: dict[str, str | None] = {}
         self._record = generation.record
 
     # ── a search ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def search(self, wanted: Wanted) -> Found:
-        plan = self._plan(wanted)
-        filters = _Filters(self._schema, wanted)
+        filters = Filters(self._schema, wanted)
+        plan, (total, hits, more) = self._found(wanted, filters)
         base = self._base(wanted.kind, plan)
-        query = filters.applied(base)
-        total, hits, more = self._hits(query, wanted, plan)
         counts = self._counts(base, filters, wanted) if wanted.facets and wanted.kind == "products" else Counts()
         return Found(
             hits=[self._hit(address, score, plan) for score, address in hits],
@@ -85,19 +86,26 @@ class State:
             dropped=plan.dropped if plan else (),
         )
 
-    def _plan(self, wanted: Wanted) -> Plan | None:
-        """What finds something: all words, else mended ones, else fewer. Facets do not matter to that."""
+    def _found(self, wanted: Wanted, filters: Filters) -> tuple[Plan | None, _Hits]:
+        """What finds something: all words, else mended ones, else fewer. Facets do not matter to that; but what finds something
+        under them need not be asked without."""
         words = self.planner.words(wanted.words)
+        kind = wanted.kind
+
+        def hits(plan: Plan | None) -> _Hits:
+            return self._hits(filters.applied(self._base(kind, plan)), wanted, plan)
+
         if not words:
-            return None
+            return None, hits(None)
         plan = self.planner.plan(words)
-        if self._count(wanted.kind, plan):
-            return plan
+        found = hits(plan)
+        if found[0] or (filters and self._count(kind, plan)):
+            return plan, found
         mended = [self.planner.mended(word, beginning=word is words[-1]) if not word.mended else word for word in words]
         plan = self.planner.plan(mended)
-        if self._count(wanted.kind, plan):
-            return plan
-        return self._fewer(wanted.kind, mended)
+        if not self._count(kind, plan):
+            plan = self._fewer(kind, mended)
+        return plan, hits(plan)
 
     def _fewer(self, kind: str, words: list[Word]) -> Plan:
         """Without one of the words, the most frequent first to go; else as many as can be had, the rarest first."""
@@ -131,7 +139,8 @@ class State:
             parts.append((Occur.MustNot, self._inactive))
         return Query.boolean_query(parts)
 
-    def _hits(self, query: Query, wanted: Wanted, plan: Plan | None) -> tuple[int, list[tuple[float, DocAddress]], bool]:
+    def _hits(self, query: Query, wanted: Wanted, plan: Plan | None) -> _Hits:
+        """How many there are, the best of them with their scores, and whether there are more."""
         total: int | None = None
         found: Any
         if wanted.shown:
@@ -229,7 +238,7 @@ class State:
 
     # ── facets ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _counts(self, base: Query, filters: _Filters, wanted: Wanted) -> Counts:
+    def _counts(self, base: Query, filters: Filters, wanted: Wanted) -> Counts:
         """Each facet as if it were not selected: once for all that are not, and once for each that is."""
         common = self._tokens(filters.applied(base))
         own = {group: self._tokens(filters.applied(base, group)) for group in filters.groups}
@@ -267,9 +276,7 @@ class State:
             found[name] = {token[len(start) :]: count for token, count in counted.items() if token.startswith(start)}
         return {name: self._values(values, selected.get(name, ())) for name, values in found.items()}
 
-    def _options(
-        self, base: Query, filters: _Filters, wanted: Wanted, tokens: Mapping[str, int]
-    ) -> dict[str, list[FacetValue]]:
+    def _options(self, base: Query, filters: Filters, wanted: Wanted, tokens: Mapping[str, int]) -> dict[str, list[FacetValue]]:
         """Where others are selected, or what is in stock, a value counts with them on one variant."""
         found = self._named(kept.OPTION, tokens, {}, {})
         if not wanted.options and not wanted.in_stock:
@@ -281,7 +288,7 @@ class State:
                 continue
             exact = {}
             for value in values:
-                both = _together(self._schema, {**others, name: (value.value,)}, in_stock=wanted.in_stock)
+                both = together(self._schema, {**others, name: (value.value,)}, in_stock=wanted.in_stock)
                 query = Query.boolean_query([(Occur.Must, rest), (Occur.Must, both)])
                 exact[value.value] = count_of(self._searcher, query)
             found[name] = self._values(exact, wanted.options.get(name, ()))
@@ -336,45 +343,3 @@ class State:
         query = self._both(("flags", "pending"), ("seller_id", seller_id))
         hits = self._searcher.search(query, max(1, self._searcher.num_docs), count=False).hits
         return [_decode_record(record_bytes(self._searcher, address)).id for _, address in hits]
-
-
-# ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Filters:
-    """The filters of a search, by group. Those of one group are any of its values, those of several all of them."""
-
-    def __init__(self, schema: Any, wanted: Wanted) -> None:
-        self.groups: dict[str, Query] = {}
-        self._always: list[Query] = []
-        if wanted.categories is not None:
-            self.groups["categories"] = _any_of(schema, "category_id", sorted(wanted.categories))
-        if wanted.sellers:
-            self.groups["sellers"] = _any_of(schema, "seller_id", wanted.sellers)
-        if wanted.min_price is not None or wanted.max_price is not None:
-            low, high = wanted.min_price or 0, wanted.max_price
-            self.groups["price"] = Query.range_query(schema, "price", FieldType.Integer, low, high)
-        for name, values in wanted.attributes.items():
-            tokens = [f"{kept.ATTRIBUTE}{kept.APART}{name}{kept.APART}{value}" for value in values]
-            self.groups[f"{kept.ATTRIBUTE}{name}"] = _any_of(schema, "facets", tokens)
-        if wanted.options:
-            self.groups["options"] = _together(schema, wanted.options, in_stock=wanted.in_stock)
-        if wanted.in_stock:
-            self._always.append(Query.term_query(schema, "flags", "stock", "basic"))
-
-    def applied(self, base: Query, but: str | None = None) -> Query:
-        chosen = [query for group, query in self.groups.items() if group != but] + self._always
-        if not chosen:
-            return base
-        return Query.boolean_query([(Occur.Must, base), *((Occur.Must, Query.const_score_query(each, 0.0)) for each in chosen)])
-
-
-def _any_of(schema: Any, field: str, values: Sequence[str]) -> Query:
-    return Query.term_set_query(schema, field, list(values)) if values else Query.empty_query()
-
-
-def _together(schema: Any, options: Mapping[str, Sequence[str]], *, in_stock: bool) -> Query:
-    """One variant has a value of each option, and can be bought where that is asked for."""
-    pairs = [[(name, value) for value in values] for name, values in sorted(options.items())]
-    mark = "+" if in_stock else ""
-    return _any_of(schema, "combined", [mark + combined(chosen) for chosen in every(*pairs)])
