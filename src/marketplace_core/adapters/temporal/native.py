@@ -28,7 +28,7 @@ class EmbeddedTemporal(InstalledServer):
         # The one for operators is chosen by itself only where the other is as well.
         ports = ["--port", str(self.port), "--http-port", str(free_port(host=HOST))]
         file = self._files / "temporal.db"
-        return [TEMPORAL.binary, "server", "start-dev", "--headless", "--ip", HOST, *ports, "--db-filename", file, *_QUIET]
+        return [TEMPORAL.binary, "server", "start-dev", "--headless", "--ip", HOST, *ports, "--db-filename", file, *_QUIET, *_PROMPT]
 
     async def _ready(self) -> bool:
         """It listens once its services run."""
@@ -36,3 +36,5 @@ class EmbeddedTemporal(InstalledServer):
 
 
 _QUIET = ("--log-level", "error", "--disable-config-file", "--disable-config-env")
+#: By default a timer, and so a pause between two tries, may come a second late.
+_PROMPT = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
