@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from marketplace_core.adapters.postgres.kind import PostgresSettings
 from marketplace_core.adapters.postgres.server import Database
@@ -12,7 +13,7 @@ from marketplace_core.ports.servers import Opening, Server
 from marketplace_core.sagas import Performer, Saga
 from marketplace_core.values import Clock
 
-__all__ = ["PostgresServer", "open_server", "sagas"]
+__all__ = ["PostgresServer", "connection", "open_server", "sagas"]
 
 
 class PostgresServer(Server):
@@ -37,6 +38,11 @@ class PostgresServer(Server):
 def open_server(opening: Opening) -> PostgresServer:
     settings = opening.settings if isinstance(opening.settings, PostgresSettings) else PostgresSettings()
     return PostgresServer(opening.name, opening.url, settings)
+
+
+def connection(server: Server) -> Any:
+    """For a role that needs no more than the connection."""
+    return server.connection
 
 
 def sagas(server: Server, declared: Sequence[Saga], performer: Performer, clock: Clock, journal: Journal) -> SagaEngine:

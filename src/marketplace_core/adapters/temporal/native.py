@@ -28,7 +28,19 @@ class EmbeddedTemporal(InstalledServer):
         # The one for operators is chosen by itself only where the other is as well.
         ports = ["--port", str(self.port), "--http-port", str(free_port(host=HOST))]
         file = self._files / "temporal.db"
-        return [TEMPORAL.binary, "server", "start-dev", "--headless", "--ip", HOST, *ports, "--db-filename", file, *_QUIET, *_PROMPT]
+        return [
+            TEMPORAL.binary,
+            "server",
+            "start-dev",
+            "--headless",
+            "--ip",
+            HOST,
+            *ports,
+            "--db-filename",
+            file,
+            *_QUIET,
+            *_PROMPT,
+        ]
 
     async def _ready(self) -> bool:
         """It listens once its services run."""
