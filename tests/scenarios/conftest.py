@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,9 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 STANDING = 'trace_to = "folder:traces"\ntrace_sample = 0.000001'
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 class Open(NamedTuple):
     """A marketplace with its simulators; ``mark`` is in the names of this test's people and shops, where others are."""
 
@@ -56,7 +59,11 @@ async def own(
     deployment: str,
     folder: Path,
     without: Sequence[str] = (),
+<<<<<<< HEAD
     more: Sequence[str] = (),
+=======
+    resources: Mapping[str, str] = NOTHING,
+>>>>>>> d9f04eb (A checkout on Temporal is done, declined and given up as on DBOS; its histories are replayed)
 ) -> AsyncIterator[Open]:
     """One for this test alone."""
     payments, carriers = Simulator("payments", folder), Simulator("carriers", folder)
@@ -71,6 +78,7 @@ async def own(
             "deployment": deployment,
         },
         simulators={"payments": payments.url, "carriers": carriers.url},
+        resources=resources,
     )
     try:
         for simulator in (payments, carriers):
@@ -93,9 +101,16 @@ async def shared(servers: Servers) -> AsyncIterator[Open]:
         yield Open(market, found.payments, found.carriers, f".{new_id()[-8:]}", numbered)
 
 
+@pytest.fixture
+def resources() -> Mapping[str, str]:
+    """Further servers of a module's marketplaces, by name."""
+    return NOTHING
+
+
 @pytest_asyncio.fixture
 async def shop(
     runner: str,
+    resources: Mapping[str, str],
     request: pytest.FixtureRequest,
     marketplace: Callable[..., Awaitable[Marketplace]],
     marketplace_servers: Servers,
@@ -114,6 +129,7 @@ async def shop(
         assert deployment in ("", STANDING)
         opening = shared(marketplace_servers)
     else:
+<<<<<<< HEAD
         opening = own(
             marketplace,
             runner,
@@ -122,6 +138,9 @@ async def shop(
             getattr(request.module, "WITHOUT", ()),
             getattr(request.module, "WITH", ()),
         )
+=======
+        opening = own(marketplace, runner, deployment, tmp_path, getattr(request.module, "WITHOUT", ()), resources)
+>>>>>>> d9f04eb (A checkout on Temporal is done, declined and given up as on DBOS; its histories are replayed)
     async with opening as (market, payments, carriers, mark, numbered):
 
         def marked(email: str) -> str:

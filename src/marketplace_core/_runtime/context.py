@@ -81,11 +81,8 @@ class Context(PluginContext):
         return self._process.ports
 
     def saga_engine(self, performer: Performer, journal: Journal) -> SagaEngine:
-        from marketplace_core.adapters.dbos.engine import DbosSagas  # noqa: PLC0415 - only the orchestrator has it
-
-        where = self._process.deployment.on.get("sagas")
-        database = self.database if where is None else self._process.resources.database(where)
-        return DbosSagas(database, self.sagas, performer, self.clock, journal)
+        engine: SagaEngine = self._process.resources.play("sagas", self.sagas, performer, self.clock, journal)
+        return engine
 
     def store(self, makers: Mapping[str, Callable[[PluginContext], S] | str], role: str | None = None) -> S:
         kind = self._process.deployment.resources[self._resource(role)].kind

@@ -20,6 +20,9 @@ __all__ = ["Performer"]
 
 log = structlog.get_logger("marketplace.sagas")
 
+#: A port's method, and what it is called with.
+Prepared = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]
+
 
 def _declared(service: type, method: str) -> Callable[..., Any]:
     """The method as the capability's port declares it: a service's own may take more than crosses a port."""
@@ -42,29 +45,40 @@ class Performer:
 
     async def perform(self, call: StepCall, unknown_yet: Callable[[], Awaitable[None]] | None = None) -> StepResult:
         """``unknown_yet`` is awaited once, before it is asked again: that may take for ever."""
-        port = self._ports()[call.capability]
-        method = getattr(port, call.method)
-        args = self._decode(port, call)
+        prepared = self.prepare(call)
         attempt = 0
         while True:
             attempt += 1
             try:
-                failpoints.hit("saga.before_call")
-                value = await self._try(call, method, args)
-                failpoints.hit("saga.after_call")
-                return StepResult(msgspec.json.encode(value).decode(), attempts=attempt)
-            except MarketplaceError as error:
-                if error.is_refusal:
-                    return StepResult(refusal=Failure.of(error), attempts=attempt)
-                unknown: Exception = error
+                return await self.attempt(call, prepared, attempt)
             except Exception as error:
-                unknown = error
-            self._log(call, attempt, unknown)
-            with contextlib.suppress(Unavailable, OSError):  # only for people; the step itself goes on
-                await self._note(call, attempt, f"{type(unknown).__name__}: {unknown}")
+                await self.unknown(call, attempt, error)
             if attempt == 1 and unknown_yet is not None:
                 await unknown_yet()
             await asyncio.sleep(call.retry.pause(attempt))
+
+    def prepare(self, call: StepCall) -> Prepared:
+        """What a call is made of. Raises what is a mistake: there is no such port, or it takes something else."""
+        port = self._ports()[call.capability]
+        return getattr(port, call.method), self._decode(port, call)
+
+    async def attempt(self, call: StepCall, prepared: Prepared, attempt: int) -> StepResult:
+        """The ``attempt``-th try. Whatever it raises, its outcome is unknown."""
+        try:
+            failpoints.hit("saga.before_call")
+            value = await self._try(call, *prepared)
+            failpoints.hit("saga.after_call")
+            return StepResult(msgspec.json.encode(value).decode(), attempts=attempt)
+        except MarketplaceError as error:
+            if not error.is_refusal:
+                raise
+            return StepResult(refusal=Failure.of(error), attempts=attempt)
+
+    async def unknown(self, call: StepCall, attempt: int, error: Exception) -> None:
+        """That a try ended so is logged, and noted."""
+        self._log(call, attempt, error)
+        with contextlib.suppress(Unavailable, OSError):  # only for people; the step itself goes on
+            await self._note(call, attempt, f"{type(error).__name__}: {error}")
 
     def _log(self, call: StepCall, attempt: int, unknown: Exception) -> None:
         """Where somebody is away, or too slow, the place in our code says nothing."""

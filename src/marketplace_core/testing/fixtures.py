@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
     from marketplace_core.adapters.s3.native import EmbeddedMinio
+    from marketplace_core.adapters.temporal.native import EmbeddedTemporal
     from marketplace_core.testing.marketplace import Marketplace
     from marketplace_core.testing.servers import Servers
     from marketplace_core.testing.simulators import Simulator
@@ -40,6 +41,7 @@ __all__ = [
     "redis_lasting_url",
     "short_folder",
     "statements",
+    "temporal_server",
 ]
 
 
@@ -157,6 +159,15 @@ def minio_server() -> EmbeddedMinio:
     from marketplace_core.testing.native import native_server  # noqa: PLC0415
 
     return native_server(EmbeddedMinio)
+
+
+@pytest.fixture
+def temporal_server() -> EmbeddedTemporal:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.temporal.native import EmbeddedTemporal  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedTemporal)
 
 
 @pytest_asyncio.fixture

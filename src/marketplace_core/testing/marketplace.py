@@ -192,7 +192,7 @@ async def open_marketplace(
     :param http: whether all audiences are answered at ``url``.
     :param simulators: addresses of those that will run beside it, by name: they follow its clock.
     :param resources: addresses of further servers by name, of whatever kind, for plugins whose ``settings`` say that they are
-        ``on`` them. They are brought up to date as ``marketplace migrate`` does.
+        ``on`` them; on one that is called ``sagas`` sagas run. They are brought up to date as ``marketplace migrate`` does.
     :param databases: existing databases, to open again what an earlier marketplace left: ``urls`` of that one.
     """
     with tempfile.TemporaryDirectory(prefix="mp-") as name:

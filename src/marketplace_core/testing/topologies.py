@@ -66,10 +66,12 @@ class Topology:
     ) -> str:
         """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
 
-        ``deployment``: further TOML lines for that table; ``more``: the names of further resources. A plugin whose table says
+        ``deployment``: further TOML lines for that table; ``more``: the names of further resources, of which
+        ``sagas`` is where sagas run. A plugin whose table says
         what it is ``on`` is there.
         """
-        sagas = next((name for name, inside in self.databases.items() if "orchestrator" in inside), next(iter(self.databases)))
+        home_of_sagas = (name for name, inside in self.databases.items() if "orchestrator" in inside)
+        sagas = "sagas" if "sagas" in more else next(home_of_sagas, next(iter(self.databases)))
         lines = [_HEAD.format(sagas=sagas, more=deployment, **{name: urls[name] for name in ("lasting", "cache", "files")})]
         lines += [f'{name} = "{urls[name]}"' for name in (*self.databases, *more)]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}

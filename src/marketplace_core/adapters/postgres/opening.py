@@ -8,9 +8,12 @@ from typing import Any
 from marketplace_core.adapters.postgres.kind import PostgresSettings
 from marketplace_core.adapters.postgres.server import Database
 from marketplace_core.metrics import PoolState
+from marketplace_core.ports.engine import Journal, SagaEngine
 from marketplace_core.ports.servers import Opening, Server
+from marketplace_core.sagas import Performer, Saga
+from marketplace_core.values import Clock
 
-__all__ = ["PostgresServer", "connection", "open_server"]
+__all__ = ["PostgresServer", "connection", "open_server", "sagas"]
 
 
 class PostgresServer(Server):
@@ -40,3 +43,9 @@ def open_server(opening: Opening) -> PostgresServer:
 def connection(server: Server) -> Any:
     """For a role that needs no more than the connection."""
     return server.connection
+
+
+def sagas(server: Server, declared: Sequence[Saga], performer: Performer, clock: Clock, journal: Journal) -> SagaEngine:
+    from marketplace_core.adapters.dbos.engine import DbosSagas  # noqa: PLC0415 - only the orchestrator has it
+
+    return DbosSagas(server.connection, declared, performer, clock, journal)
