@@ -10,6 +10,7 @@ from marketplace_catalog.config import CatalogConfig
 from marketplace_catalog.service import CatalogService
 from marketplace_catalog.store import CatalogStore, StockStore
 from marketplace_core.capabilities.catalog import Catalog
+from marketplace_core.capabilities.moderation import Moderation
 from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
@@ -19,7 +20,14 @@ STORES = {"postgres": "marketplace_catalog.stores.postgres:make"}
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="catalog", version="0.1.0", provides="catalog", stores=("postgres",))
+    return PluginInfo(
+        name="catalog",
+        version="0.1.0",
+        provides="catalog",
+        uses=("moderation",),
+        stores=("postgres",),
+        emits=("moderation",),
+    )
 
 
 @hookimpl
@@ -38,13 +46,19 @@ def provide_catalog(context: PluginContext) -> Catalog:
     stock: StockStore
     store, stock = context.store(STORES)
     return CatalogService(
-        context.units, store, stock, context.cache, context.blobs, context.config(CatalogConfig), context.egress
+        context.units,
+        store,
+        stock,
+        context.cache,
+        context.pictures,
+        context.config(CatalogConfig),
+        moderated=context.optional_port(Moderation) is not None,
     )
 
 
 @hookimpl
 def routers(context: PluginContext) -> Sequence[Router]:
-    return router.routers(context.port(Catalog))
+    return router.routers(context.port(Catalog), context.pictures)
 
 
 @hookimpl

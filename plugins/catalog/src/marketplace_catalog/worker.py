@@ -16,6 +16,7 @@ SUBSCRIPTIONS = (
     CatalogService.on_product_rated,
     CatalogService.on_package_shipped,
     CatalogService.on_items_cancelled,
+    CatalogService.on_picture_decided,
 )
 
 JOBS = (Job("catalog.fetch_pictures", CatalogService.fetch_pictures, FetchPictures),)
@@ -23,4 +24,5 @@ JOBS = (Job("catalog.fetch_pictures", CatalogService.fetch_pictures, FetchPictur
 SCHEDULES = (
     Schedule("catalog.expire_reservations", CatalogService.expire_reservations, timedelta(seconds=5)),
     Schedule("catalog.forget_reservations", CatalogService.forget_reservations, timedelta(hours=1)),
+    Schedule("catalog.sweep_pictures", CatalogService.sweep_pictures, timedelta(days=1)),
 )

@@ -100,7 +100,7 @@ def _card(page: ProductPage) -> Card:
         seller=page.seller,
         price=cheapest.price,
         compare_at=cheapest.compare_at,
-        image=page.images[0] if page.images else None,
+        image=page.images[0].sized("card") if page.images else None,
         rating=page.rating,
         in_stock=True,
     )

@@ -61,6 +61,7 @@ def provide_search(context: PluginContext) -> SearchService:
         context.clock,
         context.key("search signals"),
         context.config(SearchConfig),
+        context.pictures.url,
     )
     context.closing(made.close)
     return made

@@ -51,7 +51,7 @@ class Tree:
         return sorted(found, key=lambda category: (-category.count, category.name))[:size]
 
 
-def hit(found: Hit) -> SearchHit:
+def hit(found: Hit, url: Callable[[str], str]) -> SearchHit:
     record = found.record
     if record.page is None:
         return SearchHit(
@@ -75,7 +75,7 @@ def hit(found: Hit) -> SearchHit:
         seller=page.seller,
         price=cheapest.price,
         compare_at=cheapest.compare_at,
-        image=page.images[0] if page.images else None,
+        image=page.images[0].sized("card").at(url) if page.images else None,
         rating=page.rating,
         in_stock=any(variant.available > 0 for variant in page.variants),
         highlight=found.highlight,
