@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from marketplace_core.http.egress import Egress
     from marketplace_core.metrics import PluginMetrics
     from marketplace_core.origins import Origins
+    from marketplace_core.pictures import Pictures
     from marketplace_core.ports.engine import Journal, SagaEngine
     from marketplace_core.sagas import Performer, Saga
 
@@ -123,6 +124,11 @@ class PluginContext(ABC):
     @property
     @abstractmethod
     def blobs(self) -> Blobs: ...
+
+    @property
+    @abstractmethod
+    def pictures(self) -> Pictures:
+        """Pictures that people send, by one path (:mod:`marketplace_core.pictures`)."""
 
     @property
     @abstractmethod

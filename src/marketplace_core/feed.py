@@ -5,13 +5,16 @@ The provider of recommendations writes it, in feeds by these names and with card
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+from msgspec.structs import replace
 
 from marketplace_core.capabilities.recommendations import FeedQuery, RecommendedCard
 from marketplace_core.ports import FeedEntry, FeedStore
 from marketplace_core.values import Page
 
-__all__ = ["feed_entry", "feed_name", "read_feed", "read_feed_cards"]
+__all__ = ["feed_entry", "feed_name", "read_feed", "read_feed_cards", "with_address"]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(RecommendedCard).decode
@@ -24,6 +27,11 @@ def feed_name(category: str | None) -> str:
 
 def feed_entry(card: RecommendedCard) -> FeedEntry:
     return FeedEntry(card.id, _encode(card))
+
+
+def with_address(card: RecommendedCard, url: Callable[[str], str]) -> RecommendedCard:
+    """As it is shown: a feed knows pictures by their keys."""
+    return card if card.image is None else replace(card, image=card.image.at(url))
 
 
 async def read_feed(feeds: FeedStore, query: FeedQuery) -> Page[RecommendedCard]:

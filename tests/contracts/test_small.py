@@ -216,6 +216,9 @@ async def test_nothing_is_left_beside_the_blobs(folder: Path) -> None:
     ("mistake", "test", "arguments"),
     [
         (wrong.CutsBlobs, "test_what_is_put_is_got", {}),
+        (wrong.ReadsOn, "test_a_file_is_read_from_its_beginning_by_parts_and_left_open", {}),
+        (wrong.ReadsAll, "test_a_file_is_read_from_its_beginning_by_parts_and_left_open", {}),
+        (wrong.ClosesFiles, "test_a_file_is_read_from_its_beginning_by_parts_and_left_open", {}),
         (wrong.ListsByFolder, "test_what_is_put_is_listed_in_order_page_by_page", {}),
         (wrong.ListsWholeFolders, "test_a_listing_is_of_a_prefix", {}),
         (wrong.ListsWhatWas, "test_what_is_deleted_is_not_listed", {}),

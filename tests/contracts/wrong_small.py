@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 from msgspec.structs import replace
 
@@ -194,12 +194,43 @@ class ByTheHourHand(PostgresSchedules):
         return [(schedule, False) for schedule in schedules if shown == schedule.at]
 
 
+Content = bytes | BinaryIO
+
+
 # ── blobs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class CutsBlobs(FolderBlobs):
-    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
-        await super().put({key: data[:100_000] for key, data in items.items()})
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
+        await super().put({key: data[:100_000] if isinstance(data, bytes) else data for key, data in items.items()})
+
+
+class ReadsOn(FolderBlobs):
+    """A file is read from where it is."""
+
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
+        rest = {key: data if isinstance(data, bytes) else _parts(data) for key, data in items.items()}
+        await super().put(rest, content_type)
+
+
+class ReadsAll(FolderBlobs):
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
+        for data in items.values():
+            if not isinstance(data, bytes):
+                data.seek(0)
+        await super().put({k: v if isinstance(v, bytes) else v.read() for k, v in items.items()}, content_type)
+
+
+class ClosesFiles(FolderBlobs):
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
+        await super().put(items, content_type)
+        for data in items.values():
+            if not isinstance(data, bytes):
+                data.close()
+
+
+def _parts(file: BinaryIO) -> bytes:
+    return b"".join(iter(lambda: file.read(1 << 16), b""))
 
 
 class MissingIsEmpty(FolderBlobs):
@@ -210,7 +241,7 @@ class MissingIsEmpty(FolderBlobs):
 class WritesOnce(FolderBlobs):
     """A repeat is an error."""
 
-    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
         for key in items:
             if await self.get(key) is not None:
                 raise FileExistsError(key)
@@ -255,7 +286,8 @@ class GoesAnywhere(FolderBlobs):
 
 
 class WritesInPlace(FolderBlobs):
-    def _write(self, path: Any, data: bytes) -> None:
+    def _write(self, path: Any, data: Content) -> None:
+        data = data if isinstance(data, bytes) else _parts(data)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             for start in range(0, len(data), 50_000):
@@ -265,13 +297,13 @@ class WritesInPlace(FolderBlobs):
 
 
 class TakesAnyType(FolderBlobs):
-    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
         await super().put(items)
 
 
 class ChecksOneByOne(FolderBlobs):
     """What is good of a call that is refused is put."""
 
-    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+    async def put(self, items: Mapping[str, Content], content_type: str | None = None) -> None:
         for key, data in items.items():
             await super().put({key: data}, content_type)

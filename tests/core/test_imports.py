@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -167,16 +168,18 @@ async def test_bad_rows_are_listed_and_nothing_else_is_lost(tmp_path: Path, mark
 
 async def test_pictures_are_stored_under_what_they_show(tmp_path: Path, marketplace: Open) -> None:
     market = await marketplace(["auth", "sellers", "catalog"])
-    Image.new("RGB", (40, 30), "red").save(tmp_path / "pot.png")
+    Image.new("RGB", (800, 600), "red").save(tmp_path / "pot.png")
     (tmp_path / "cup.png").write_text("no picture")
     cup = {**GOOD, "sku": "CUP", "product": "cup", "title": "Cup", "image": "cup.png"}
     path = lines(tmp_path, {**GOOD, "image": "pot.png"}, cup, {**cup, "sku": "JUG", "product": "jug", "image": "../pot.png"})
     report = await imported(market, path)
     assert [(row.line, row.code) for row in report.rejected] == [(2, "format"), (3, "not_found")]
     [card] = (await market.port(Catalog).list_products(ProductQuery())).items
-    assert card.image is not None and (card.image.width, card.image.height) == (40, 30)
+    assert card.image is not None and (card.image.width, card.image.height) == (480, 360)
     content = await market.process.blobs.get(card.image.url.removeprefix("/media/"))
-    assert content == (tmp_path / "pot.png").read_bytes()
+    assert content is not None
+    with Image.open(io.BytesIO(content)) as image:
+        assert (image.format, image.size) == ("WEBP", (480, 360))
 
 
 async def test_a_sku_of_another_product_is_rejected_alone(tmp_path: Path, marketplace: Open) -> None:

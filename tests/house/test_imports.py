@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "src" / "marketplace_core"
 PLUGINS = sorted(plugin.parent for plugin in ROOT.glob("*/*/src/marketplace_*/plugin.py"))  # those of examples too
-PURE = ("marketplace_core.values", "marketplace_core.errors")
+PURE = ("marketplace_core.values", "marketplace_core.errors", "marketplace_core.pictures.values")
 
 
 def imported(path: Path) -> Iterator[str]:

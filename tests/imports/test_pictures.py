@@ -74,9 +74,9 @@ def test_a_photograph_that_lies_on_its_side_is_turned(tmp_path: Path) -> None:
     exif[0x0112] = 6
     (tmp_path / "a.jpg").write_bytes(_jpeg(exif=exif))
     (tmp_path / "b.jpg").write_bytes(_jpeg())
-    turned, plain = find_picture(tmp_path, "a.jpg"), find_picture(tmp_path, "b.jpg")
-    assert (turned.width, turned.height) == (30, 40)
+    turned = find_picture(tmp_path, "a.jpg").renditions["page"]
+    plain = find_picture(tmp_path, "b.jpg").renditions["page"]
+    assert (turned.width, turned.height, plain.width) == (30, 40, 40)
     with Image.open(io.BytesIO(turned.content)) as image:
-        assert image.size == (30, 40)
-    assert (plain.width, plain.content) == (40, _jpeg())
-    assert find_picture(tmp_path, "a.jpg") == turned
+        assert (image.format, image.size, dict(image.getexif())) == ("WEBP", (30, 40), {})
+    assert find_picture(tmp_path, "a.jpg").renditions["page"] == turned

@@ -106,7 +106,7 @@ class CartMachine(Machine):
         self.run(self.redis.flushdb())
         config = CartConfig(line_limit=LINES, quantity_limit=UNITS)
         store = RedisCartStore(RedisUnits(self.redis, SystemClock(), "cart"), config)
-        self.service = CartService(store, self.catalog, config, currency="EUR", token_keys=[b"k" * 32])
+        self.service = CartService(store, self.catalog, config, str, currency="EUR", token_keys=[b"k" * 32])
         self.ids: list[str] = []
         self.tokens: list[str] = []
 

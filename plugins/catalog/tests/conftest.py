@@ -18,6 +18,7 @@ from marketplace_catalog.stores.postgres_stock import PostgresStockStore
 from redis.asyncio import Redis
 
 from marketplace_core._rpc.runners import Runner, run_port
+from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.adapters.folder.blobs import FolderBlobs
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
@@ -26,6 +27,7 @@ from marketplace_core.adapters.redis.reads import RedisCache
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.http.egress import Egress
+from marketplace_core.pictures import Pictures, PictureSizes
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import new_id, utc_text
@@ -47,9 +49,11 @@ class Bench:
         self.units = PostgresUnits(database, clock, "catalog")
         self.store = parts.get("store", PostgresCatalogStore)(database)
         self.stock = parts.get("stock", PostgresStockStore)(database)
-        cache, blobs = RedisCache(redis, "catalog"), FolderBlobs(folder)
+        cache, self.blobs = RedisCache(redis, "catalog"), FolderBlobs(folder)
+        self.pool = ThreadPool("pictures", 2)
+        pictures = Pictures("catalog", self.blobs, self.pool, lambda: self.egress, PictureSizes())
         make = parts.get("service", CatalogService)
-        self.service: CatalogService = make(self.units, self.store, self.stock, cache, blobs, CatalogConfig(), self.egress)
+        self.service: CatalogService = make(self.units, self.store, self.stock, cache, pictures, CatalogConfig())
         self.catalog: Catalog = run_port(runner, Catalog, self.service)
         self._sequences = itertools.count(1)
 

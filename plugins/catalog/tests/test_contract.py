@@ -9,7 +9,10 @@ import pytest
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.testing.contracts import assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.catalog import CatalogContract
-from plugins.catalog.tests.wrong_catalog import MISTAKES
+from plugins.catalog.tests import wrong_catalog
+from plugins.catalog.tests.wrong_pictures import PICTURES
+
+MISTAKES = {**wrong_catalog.MISTAKES, **PICTURES}
 
 
 @pytest.fixture

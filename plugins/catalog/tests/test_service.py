@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -142,7 +143,7 @@ async def test_pictures_are_fetched_from_where_a_file_says(bench: Any) -> None:
         await bench.catalog.import_products([given])
         [job] = await bench.database.fetch("SELECT payload FROM marketplace.outbox WHERE kind = 'job'")
         [pot] = (await bench.catalog.list_seller_products(seller.id, SellerProductQuery())).items
-        assert job["payload"] == f'{{"seller_id":"{seller.id}","product_id":"{pot.id}"}}'
+        assert msgspec.json.decode(job["payload"], type=FetchPictures) == FetchPictures(seller.id, pot.id)
         assert [image.status for image in pot.images] == ["pending"] * 3
         for _ in range(2):
             await bench.service.fetch_pictures(FetchPictures(seller.id, pot.id))

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from marketplace_catalog.domain import CategoryNode, StockLine
-from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord, Short, StockStore, VariantRecord
+from marketplace_catalog.store import CatalogStore, ProductRecord, Short, StockStore, VariantRecord
 from marketplace_catalog.stores import sql
 
 from marketplace_core.capabilities.catalog import ProductQuery, SellerRef, SellerState
 from marketplace_core.errors import Conflict, Invalid
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.values import new_id
 
@@ -75,8 +76,8 @@ async def _saved(bench: Any, store: CatalogStore, *on_hand: int, **changes: Any)
 
 
 async def test_a_record_is_read_as_it_was_written(bench: Any, store: CatalogStore) -> None:
-    image = ImageRecord(new_id(), "catalog/aa/a.png", "ready", 10, 20)
-    pending = ImageRecord(new_id(), "catalog/aa/b.png", "pending")
+    image = PictureRecord(new_id(), "catalog/aa/a.png", "ready", 10, 20)
+    pending = PictureRecord(new_id(), "catalog/aa/b.png", "pending")
     record = await _saved(bench, store, 5, 0, images=[pending, image], digest="d", import_key="k", reason_code="r")
     assert await store.get_product(SELLER.id, record.id) == record
     assert await store.get_product("another", record.id) is None

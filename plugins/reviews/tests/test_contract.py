@@ -11,8 +11,11 @@ from marketplace_core.capabilities.reviews import Reviews
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.reviews import ReviewsContract
 from marketplace_core.testing.marketplace import Marketplace
+from plugins.reviews.tests import wrong_reviews
 from plugins.reviews.tests.conftest import PLUGINS, QUICK, Open
-from plugins.reviews.tests.wrong_reviews import MISTAKES
+from plugins.reviews.tests.wrong_pictures import PICTURES
+
+MISTAKES = {**wrong_reviews.MISTAKES, **PICTURES}
 
 
 class TestReviews(ReviewsContract):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from marketplace_core.capabilities.moderation import Content, ContentDecided, ContentSubmitted
 from marketplace_core.capabilities.reviews import ReplyDraft, ReportDraft, ReviewPatch, ReviewQuery, Reviews
 from marketplace_core.errors import NotFound
 from marketplace_core.events import decode_envelope
+from marketplace_core.pictures import SentPicture
 from marketplace_core.testing.contracts.reviews_buying import PRODUCT, SELLER, joined, reviewed
 from marketplace_core.testing.marketplace import Marketplace
 
@@ -24,7 +27,7 @@ def judged(market: Marketplace, show: str) -> Reviews:
         service._ratings,
         service._users,
         service._cache,
-        service._blobs,
+        service._pictures,
         type(service._config)(show=show),
         moderated=True,
     )
@@ -94,3 +97,24 @@ async def test_a_report_brings_it_to_moderation(market: Marketplace) -> None:
     await reviews.report(bob, id_, ReportDraft("It is abuse."))
     told = (await submitted(market))[-1]
     assert (told.content, told.cause, told.note) == (Content("review", id_, 1), "reported", "It is abuse.")
+
+
+async def test_a_picture_waits_likewise_and_is_judged_by_itself(market: Marketplace) -> None:
+    reviews, ada = judged(market, "approved"), await joined(market)
+    [id_] = await reviewed(market, reviews, 5, author=ada)
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(out, "PNG")
+    await market.process.blobs.put({"uploads/reviews/ab/1": out.getvalue()})
+    sent = SentPicture("a.png", "uploads/reviews/ab/1")
+    await reviews.add_images(ada, id_, [sent, sent])
+    await market.settle()
+    assert (await reviews.get_review(id_, ada)).images == []
+    told = [event for event in await submitted(market) if event.content.kind == "image"]
+    assert [(event.author_id, event.snapshot) for event in told] == [(ada, {"title": "5 stars"})] * 2
+    assert await market.process.blobs.get(told[0].images[0]) is not None
+    await market.deliver(Reviews, decision(told[0].content, approved=True))
+    await market.deliver(Reviews, decision(told[1].content, approved=False))
+    [shown] = (await reviews.get_review(id_, ada)).images
+    assert shown.url == f"/media/{told[0].images[0]}"
+    await market.deliver(Reviews, decision(told[0].content, approved=False))
+    assert (await reviews.get_review(id_, ada)).images == []

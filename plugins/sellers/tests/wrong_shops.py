@@ -19,6 +19,29 @@ from plugins.sellers.tests.wrong_sellers import Mistake
 __all__ = ["MISTAKES"]
 
 
+# ── logos ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def takes_any_tag_for_a_logo(right: Any) -> Mapping[str, Method]:
+    async def set_logo(seller_id: str, sent: Any, _: str | None) -> Any:
+        return await right.set_logo(seller_id, sent, None)
+
+    return {"set_logo": set_logo}
+
+
+def shows_a_logo_as_it_came(right: Any) -> Mapping[str, Method]:
+    shown: dict[str, str | None] = {}
+
+    async def set_logo(seller_id: str, sent: Any, if_match: str | None) -> Any:
+        shown[seller_id] = sent[0].key or shown.get(seller_id)
+        return await right.set_logo(seller_id, sent, if_match)
+
+    async def get_seller_page(seller_id: str) -> Any:
+        return replace(await right.get_seller_page(seller_id), logo=shown.get(seller_id))
+
+    return {"set_logo": set_logo, "get_seller_page": get_seller_page}
+
+
 # ── shops ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -207,6 +230,8 @@ MISTAKES: Sequence[tuple[Mistake, str]] = [
     (says_nothing_of_what_is_not_there, "test_what_is_not_there_is_not_found"),
     (takes_an_application_for_a_shop, "test_what_is_not_there_is_not_found"),
     (reads_no_tags, "test_a_shop_is_changed_as_it_was_read"),
+    (takes_any_tag_for_a_logo, "test_a_logo_is_set_in_the_shop_as_it_was_read"),
+    (shows_a_logo_as_it_came, "test_a_logo_is_set_in_the_shop_as_it_was_read"),
     (clears_what_is_not_named, "test_a_shop_is_changed_as_it_was_read"),
     (shows_an_old_page, "test_a_shop_is_changed_as_it_was_read"),
     (has_terms_for_anybody, "test_terms_are_what_an_order_freezes"),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from marketplace_core.adapters.postgres.server import Database
     from marketplace_core.deployment import Deployment
     from marketplace_core.http.egress import Egress
+    from marketplace_core.pictures import Pictures
 
 __all__ = ["Context"]
 
@@ -138,6 +139,13 @@ class Context(PluginContext):
     @property
     def blobs(self) -> Blobs:
         return self._process.blobs
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        from marketplace_core.pictures import Pictures  # noqa: PLC0415 - most plugins have none
+
+        pool = self.pool("pictures", processes=True)
+        return Pictures(self.name, self.blobs, pool, lambda: self.egress, self._process.deployment.pictures)
 
     @property
     def extensions(self) -> Extensions:

@@ -12,6 +12,7 @@ from marketplace_core.capabilities.catalog import Image
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, Personal, PersonId, event
 from marketplace_core.hookspecs import hookspec
+from marketplace_core.pictures.values import PictureItems, SentPicture
 from marketplace_core.ports import mutation, query
 from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import Id, PageQuery
@@ -270,6 +271,19 @@ class Reviews(ABC):
     @mutation(retriable=True)
     async def delete_review(self, account_id: str, review_id: str) -> AcceptedReview:
         """Its line can be reviewed again. :raises NotFound: it is not the account's, or is deleted already."""
+
+    @abstractmethod
+    @query
+    async def check_own(self, account_id: str, review_id: str) -> None:
+        """:raises NotFound: it is not the account's, or is deleted."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def add_images(self, account_id: str, review_id: str, sent: list[SentPicture]) -> PictureItems:
+        """Pictures of a review, shown once they are drawn; one that is none is rejected alone.
+
+        :raises NotFound: it is not the account's, or is deleted.
+        """
 
     @abstractmethod
     @query

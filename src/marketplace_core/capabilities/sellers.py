@@ -13,6 +13,7 @@ from marketplace_core.capabilities.catalog import Rating
 from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, PersonId, event
 from marketplace_core.hookspecs import hookspec
+from marketplace_core.pictures.values import PictureItems, SentPicture
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
 from marketplace_core.values import NOT_BLANK, Country, CountryText, Imported, Page, PageQuery, tidy_fields
@@ -222,6 +223,14 @@ class Sellers(ABC):
     @abstractmethod
     @mutation(retriable=True)
     async def update_shop(self, seller_id: str, patch: ShopPatch, if_match: str | None) -> Shop: ...
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def set_logo(self, seller_id: str, sent: list[SentPicture], if_match: str | None) -> PictureItems:
+        """A picture that is shown once it is drawn, instead of the one before.
+
+        :raises PreconditionFailed: ``if_match`` is not the entity tag of what :meth:`get_shop` gives.
+        """
 
     @abstractmethod
     @query

@@ -65,6 +65,7 @@ async def _load(process: Process, folder: Path, accounts: dict[str, Account], pr
         process.port(Catalog),
         process.port(Sellers),
         process.blobs,
+        sizes=process.deployment.pictures,
         owner_id=ids["seller"],
         progress=progress,
     )

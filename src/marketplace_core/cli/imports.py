@@ -90,6 +90,7 @@ def _import(
                 constants={"currency": market.context("catalog").currency, **constants},
                 progress=on_written,
                 reading=on_read,
+                sizes=market.context("catalog").pictures.sizes,
             )
 
         return on_marketplace(file, data, act)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from marketplace_core.deployment._limits import Limits
 from marketplace_core.deployment._references import masked, resolve
+from marketplace_core.pictures.values import PictureSizes
 from marketplace_core.values import Audience
 
 __all__ = ["INBOX", "ROLES", "Deployment", "Gateway", "PluginEntry", "Resource", "Role", "Service", "Simulator"]
@@ -153,6 +154,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     trace_sample: float | None = None
     trace_to: str | None = None
     limits: Limits = Limits()
+    pictures: PictureSizes = PictureSizes()
     resources: dict[str, Resource] = {}
     plugins: dict[str, PluginEntry] = {}
     services: dict[str, Service] = {}

@@ -28,6 +28,7 @@ from marketplace_core.deployment._tables import (
     ServiceTable,
     SimulatorTable,
 )
+from marketplace_core.pictures.values import PictureSizes
 from marketplace_core.validation import problems_of
 
 __all__ = ["Raw", "parse", "read"]
@@ -78,6 +79,7 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         trace_hooks=own.trace_hooks,
         trace_sample=own.trace_sample,
         trace_to=own.trace_to,
+        pictures=_pictures(raw.get("pictures", {}), problems),
         limits=_limits(raw.get("limits", {}), own.profile, problems),
         resources={n: _resource(n, value, problems, secrets) for n, value in _entries(raw, "resources", problems)},
         plugins={n: _plugin(n, value, problems) for n, value in _entries(raw, "plugins", problems)},
@@ -115,6 +117,13 @@ def _entries(raw: Raw, section: str, problems: Problems) -> Iterator[tuple[str, 
 
 def _limits(value: Any, profile: str, problems: Problems) -> Limits:
     return read_limits(_table(value, LimitsTable, "limits", problems), value, profile, problems)
+
+
+def _pictures(value: Any, problems: Problems) -> PictureSizes:
+    sizes = _table(value, PictureSizes, "pictures", problems)
+    if not sizes.thumb <= sizes.card <= sizes.page:
+        problems.add("pictures", "its sizes are not in order", "give thumb at most card, and card at most page")
+    return sizes
 
 
 def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resource:

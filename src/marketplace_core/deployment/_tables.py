@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from marketplace_core.codes import Currency
 from marketplace_core.deployment._limits import LimitsTable
+from marketplace_core.pictures.values import PictureSizes
 
 __all__ = ["DeploymentTable", "GatewayTable", "PluginTable", "ServiceTable", "SimulatorTable"]
 
@@ -77,6 +78,7 @@ class ResourceTable(Struct):
 SECTIONS: dict[str, Any] = {
     "deployment": DeploymentTable,
     "limits": LimitsTable,
+    "pictures": PictureSizes,
     "resources": ResourceTable,
     "plugins": PluginTable,
     "services": ServiceTable,

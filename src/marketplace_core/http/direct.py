@@ -28,6 +28,8 @@ Guard = Callable[[Exchange], Awaitable[None]]
 #: Asked every second by whoever watches, so not worth a line in the log.
 SILENT = frozenset({"/healthz", "/readyz", "/metrics"})
 MEDIA = "/media/"
+#: What people have sent is for nobody's eyes before it is drawn anew.
+AS_IT_CAME = "uploads/"
 FOREVER = "public, max-age=31536000, immutable"
 #: Swagger UI sets styles of elements, and has its icons in its stylesheet.
 DOCS_POLICY = (
@@ -118,7 +120,7 @@ def _readiness(ready: Ready) -> Callable[[Exchange], Awaitable[Reply]]:
 
 def _picture(blobs: Blobs, key: str) -> Callable[[Exchange], Awaitable[Reply]]:
     async def run(exchange: Exchange) -> Reply:
-        content = await blobs.get(key) if _MEDIA_KEY(key) else None
+        content = await blobs.get(key) if _MEDIA_KEY(key) and not key.startswith(AS_IT_CAME) else None
         if content is None:
             raise NotFound("There is no such picture.")
         headers = [

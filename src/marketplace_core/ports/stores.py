@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -46,8 +47,10 @@ class Blobs(ABC):
     """Bytes by key. A key is written once and never changed, so it may be cached for ever."""
 
     @abstractmethod
-    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
-        """``content_type`` of all of them is what :func:`content_type_of` says of each key, by which it is shown to everybody,
+    async def put(self, items: Mapping[str, bytes | BinaryIO], content_type: str | None = None) -> None:
+        """All of them at once: to put many is one call. A file is read from its beginning, by parts, and left open.
+
+        ``content_type`` of all of them is what :func:`content_type_of` says of each key, by which it is shown to everybody,
         out of a folder as out of a bucket: say it where somebody else has sent them. None: whatever the keys say.
 
         :raises Invalid: ``blobs.bad_type``, and nothing was put.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+import io
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -88,6 +89,23 @@ class Client:
 
     async def post(self, path: str, body: Any = None, status: int = 200, **headers: str) -> Any:
         return await self._expect("POST", path, body, status, headers)
+
+    async def upload(self, path: str, files: Sequence[tuple[str, bytes]], status: int = 202, **headers: str) -> Any:
+        """Files by name, in one form. They are noted by their names."""
+        form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
+        for name, content in files:
+            form.add_field("file", io.BytesIO(content), filename=name, content_type="application/octet-stream")
+        sent = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        async with self._session.post(self._prefix + path, data=form, headers=sent) as answer:
+            content = await answer.read()
+            body = msgspec.json.decode(content) if content else None
+            if answer.status != status:
+                raise Unexpected(f"POST {self.audience} {path}: {answer.status} and not {status}: {body}")
+            got = Answer(answer.status, body, answer.headers)
+        return self._noted("POST", path, {"file": [name for name, _ in files]}, got)
+
+    async def put(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
+        return await self._expect("PUT", path, body, status, headers)
 
     async def patch(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
         return await self._expect("PATCH", path, body, status, headers)

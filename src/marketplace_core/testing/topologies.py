@@ -23,7 +23,14 @@ REPLICAS = {"orders": 2}
 WORKERS = {
     "reviews": (
         {"rating": ("reviews.on_review_changed",)},
-        ("reviews.on_order", "reviews.on_review_commanded", "reviews.on_content_decided"),
+        (
+            "reviews.on_order",
+            "reviews.on_review_commanded",
+            "reviews.on_content_decided",
+            "reviews.on_picture_decided",
+            "reviews.make_pictures",
+            "reviews.sweep_pictures",
+        ),
     )
 }
 #: Further stores of plugins, each on a database of its own.

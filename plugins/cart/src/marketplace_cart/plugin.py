@@ -32,6 +32,7 @@ def provide_cart(context: PluginContext) -> Cart:
         context.store(STORES),
         context.port(Catalog),
         context.config(CartConfig),
+        context.pictures.url,
         currency=context.currency,
         token_keys=context.keys("cart.token"),
     )

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -34,9 +34,17 @@ class CartService(Cart):
     """An account's cart has the account's id; a guest's has one that only its token tells."""
 
     def __init__(
-        self, store: CartStore, catalog: Catalog, config: CartConfig, *, currency: str, token_keys: Sequence[bytes]
+        self,
+        store: CartStore,
+        catalog: Catalog,
+        config: CartConfig,
+        url: Callable[[str], str],
+        *,
+        currency: str,
+        token_keys: Sequence[bytes],
     ) -> None:
-        """``currency``: that of an empty cart's zero."""
+        """``url``: where a picture is shown. ``currency``: that of an empty cart's zero."""
+        self._url = url
         self._store = store
         self._catalog = catalog
         self._config = config
@@ -176,7 +184,7 @@ class CartService(Cart):
 
     def _view(self, owner: CartOwner, contents: Contents, facts: Mapping[str, Fact]) -> CartView:
         token = None if owner.account_id is not None else self._tokens.issue(contents.id)
-        return cart_view(contents, facts, token, self._currency)
+        return cart_view(contents, facts, token, self._currency, self._url)
 
 
 def _as_seen(contents: Contents, seen: Seen) -> Contents:

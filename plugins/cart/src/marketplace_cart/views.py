@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -61,7 +61,9 @@ def observe(lines: Mapping[str, Line], currency: str | None, views: Mapping[str,
     return Seen(facts, snapshots)
 
 
-def cart_view(contents: Contents, facts: Mapping[str, Fact], token: str | None, default_currency: str) -> CartView:
+def cart_view(
+    contents: Contents, facts: Mapping[str, Fact], token: str | None, default_currency: str, url: Callable[[str], str]
+) -> CartView:
     """``facts`` are of all lines. The subtotal leaves out what cannot be had at all, as a quote does.
 
     A sum is shown up to the largest amount: more of it is in no order.
@@ -81,7 +83,7 @@ def cart_view(contents: Contents, facts: Mapping[str, Fact], token: str | None, 
                 sku=shown.sku,
                 title=shown.title,
                 options=shown.options,
-                image=shown.image,
+                image=shown.image and url(shown.image),
                 quantity=line.quantity,
                 unit_price=Money(shown.price, currency),
                 line_total=Money(total, currency),

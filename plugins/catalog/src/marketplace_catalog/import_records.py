@@ -8,8 +8,9 @@ from typing import Any, TypeVar, cast
 
 from msgspec import UnsetType
 
-from marketplace_catalog.store import ImageRecord, ProductRecord, VariantRecord
+from marketplace_catalog.store import ProductRecord, VariantRecord
 from marketplace_core.capabilities.catalog import ImportImage, ImportProduct, ImportVariant, ProductStatus
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.values import new_id
 
 __all__ = ["STATUS_WAS", "left_by", "new_record", "variant_record"]
@@ -98,18 +99,18 @@ def variant_record(given: ImportVariant, old: VariantRecord | None) -> VariantRe
     return variant
 
 
-def _images(product: ImportProduct, old: list[ImageRecord]) -> list[ImageRecord]:
+def _images(product: ImportProduct, old: list[PictureRecord]) -> list[PictureRecord]:
     given = [*([product.image] if product.image else []), *product.images]
     if not given and not product.addresses:
         return old
     fetched = {image.source: image for image in old if image.source is not None}
-    rest = [fetched.get(url) or ImageRecord(new_id(), "", "pending", source=url) for url in dict.fromkeys(product.addresses)]
+    rest = [fetched.get(url) or PictureRecord(new_id(), "", "pending", source=url) for url in dict.fromkeys(product.addresses)]
     return [_image(image, old) for image in dict.fromkeys(given)] + rest
 
 
-def _image(image: ImportImage, old: list[ImageRecord]) -> ImageRecord:
+def _image(image: ImportImage, old: list[PictureRecord]) -> PictureRecord:
     same = next((record.id for record in old if record.key == image.key), None)
-    return ImageRecord(same or new_id(), image.key, "ready", image.width, image.height)
+    return PictureRecord(same or new_id(), image.key, "ready", image.width, image.height, sizes=image.sizes)
 
 
 def _given(value: Any | UnsetType, kept: T) -> T:

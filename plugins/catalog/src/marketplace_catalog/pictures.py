@@ -1,86 +1,132 @@
-"""Pictures that a file names by URL: fetched by a job, looked at whole, and shown after that."""
+"""Pictures of products: those that sellers send, and those that an import names by their URLs, by one path."""
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from marketplace_catalog.store import CatalogStore, ImageRecord, ProductRecord
-from marketplace_core.capabilities.catalog import SellerProduct
-from marketplace_core.errors import Unavailable
-from marketplace_core.http.egress import Egress, Unreached
-from marketplace_core.pictures import MAX_BYTES, BadPicture, read_picture
-from marketplace_core.ports import Blobs, UnitOfWork, Units, natural
+from marketplace_catalog.config import CatalogConfig
+from marketplace_catalog.store import CatalogStore, ProductRecord
+from marketplace_core import calls
+from marketplace_core.capabilities.catalog import Catalog, SellerProduct
+from marketplace_core.capabilities.moderation import ContentDecided
+from marketplace_core.errors import NotFound
+from marketplace_core.pictures import PictureItems, PictureOrder, PictureRecord, Pictures, SentPicture
+from marketplace_core.pictures.moderating import decided_of, name_of, submission
+from marketplace_core.ports import UnitOfWork, Units, command, handler, natural
+from marketplace_core.values import require
 
 __all__ = ["FetchPictures", "PictureUseCases"]
 
-#: What another moment may mend.
-_LATER = frozenset(("timeout", "no_connection", "unresolved"))
-
 
 class FetchPictures(Struct, frozen=True):
-    """Of a product: those that are pending and have a URL."""
+    """Of a product: these, or all that are to be made. ``author_id``: who sent them; None: an import, which nobody judges."""
 
     seller_id: str
     product_id: str
+    ids: tuple[str, ...] = ()
+    author_id: str | None = None
 
 
-async def _fetch(image: ImageRecord, egress: Egress, blobs: Blobs) -> ImageRecord:
-    """The picture as it is to be kept: ready, or rejected for good.
-
-    :raises Unavailable: the other host does not answer; ask again.
-    """
-    url = image.source or ""
-    try:
-        answer = await egress.request("GET", url, headers={"accept": "image/*"}, most=MAX_BYTES)
-    except Unreached as error:
-        if error.reason in _LATER:
-            raise Unavailable(f"A picture cannot be fetched: {error}") from error
-        return ImageRecord(image.id, "", "rejected", source=url)
-    if answer.status >= 500 or answer.status == 429:
-        raise Unavailable(f"A picture cannot be fetched: its host answers {answer.status}.")
-    try:
-        if answer.status != 200 or not answer.whole:
-            raise BadPicture("format", "It is not there.")
-        picture = await asyncio.to_thread(read_picture, answer.body, "It")
-    except BadPicture:
-        return ImageRecord(image.id, "", "rejected", source=url)
-    key = f"catalog/{picture.name[:2]}/{picture.name}"
-    await blobs.put({key: picture.content})
-    return ImageRecord(image.id, key, "ready", picture.width, picture.height, url)
-
-
-class PictureUseCases(ABC):
-    """What a worker does for the pictures of :class:`~marketplace_catalog.service.CatalogService`."""
+class PictureUseCases(Catalog):
+    """The part of the catalogue's service that is about pictures."""
 
     units: Units
     _store: CatalogStore
-    _blobs: Blobs
-    _egress: Egress
+    _pictures: Pictures
+    _config: CatalogConfig
+    _moderated: bool
+
+    # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def add_images(
+        self, uow: UnitOfWork, seller_id: str, product_id: str, sent: list[SentPicture], if_match: str | None
+    ) -> PictureItems:
+        record = await self._locked(uow, seller_id, product_id, if_match)
+        taken = sum(image.status != "rejected" for image in record.images)
+        new, items = self._pictures.accept(sent, self._config.max_images - taken)
+        if new:
+            record.images += new
+            author = calls.current().caller.account_id
+            ids = tuple(image.id for image in new)
+            uow.enqueue("catalog.fetch_pictures", FetchPictures(seller_id, product_id, ids, author or seller_id))
+            await self._changed(uow, record)
+        return PictureItems(items)
+
+    @command
+    async def order_images(
+        self, uow: UnitOfWork, seller_id: str, product_id: str, order: PictureOrder, if_match: str | None
+    ) -> SellerProduct:
+        record = await self._locked(uow, seller_id, product_id, if_match)
+        images = {image.id: image for image in record.images}
+        for index, id_ in enumerate(order.ids):
+            require(id_ in images, f"/ids/{index}", "not_found", "The product has no such picture.")
+            require(order.ids.index(id_) == index, f"/ids/{index}", "duplicate", "Name each picture once.")
+        require(len(order.ids) == len(images), "/ids", "required", "Name every picture of the product.")
+        record.images = [images[id_] for id_ in order.ids]
+        return await self._changed(uow, record)
+
+    @command
+    async def delete_image(self, uow: UnitOfWork, seller_id: str, product_id: str, image_id: str, if_match: str | None) -> None:
+        record = await self._locked(uow, seller_id, product_id, if_match)
+        left = [image for image in record.images if image.id != image_id]
+        if len(left) == len(record.images):
+            raise NotFound("The product has no such picture.")
+        record.images = left
+        await self._changed(uow, record)
+
+    # ── in a worker ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _fetch_later(self, uow: UnitOfWork, records: Sequence[ProductRecord]) -> None:
         for record in records:
-            if any(image.status == "pending" and image.source for image in record.images):
+            if any(image.is_to_be_made for image in record.images):
                 uow.enqueue("catalog.fetch_pictures", FetchPictures(record.seller_id, record.id))
 
     async def fetch_pictures(self, wanted: FetchPictures) -> None:
-        """A job: the pictures that an import named by their URLs. One that is none fails alone."""
+        """A job: one that is no picture fails alone."""
         record = await self._store.get_product(wanted.seller_id, wanted.product_id)
-        pending = [image for image in record.images if image.status == "pending" and image.source] if record else []
-        fetched = {image.id: await _fetch(image, self._egress, self._blobs) for image in pending}
-        if fetched:
-            await self._show_pictures(wanted, fetched)
+        images = record.images if record else []
+        if made := await self._pictures.make([image for image in images if _is_meant(image, wanted)]):
+            await self._show_pictures(wanted, {image.id: image for image in made})
 
     @natural
-    async def _show_pictures(self, uow: UnitOfWork, wanted: FetchPictures, fetched: dict[str, ImageRecord]) -> None:
+    async def _show_pictures(self, uow: UnitOfWork, wanted: FetchPictures, made: dict[str, PictureRecord]) -> None:
         record = await self._store.lock_product(uow, wanted.seller_id, wanted.product_id)
-        if record is not None:
-            record.images = [fetched.get(image.id, image) for image in record.images]
+        if record is None:
+            return
+        record.images = [made.get(image.id, image) if image.is_to_be_made else image for image in record.images]
+        if self._moderated and wanted.author_id is not None:
+            for image in record.images:
+                if image.id in made and image.status == "ready":
+                    image.status = "pending" if self._config.show == "approved" else "ready"
+                    snapshot = {"title": record.title}
+                    uow.emit(submission("catalog", record.id, image, wanted.author_id, snapshot))
+        await self._changed(uow, record)
+
+    @handler(ContentDecided, when=decided_of("catalog"))
+    async def on_picture_decided(self, uow: UnitOfWork, event: ContentDecided) -> None:
+        product_id, image_id = name_of(event.content)
+        record = await self._store.lock_product(uow, None, product_id)
+        image = next((image for image in record.images if image.id == image_id), None) if record else None
+        if record and image and image.decide(approved=event.approved, code=event.reason_code):
             await self._changed(uow, record)
+
+    async def sweep_pictures(self) -> None:
+        """A schedule: deletes what no product and no order refers to any more."""
+        await self._pictures.sweep(self._store.referred_pictures)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    async def _locked(self, uow: UnitOfWork, seller_id: str, product_id: str, if_match: str | None = None) -> ProductRecord: ...
 
     @abstractmethod
     async def _changed(self, uow: UnitOfWork, record: ProductRecord) -> SellerProduct:
         """Save a product, and tell it."""
+
+
+def _is_meant(image: PictureRecord, wanted: FetchPictures) -> bool:
+    return image.is_to_be_made and (not wanted.ids or image.id in wanted.ids)

@@ -29,6 +29,7 @@ def info() -> PluginInfo:
         provides="catalog",
         uses=("moderation", "orchestrator"),
         stores=("postgres",),
+        emits=("moderation",),
     )
 
 
@@ -53,16 +54,15 @@ def provide_catalog(context: PluginContext) -> Catalog:
         store,
         stock,
         context.cache,
-        context.blobs,
+        context.pictures,
         context.config(CatalogConfig),
-        context.egress,
         moderated=None not in judges,
     )
 
 
 @hookimpl
 def routers(context: PluginContext) -> Sequence[Router]:
-    return router.routers(context.port(Catalog))
+    return router.routers(context.port(Catalog), context.pictures)
 
 
 @hookimpl

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from msgspec.structs import replace
-
 from marketplace_catalog import views
 from marketplace_catalog.config import CatalogConfig
 from marketplace_catalog.domain import StockLine
@@ -13,7 +11,7 @@ from marketplace_catalog.shelf import stock_changed
 from marketplace_catalog.store import Short, StockChange, StockStore
 from marketplace_core.capabilities.catalog import Catalog, LineRequest, Reservation
 from marketplace_core.errors import Conflict
-from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, natural
+from marketplace_core.ports import Cache, UnitOfWork, Units, natural
 from marketplace_core.values import require
 
 __all__ = ["ReservationUseCases"]
@@ -28,7 +26,6 @@ class ReservationUseCases(Catalog):
     units: Units
     _stock: StockStore
     _cache: Cache
-    _blobs: Blobs
     _config: CatalogConfig
 
     @natural
@@ -42,8 +39,7 @@ class ReservationUseCases(Catalog):
             raise views.out_of_stock(answer)
         frozen, expires_at, changes = answer
         stock_changed(uow, self._cache, changes)
-        pictured = [replace(line, image=self._blobs.url(line.image)) if line.image else line for line in frozen]
-        return Reservation(key, pictured, expires_at)
+        return Reservation(key, frozen, expires_at)
 
     @natural
     async def extend(self, uow: UnitOfWork, key: str, until: datetime) -> None:

@@ -24,7 +24,8 @@ from marketplace_core.capabilities.catalog import (
     SellerProductQuery,
     StockRow,
 )
-from marketplace_core.http.routing import Answer, Redirect, Request, Router
+from marketplace_core.http.routing import Answer, Redirect, Request, Router, Upload
+from marketplace_core.pictures import PictureItems, PictureOrder, Pictures
 from marketplace_core.values import Page
 
 __all__ = ["routers"]
@@ -44,8 +45,8 @@ class PriceRows(Struct, frozen=True, forbid_unknown_fields=True):
     items: Annotated[list[PriceRow], Meta(max_length=1000)]
 
 
-def routers(catalog: Catalog) -> Sequence[Router]:
-    return buyer(catalog), seller(catalog), admin(catalog)
+def routers(catalog: Catalog, pictures: Pictures) -> Sequence[Router]:
+    return buyer(catalog), seller(catalog, pictures), admin(catalog)
 
 
 def buyer(catalog: Catalog) -> Router:
@@ -70,7 +71,7 @@ def buyer(catalog: Catalog) -> Router:
     return router
 
 
-def seller(catalog: Catalog) -> Router:
+def seller(catalog: Catalog, pictures: Pictures) -> Router:
     router = Router("seller", "catalog", scope="products")
 
     @router.get("/categories")
@@ -113,6 +114,23 @@ def seller(catalog: Catalog) -> Router:
     async def archive_product(request: Request, id: str) -> SellerProduct:
         """Take a product off the shop."""
         return await catalog.archive_product(request.seller_id, id)
+
+    @router.post("/products/{id}/images", access="shop", status=202)
+    async def add_images(request: Request, id: str, files: list[Upload]) -> PictureItems:
+        """Pictures of a product: each is looked at, drawn in several sizes and shown, or rejected alone."""
+        # Before they are kept: what is another's takes no room.
+        await catalog.get_seller_product(request.seller_id, id)
+        return await catalog.add_images(request.seller_id, id, await pictures.keep(files), request.if_match)
+
+    @router.put("/products/{id}/images", access="shop")
+    async def order_images(request: Request, id: str, body: PictureOrder) -> SellerProduct:
+        """The order in which its pictures are shown; the first one is on cards."""
+        return await catalog.order_images(request.seller_id, id, body, request.if_match)
+
+    @router.delete("/products/{id}/images/{image}", access="shop")
+    async def delete_image(request: Request, id: str, image: str) -> None:
+        """Take a picture away."""
+        await catalog.delete_image(request.seller_id, id, image, request.if_match)
 
     @router.post("/stock", access="shop", status=200)
     async def set_stock(request: Request, body: StockRows) -> RowResults:

@@ -52,8 +52,8 @@ from marketplace_core.capabilities.orders import ItemsCancelled, PackageShipped
 from marketplace_core.capabilities.reviews import ProductRated
 from marketplace_core.capabilities.sellers import SellerChanged
 from marketplace_core.errors import Conflict, NotFound, PreconditionFailed, Unavailable
-from marketplace_core.http.egress import Egress
-from marketplace_core.ports import Blobs, Cache, UnitOfWork, Units, command, handler, natural
+from marketplace_core.pictures import Pictures
+from marketplace_core.ports import Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import Page, etag, new_id, require
 
 __all__ = ["CatalogService"]
@@ -68,20 +68,18 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
         store: CatalogStore,
         stock: StockStore,
         cache: Cache,
-        blobs: Blobs,
+        pictures: Pictures,
         config: CatalogConfig,
-        egress: Egress,
         *,
         moderated: bool = False,
     ) -> None:
-        """``moderated``: whether somebody judges what is published."""
+        """``moderated``: whether somebody judges what people show."""
         self.units = units
         self._store = store
         self._stock = stock
         self._cache = cache
-        self._blobs = blobs
+        self._pictures = pictures
         self._config = config
-        self._egress = egress
         self._moderated = moderated
 
     # ── for shoppers ─────────────────────────────────────────────────────────────────────────────────────────
@@ -93,12 +91,12 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
         return Page([self._with_url(card) for card, _ in found.items], found.next)
 
     def _with_url(self, card: Card) -> Card:
-        return card if card.image is None else replace(card, image=views.with_urls([card.image], self._blobs.url)[0])
+        return card if card.image is None else replace(card, image=card.image.at(self._pictures.url))
 
     async def get_product(self, id_or_slug: str) -> ProductFound:
         page = await self._store.find_page(id_or_slug)
         if page is not None:
-            return ProductFound(self._shown(page))
+            return ProductFound(replace(page, images=[image.at(self._pictures.url) for image in page.images]))
         moved = await self._store.find_moved(id_or_slug)
         if moved is None:
             raise NotFound("There is no such product.")
@@ -108,19 +106,16 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
         return CategoryTree(views.category_tree(await self._store.list_categories(), depth or MAX_DEPTH))
 
     async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
-        return [self._shown(page) for page in await self._store.scan_pages(after, max(1, min(limit, SCAN_BATCH)))]
+        return await self._store.scan_pages(after, max(1, min(limit, SCAN_BATCH)))
 
     async def get_pages(self, ids: list[str]) -> list[ProductPage]:
         require(len(ids) <= SCAN_BATCH, "/ids", "range", f"Ask for {SCAN_BATCH} at most.")
-        return [self._shown(page) for page in await self._store.get_pages(ids)]
-
-    def _shown(self, page: ProductPage) -> ProductPage:
-        return replace(page, images=views.with_urls(page.images, self._blobs.url))
+        return await self._store.get_pages(ids)
 
     # ── for carts and orders ─────────────────────────────────────────────────────────────────────────────────
 
     async def get_variants(self, ids: list[str]) -> list[VariantView]:
-        return [replace(v, image=self._blobs.url(v.image)) if v.image else v for v in await self._store.get_variants(ids)]
+        return await self._store.get_variants(ids)
 
     # ── for sellers ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,7 +139,7 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
         )
         add_variants(record, draft.variants)
         await self._save(uow, [record])
-        return views.seller_product(record, self._blobs.url)
+        return views.seller_product(record, self._pictures.url)
 
     @command
     async def update_product(
@@ -166,7 +161,7 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
     async def publish_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> SellerProduct:
         record = await self._locked(uow, seller_id, product_id)
         if record.status == "published":
-            return views.seller_product(record, self._blobs.url)
+            return views.seller_product(record, self._pictures.url)
         if not can_publish(record.status):
             raise Conflict("catalog.wrong_state", f"A product that is {record.status} cannot be published.")
         check_publishable(record, {})
@@ -177,7 +172,7 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
     async def archive_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> SellerProduct:
         record = await self._locked(uow, seller_id, product_id)
         if record.status == "archived":
-            return views.seller_product(record, self._blobs.url)
+            return views.seller_product(record, self._pictures.url)
         record.status = "archived"
         return await self._changed(uow, record)
 
@@ -194,12 +189,12 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
         record = await self._store.get_product(seller_id, product_id)
         if record is None:
             raise NotFound("There is no such product.")
-        return views.seller_product(record, self._blobs.url)
+        return views.seller_product(record, self._pictures.url)
 
     async def list_seller_products(self, seller_id: str, query: SellerProductQuery) -> Page[SellerProduct]:
         rows = await self._store.list_products(seller_id, query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
-        return Page([views.seller_product(record, self._blobs.url) for record, _ in found.items], found.next)
+        return Page([views.seller_product(record, self._pictures.url) for record, _ in found.items], found.next)
 
     @command
     async def set_stock(self, uow: UnitOfWork, seller_id: str, rows: list[StockRow]) -> RowResults:
@@ -307,7 +302,7 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
         if record is None:
             raise NotFound("There is no such product.")
         if if_match not in {None, "*"}:
-            tag = etag(views.seller_product(record, self._blobs.url))
+            tag = etag(views.seller_product(record, self._pictures.url))
             if tag not in {part.strip() for part in (if_match or "").split(",")}:
                 raise PreconditionFailed
         return record
@@ -315,7 +310,7 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
     async def _changed(self, uow: UnitOfWork, record: ProductRecord) -> SellerProduct:
         record.updated_at = uow.now
         await self._save(uow, [record])
-        return views.seller_product(record, self._blobs.url)
+        return views.seller_product(record, self._pictures.url)
 
     async def _save(self, uow: UnitOfWork, records: Sequence[ProductRecord], *, forget: bool = True) -> None:
         if not records:
@@ -332,7 +327,7 @@ class CatalogService(PublishingUseCases, ReservationUseCases, PictureUseCases):
                     product_id=record.id,
                     seller_id=record.seller_id,
                     status=record.status,
-                    page=views.page(record, frame, self._blobs.url),
+                    page=views.page(record, frame),
                     recounted=record.recounted,
                 )
             )

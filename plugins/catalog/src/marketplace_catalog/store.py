@@ -22,12 +22,12 @@ from marketplace_core.capabilities.catalog import (
     SellerState,
     VariantView,
 )
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.ports import UnitOfWork
 
 __all__ = [
     "CatalogStore",
     "Frame",
-    "ImageRecord",
     "Position",
     "ProductRecord",
     "Short",
@@ -39,17 +39,6 @@ __all__ = [
 
 Position = tuple[Any, ...]
 ReservationStatus = Literal["held", "expired", "committed", "released"]
-
-
-class ImageRecord(Struct):
-    """``key`` of the blob; sizes in pixels once they are known. ``source``: the URL from which it is, or was, fetched."""
-
-    id: str
-    key: str
-    status: Literal["pending", "ready", "rejected"]
-    width: int | None = None
-    height: int | None = None
-    source: str | None = None
 
 
 class VariantRecord(Struct, kw_only=True):
@@ -91,7 +80,7 @@ class ProductRecord(Struct, kw_only=True):
     description: str
     category_id: str | None
     attributes: dict[str, Any]
-    images: list[ImageRecord]
+    images: list[PictureRecord]
     status: ProductStatus
     reason_code: str | None
     rating_average: float | None = None
@@ -196,8 +185,8 @@ class CatalogStore(ABC):
     ) -> list[tuple[ProductRecord, Position]]: ...
 
     @abstractmethod
-    async def lock_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> ProductRecord | None:
-        """The product and its stock, held until the unit ends."""
+    async def lock_product(self, uow: UnitOfWork, seller_id: str | None, product_id: str) -> ProductRecord | None:
+        """The product and its stock, held until the unit ends; None: of whichever seller."""
 
     @abstractmethod
     async def lock_products_of(self, uow: UnitOfWork, seller_id: str, skus: Sequence[str]) -> list[ProductRecord]:
@@ -232,6 +221,10 @@ class CatalogStore(ABC):
         self, uow: UnitOfWork, skus: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], tuple[str, str | None]]:
         """By ``(seller id, sku)`` of those that exist: their product's id, and its import key."""
+
+    @abstractmethod
+    async def referred_pictures(self, keys: Sequence[str]) -> set[str]:
+        """Those of these keys that a product has, or that something ordered shows. The cost is that of the keys."""
 
     # categories and sellers
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 
-from msgspec.structs import replace
-
 from marketplace_catalog.domain import MAX_DEPTH, CategoryNode
 from marketplace_catalog.store import Frame, ProductRecord, Short, VariantRecord
 from marketplace_core.capabilities.catalog import (
@@ -21,9 +19,10 @@ from marketplace_core.capabilities.catalog import (
     Variant,
 )
 from marketplace_core.errors import Conflict, Problem
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.values import Money
 
-__all__ = ["category_of", "category_tree", "out_of_stock", "page", "seller_product", "with_urls"]
+__all__ = ["category_of", "category_tree", "out_of_stock", "page", "seller_product"]
 
 Url = Callable[[str], str]
 
@@ -36,9 +35,7 @@ def seller_product(record: ProductRecord, url: Url) -> SellerProduct:
         description=record.description,
         category_id=record.category_id,
         attributes=record.attributes,
-        images=[
-            SellerImage(image.id, url(image.key) if image.status == "ready" else None, image.status) for image in record.images
-        ],
+        images=[_seller_image(image, url) for image in record.images],
         status=record.status,
         reason_code=record.reason_code,
         updated_at=record.updated_at,
@@ -57,8 +54,18 @@ def seller_product(record: ProductRecord, url: Url) -> SellerProduct:
     )
 
 
-def page(record: ProductRecord, frame: Frame, url: Url) -> ProductPage | None:
-    """What shoppers see; None if they do not see it."""
+def _seller_image(image: PictureRecord, url: Url) -> SellerImage:
+    """Also one that waits for a decision: it is the seller's own."""
+    shown = url(image.key_of("card")) if image.key and image.status != "rejected" else None
+    return SellerImage(image.id, shown, image.status, image.code)
+
+
+def image_of(image: PictureRecord) -> Image:
+    return Image(image.key, image.width, image.height, image.sizes)
+
+
+def page(record: ProductRecord, frame: Frame) -> ProductPage | None:
+    """What shoppers see; None if they do not see it. Pictures are keys, and made into addresses where it is shown."""
     if record.status != "published" or not frame.active:
         return None
     return ProductPage(
@@ -68,7 +75,7 @@ def page(record: ProductRecord, frame: Frame, url: Url) -> ProductPage | None:
         description=record.description,
         category=frame.category,
         attributes=record.attributes,
-        images=[Image(url(image.key), image.width, image.height) for image in record.images if image.status == "ready"],
+        images=[image_of(image) for image in record.images if image.status == "ready"],
         seller=frame.seller,
         rating=_rating(record),
         variants=[_variant(variant) for variant in record.variants],
@@ -90,11 +97,6 @@ def _variant(variant: VariantRecord) -> Variant:
         compare_at=_money(variant.compare_at, variant.currency),
         available=variant.available,
     )
-
-
-def with_urls(images: Sequence[Image], url: Url) -> list[Image]:
-    """A store knows pictures by the keys of their blobs."""
-    return [replace(image, url=url(image.url)) for image in images]
 
 
 def category_tree(nodes: Iterable[CategoryNode], depth: int = MAX_DEPTH) -> list[Category]:

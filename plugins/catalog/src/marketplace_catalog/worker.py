@@ -18,6 +18,7 @@ SUBSCRIPTIONS = (
     CatalogService.on_items_cancelled,
     CatalogService.on_content_decided,
     CatalogService.on_content_appealed,
+    CatalogService.on_picture_decided,
 )
 
 JOBS = (Job("catalog.fetch_pictures", CatalogService.fetch_pictures, FetchPictures),)
@@ -25,4 +26,5 @@ JOBS = (Job("catalog.fetch_pictures", CatalogService.fetch_pictures, FetchPictur
 SCHEDULES = (
     Schedule("catalog.expire_reservations", CatalogService.expire_reservations, timedelta(seconds=5)),
     Schedule("catalog.forget_reservations", CatalogService.forget_reservations, timedelta(hours=1)),
+    Schedule("catalog.sweep_pictures", CatalogService.sweep_pictures, timedelta(days=1)),
 )

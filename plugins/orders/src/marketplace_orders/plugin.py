@@ -65,7 +65,9 @@ def provide_orders(context: PluginContext) -> Orders:
         origins=context.origins,
     )
     keys = context.keys("orders.token")
-    return OrderService(context.units, context.store(STORES), checkout, context.clock, config, token_keys=keys)
+    return OrderService(
+        context.units, context.store(STORES), checkout, context.clock, config, context.pictures.url, token_keys=keys
+    )
 
 
 @hookimpl

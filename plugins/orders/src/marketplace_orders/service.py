@@ -7,7 +7,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -58,9 +58,12 @@ class OrderService(Orders):
         checkout: Checkout,
         clock: Clock,
         config: OrdersConfig,
+        url: Callable[[str], str],
         *,
         token_keys: Sequence[bytes],
     ) -> None:
+        """``url``: where a picture is shown."""
+        self._url = url
         self.units = units
         self._store = store
         self._checkout = checkout
@@ -126,7 +129,7 @@ class OrderService(Orders):
         seconds = self._config.guest_action_seconds if record.guest else self._config.action_seconds
         expires_at = uow.now + timedelta(seconds=seconds)
         uow.emit(happenings.placed(record, payment, expires_at))
-        return views.order(record)
+        return views.order(record, self._url)
 
     @natural
     async def confirm(self, uow: UnitOfWork, order_id: str, payment: PaymentView | None = None) -> None:
@@ -159,10 +162,10 @@ class OrderService(Orders):
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def get_orders(self, ids: list[str]) -> list[Order]:
-        return [views.order(record) for record in await self._store.get(ids)]
+        return [views.order(record, self._url) for record in await self._store.get(ids)]
 
     async def get_order(self, order_id: str, account_id: str | None, token: str | None) -> Order:
-        return views.order(self._visible(await self._store.get([order_id]), account_id, token))
+        return views.order(self._visible(await self._store.get([order_id]), account_id, token), self._url)
 
     async def wait_for_change(self, order_id: str, account_id: str | None, token: str | None, after: int, wait: float) -> Order:
         now = asyncio.get_running_loop().time
@@ -179,21 +182,21 @@ class OrderService(Orders):
 
     async def list_orders(self, account_id: str, query: OrderQuery) -> Page[Order]:
         rows = await self._store.list_of_account(account_id, query, query.position(datetime, str))
-        return views.page(query, rows)
+        return views.page(query, rows, self._url)
 
     async def search_orders(self, query: AdminOrderQuery) -> Page[Order]:
-        return views.page(query, await self._store.search(query, query.position(datetime, str)))
+        return views.page(query, await self._store.search(query, query.position(datetime, str)), self._url)
 
     async def list_packages(self, seller_id: str, query: PackageQuery) -> Page[SellerPackage]:
         rows = await self._store.list_packages(seller_id, query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[2])
-        return Page([views.own_package(record, id_) for record, id_, _ in found.items], found.next)
+        return Page([views.own_package(record, id_, self._url) for record, id_, _ in found.items], found.next)
 
     async def get_package(self, seller_id: str, package_id: str) -> SellerPackage:
         record = await self._store.get_by_package(seller_id, package_id)
         if record is None or record.number is None:
             raise NotFound("There is no such package.")
-        return views.own_package(record, package_id)
+        return views.own_package(record, package_id, self._url)
 
     async def get_shipment(self, seller_id: str, shipment_id: str) -> Shipment:
         record = await self._store.get_by_shipment(seller_id, shipment_id)
@@ -232,7 +235,7 @@ class OrderService(Orders):
     ) -> Order:
         record = self._visible([await self._locked(uow, order_id)], account_id, token)
         await self._cancelling.order(uow, record, items, ("buyer", reason), None)
-        return views.order(record)
+        return views.order(record, self._url)
 
     @command_after(_withdraw_any)
     async def cancel_by_operator(
@@ -240,7 +243,7 @@ class OrderService(Orders):
     ) -> Order:
         record = await self._locked(uow, order_id)
         await self._cancelling.order(uow, record, items, ("admin", reason), "orders.cancelled_by_operator")
-        return views.order(record)
+        return views.order(record, self._url)
 
     @command
     async def decline(
@@ -248,7 +251,7 @@ class OrderService(Orders):
     ) -> SellerPackage:
         record, package = await self._locked_package(uow, seller_id, package_id)
         await self._cancelling.packages(uow, record, [package], items, ("seller", reason))
-        return views.seller_package(record, package)
+        return views.seller_package(record, package, self._url)
 
     async def _way(self, seller_id: str, package_id: str, request: ShipRequest) -> Way:
         """By whom the seller has it sent. Carriers are asked for only where the seller names one."""

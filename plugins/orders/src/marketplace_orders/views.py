@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -30,8 +30,11 @@ from marketplace_orders.domain import commission
 
 __all__ = ["address", "discounts", "event_lines", "order", "own_package", "page", "placed", "seller_package", "shipment"]
 
+Url = Callable[[str], str]
+"""Where a picture is shown, by what is kept of it."""
 
-def order(record: domain.Order, *, timeline: bool = True) -> Order:
+
+def order(record: domain.Order, url: Url, *, timeline: bool = True) -> Order:
     failure = OrderFailure(record.failure_code, record.failure_detail or "") if record.failure_code else None
     return Order(
         id=record.id,
@@ -40,7 +43,7 @@ def order(record: domain.Order, *, timeline: bool = True) -> Order:
         failure=failure,
         email=record.email,
         address=address(record),
-        packages=[package(record, item) for item in record.packages],
+        packages=[package(record, item, url) for item in record.packages],
         coupon=record.coupon,
         subtotal=record.subtotal,
         discount=record.discount,
@@ -64,14 +67,14 @@ def address(record: domain.Order) -> Address:
     return msgspec.convert(record.address, Address)
 
 
-def package(record: domain.Order, item: domain.Package) -> Package:
+def package(record: domain.Order, item: domain.Package, url: Url) -> Package:
     position = record.packages.index(item) + 1
     return Package(
         id=item.id,
         number=f"{record.number}-{position}" if record.number else None,
         seller=SellerRef(item.seller_id, item.seller_name),
         status=item.status,  # type: ignore[arg-type]
-        items=[_line(line) for line in item.items],
+        items=[_line(line, url) for line in item.items],
         option=ShippingOption(item.option.carrier, item.option.service, item.option.days) if item.option else None,
         subtotal=item.subtotal,
         discount=item.discount,
@@ -82,7 +85,7 @@ def package(record: domain.Order, item: domain.Package) -> Package:
     )
 
 
-def _line(line: domain.Line) -> Line:
+def _line(line: domain.Line, url: Url) -> Line:
     return Line(
         id=line.id,
         variant_id=line.variant_id,
@@ -90,7 +93,7 @@ def _line(line: domain.Line) -> Line:
         sku=line.sku,
         title=line.title,
         options=line.options,
-        image=line.image,
+        image=line.image and url(line.image),
         quantity=line.quantity,
         unit_price=line.unit_price,
         subtotal=line.subtotal,
@@ -127,14 +130,14 @@ def shipment(record: domain.Shipment) -> Shipment:
     )
 
 
-def seller_package(record: domain.Order, item: domain.Package) -> SellerPackage:
+def seller_package(record: domain.Order, item: domain.Package, url: Url) -> SellerPackage:
     """Without the buyer's name and phone once the package is completed or cancelled."""
     where = address(record)
     if item.status in {"completed", "cancelled"}:
         where = msgspec.structs.replace(where, name="-", phone="")
     fee = package_commission(item)
     return SellerPackage(
-        **msgspec.structs.asdict(package(record, item)),
+        **msgspec.structs.asdict(package(record, item, url)),
         order_id=record.id,
         order_number=record.number,
         address=where,
@@ -170,14 +173,14 @@ def event_lines(package: domain.Package, units: domain.Units | None = None) -> l
     ]
 
 
-def own_package(record: domain.Order, package_id: str) -> SellerPackage:
+def own_package(record: domain.Order, package_id: str, url: Url) -> SellerPackage:
     """:raises NotFound: the order has no such package."""
     package = record.package(package_id)
     if package is None:
         raise NotFound("There is no such package.")
-    return seller_package(record, package)
+    return seller_package(record, package, url)
 
 
-def page(query: PageQuery, rows: list[domain.Order]) -> Page[Order]:
+def page(query: PageQuery, rows: list[domain.Order], url: Url) -> Page[Order]:
     found = query.page(rows, lambda record: (record.created_at, record.id))
-    return Page([order(record, timeline=False) for record in found.items], found.next)
+    return Page([order(record, url, timeline=False) for record in found.items], found.next)

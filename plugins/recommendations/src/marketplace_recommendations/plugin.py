@@ -71,6 +71,7 @@ def provide_recommendations(context: PluginContext) -> Recommendations:
         clock,
         config,
         context.metrics.counter("fallen_back", "Lists for a person that became the feed.", ["cause"]),
+        context.pictures.url,
     )
 
 

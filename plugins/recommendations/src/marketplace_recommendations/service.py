@@ -24,7 +24,7 @@ from marketplace_core.capabilities.recommendations import (
 from marketplace_core.capabilities.users import ProfileChanged
 from marketplace_core.errors import BadCursor, MarketplaceError, NotFound, Unavailable
 from marketplace_core.events import Envelope, Event
-from marketplace_core.feed import read_feed
+from marketplace_core.feed import read_feed, with_address
 from marketplace_core.metrics import Counter
 from marketplace_core.ports import FeedStore, UnitOfWork, Units, handler, natural
 from marketplace_core.values import Clock, Page, PageQuery
@@ -63,8 +63,11 @@ class RecommendationsService(Recommendations):
         clock: Clock,
         config: RecommendationsConfig,
         fallen_back: Counter,
+        url: Callable[[str], str],
     ) -> None:
-        """``tell`` publishes what belongs to no unit of work; ``fallen_back`` counts lists that became the feed, by cause."""
+        """``tell`` publishes what belongs to no unit of work; ``fallen_back`` counts lists that became the feed, by cause;
+        ``url``: where a picture is shown."""
+        self._url = url
         self.units = units
         self._store, self._recents, self._feeds = store, recents, feeds
         self._lists, self._builder, self._trainer = lists, builder, trainer
@@ -75,6 +78,12 @@ class RecommendationsService(Recommendations):
     # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def recommend(self, shopper: Shopper, page: PageQuery) -> Page[RecommendedCard]:
+        return self._shown(await self._recommend(shopper, page))
+
+    def _shown(self, page: Page[RecommendedCard]) -> Page[RecommendedCard]:
+        return Page([with_address(card, self._url) for card in page.items], page.next)
+
+    async def _recommend(self, shopper: Shopper, page: PageQuery) -> Page[RecommendedCard]:
         person = _person(shopper)
         if page.cursor is not None:
             return await self._go_on(person, shopper, page)
@@ -87,6 +96,9 @@ class RecommendationsService(Recommendations):
         return found if found is not None else await self._fallback(person, shopper, page)
 
     async def list_similar(self, product_id: str, shopper: Shopper, page: PageQuery) -> Page[RecommendedCard]:
+        return self._shown(await self._list_similar(product_id, shopper, page))
+
+    async def _list_similar(self, product_id: str, shopper: Shopper, page: PageQuery) -> Page[RecommendedCard]:
         person = _person(shopper)
         if page.cursor is not None:
             return await self._go_on(person, shopper, page)

@@ -12,11 +12,12 @@ __all__ = ["ReviewsConfig"]
 class ReviewsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What is shown before somebody has judged it, and how ratings are sorted.
 
-    ``show``: a review, or a reply, waits for moderation (``approved``), or is shown until moderation rejects it (``first``).
-    Where the deployment has no moderation both are shown at once.
+    ``max_images``: of a review. ``show``: a review, a reply, or a picture waits for moderation (``approved``), or is shown
+    until moderation rejects it (``first``). Where the deployment has no moderation all are shown at once.
     ``prior_average``, ``prior_count``: so many ratings of that many stars are taken for granted where ratings are sorted.
     """
 
     show: Literal["approved", "first"] = "approved"
+    max_images: Annotated[int, Meta(ge=1, le=50)] = 10
     prior_average: Annotated[float, Meta(ge=1, le=5)] = 3.5
     prior_count: Annotated[int, Meta(ge=0, le=1000)] = 5

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from marketplace_core.pictures.values import PictureRecord
+
 __all__ = [
     "STARS",
     "Line",
     "NotPossible",
-    "Picture",
     "Reply",
     "Review",
     "Tally",
@@ -77,18 +78,9 @@ class Reply:
     status: str = "published"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """``key`` of the blob; sizes in pixels."""
-
-    key: str
-    width: int
-    height: int
-
-
 @dataclass
 class Review:
-    """``version`` is the number of the last command that was carried out."""
+    """``version`` is the number of the last command that was carried out. ``images``: also those that are not shown (yet)."""
 
     id: str
     product_id: str
@@ -105,7 +97,7 @@ class Review:
     version: int = 1
     helpful: int = 0
     reply: Reply | None = None
-    images: list[Picture] = field(default_factory=list)
+    images: list[PictureRecord] = field(default_factory=list)
 
     @property
     def counted(self) -> int | None:

@@ -9,7 +9,7 @@ from marketplace_core.capabilities.moderation import Moderation
 from marketplace_core.capabilities.reviews import Reviews
 from marketplace_core.capabilities.users import Users
 from marketplace_core.context import PluginContext
-from marketplace_core.hookspecs import Migration, PluginInfo, hookimpl, migrations_of
+from marketplace_core.hookspecs import Job, Migration, PluginInfo, Schedule, hookimpl, migrations_of
 from marketplace_core.http.routing import Router
 from marketplace_reviews import router, worker
 from marketplace_reviews.config import ReviewsConfig
@@ -55,7 +55,7 @@ def provide_reviews(context: PluginContext) -> Reviews:
         ratings,
         context.port(Users),
         context.cache,
-        context.blobs,
+        context.pictures,
         context.config(ReviewsConfig),
         moderated=context.optional_port(Moderation) is not None,
     )
@@ -63,9 +63,19 @@ def provide_reviews(context: PluginContext) -> Reviews:
 
 @hookimpl
 def routers(context: PluginContext) -> Sequence[Router]:
-    return router.routers(context.port(Reviews))
+    return router.routers(context.port(Reviews), context.pictures)
 
 
 @hookimpl
 def subscriptions() -> Sequence[Callable[..., Any]]:
     return worker.SUBSCRIPTIONS
+
+
+@hookimpl
+def jobs() -> Sequence[Job]:
+    return worker.JOBS
+
+
+@hookimpl
+def schedules() -> Sequence[Schedule]:
+    return worker.SCHEDULES

@@ -16,7 +16,8 @@ from marketplace_core.capabilities.reviews import (
     Reviews,
     SellerReviewQuery,
 )
-from marketplace_core.http.routing import Answer, Request, Router
+from marketplace_core.http.routing import Answer, Request, Router, Upload
+from marketplace_core.pictures import PictureItems, Pictures
 from marketplace_core.values import Page, PageQuery
 
 __all__ = ["routers"]
@@ -25,11 +26,11 @@ __all__ = ["routers"]
 LISTED_SECONDS = 60.0
 
 
-def routers(reviews: Reviews) -> Sequence[Router]:
-    return buyer(reviews), seller(reviews)
+def routers(reviews: Reviews, pictures: Pictures) -> Sequence[Router]:
+    return buyer(reviews, pictures), seller(reviews)
 
 
-def buyer(reviews: Reviews) -> Router:
+def buyer(reviews: Reviews, pictures: Pictures) -> Router:
     router = Router("buyer", "reviews")
 
     @router.get("/products/{id}/reviews", access="anyone", cached="reviews:{id}", cached_seconds=LISTED_SECONDS)
@@ -61,6 +62,12 @@ def buyer(reviews: Reviews) -> Router:
     async def delete_review(request: Request, id: str) -> Answer[AcceptedReview]:
         """Take an own review back."""
         return _accepted(await reviews.delete_review(request.account_id, id))
+
+    @router.post("/reviews/{id}/images", status=202)
+    async def add_images(request: Request, id: str, files: list[Upload]) -> PictureItems:
+        """Pictures of an own review: each is looked at, drawn in several sizes and shown, or rejected alone."""
+        await reviews.check_own(request.account_id, id)  # before they are kept: what is another's takes no room
+        return await reviews.add_images(request.account_id, id, await pictures.keep(files))
 
     @router.post("/reviews/{id}/votes", status=204)
     async def vote(request: Request, id: str) -> None:

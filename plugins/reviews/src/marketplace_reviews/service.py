@@ -29,18 +29,19 @@ from marketplace_core.capabilities.reviews import (
     ReviewPatch,
     ReviewQuery,
     ReviewReported,
-    Reviews,
     SellerRated,
     SellerReviewQuery,
 )
 from marketplace_core.capabilities.users import Users
 from marketplace_core.errors import Conflict, Forbidden, NotFound
 from marketplace_core.events import Event
-from marketplace_core.ports import IMPORT, Blobs, Cache, UnitOfWork, Units, command, command_after, handler
+from marketplace_core.pictures import Pictures
+from marketplace_core.ports import IMPORT, Cache, UnitOfWork, Units, command, command_after, handler
 from marketplace_core.values import Page, PageQuery, new_id
 from marketplace_reviews import domain, views
 from marketplace_reviews.config import ReviewsConfig
 from marketplace_reviews.domain import Line, NotPossible, Tally
+from marketplace_reviews.pictures import PictureUseCases
 from marketplace_reviews.store import Command, Counted, RatingStore, ReviewStore
 
 __all__ = ["ReviewService"]
@@ -48,7 +49,7 @@ __all__ = ["ReviewService"]
 T = TypeVar("T")
 
 
-class ReviewService(Reviews):
+class ReviewService(PictureUseCases):
     def __init__(
         self,
         units: Units,
@@ -57,7 +58,7 @@ class ReviewService(Reviews):
         ratings: RatingStore,
         users: Users,
         cache: Cache,
-        blobs: Blobs,
+        pictures: Pictures,
         config: ReviewsConfig,
         *,
         moderated: bool,
@@ -69,7 +70,7 @@ class ReviewService(Reviews):
         self._ratings = ratings
         self._users = users
         self._cache = cache
-        self._blobs = blobs
+        self._pictures = pictures
         self._config = config
         self._moderated = moderated
         self._new_status = "pending" if moderated and config.show == "approved" else "published"
@@ -165,6 +166,11 @@ class ReviewService(Reviews):
         found = page.page(rows, lambda row: row[1])
         return Page([self._view(review) for review, _ in found.items], found.next)
 
+    async def check_own(self, account_id: str, review_id: str) -> None:
+        seen = await self._store.find(review_id)
+        if seen is None or seen.account_id != account_id:
+            raise NotFound("There is no such review of yours.")
+
     async def _own(self, uow: UnitOfWork, account_id: str, review_id: str) -> tuple[Line, domain.Review]:
         """The account's review as it will be, and its line, which is locked: nobody commands for it meanwhile."""
         seen = await self._store.find(review_id, uow)
@@ -187,7 +193,7 @@ class ReviewService(Reviews):
     async def list_seller_reviews(self, seller_id: str, query: SellerReviewQuery) -> Page[Review]:
         rows = await self._store.list_of_seller(seller_id, query, query.position(datetime, str))
         found = query.page(rows, lambda row: row[1])
-        return Page([views.review(review, self._blobs.url, reply_waits=True) for review, _ in found.items], found.next)
+        return Page([views.review(review, self._pictures.url, reply_waits=True) for review, _ in found.items], found.next)
 
     @command
     async def reply(self, uow: UnitOfWork, seller_id: str, review_id: str, reply: ReplyDraft) -> Review:
@@ -200,7 +206,7 @@ class ReviewService(Reviews):
         await self._store.save(uow, review)
         self._submit_reply(uow, review)
         self._forget_after(uow, review.product_id)
-        return views.review(review, self._blobs.url, reply_waits=True)
+        return views.review(review, self._pictures.url, reply_waits=True)
 
     # ── for other plugins ────────────────────────────────────────────────────────────────────────────────────
 
@@ -280,7 +286,7 @@ class ReviewService(Reviews):
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _view(self, review: domain.Review) -> Review:
-        return views.review(review, self._blobs.url)
+        return views.review(review, self._pictures.url)
 
     def _score(self, tally: Tally) -> float:
         return tally.score(self._config.prior_average, self._config.prior_count)
@@ -306,7 +312,7 @@ class ReviewService(Reviews):
         if self._moderated:
             content = Content("review", review.id, review.version)
             snapshot = {"title": review.title, "text": review.text}
-            images = tuple(picture.key for picture in review.images)
+            images = tuple(picture.key for picture in review.images if picture.key)
             uow.emit(
                 ContentSubmitted(
                     subject=content.key,

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from marketplace_core.capabilities.reviews import Act, RatedKind, ReviewQuery, SellerReviewQuery
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import PageQuery
 from marketplace_reviews.domain import Line, Review, Tally
@@ -80,11 +81,11 @@ class ReviewStore(ABC):
 
     @abstractmethod
     async def save(self, uow: UnitOfWork, review: Review) -> None:
-        """Insert or overwrite, but for ``helpful``, which only :meth:`vote` changes."""
+        """Insert or overwrite, but for ``helpful``, which only :meth:`vote` changes, and ``images``."""
 
     @abstractmethod
     async def delete(self, uow: UnitOfWork, review_id: str) -> None:
-        """With its votes and reports."""
+        """With its pictures, votes and reports."""
 
     @abstractmethod
     async def list_published(
@@ -104,6 +105,24 @@ class ReviewStore(ABC):
     @abstractmethod
     async def list_own(self, account_id: str, query: PageQuery, after: Position | None) -> list[tuple[Review, Position]]:
         """Likewise an account's, each as :meth:`find` gives it."""
+
+    # pictures: those of a review are in it as it is read, and are written here alone
+
+    @abstractmethod
+    async def get_pictures(self, review_id: str) -> list[PictureRecord]:
+        """Of a review that is carried out or on its way, in the order of their ids."""
+
+    @abstractmethod
+    async def lock_pictures(self, uow: UnitOfWork, review_id: str) -> list[PictureRecord]:
+        """Likewise, held until the unit ends."""
+
+    @abstractmethod
+    async def save_pictures(self, uow: UnitOfWork, review_id: str, pictures: Sequence[PictureRecord]) -> None:
+        """Insert or overwrite."""
+
+    @abstractmethod
+    async def referred_pictures(self, keys: Sequence[str]) -> set[str]:
+        """Those of these keys that a review has. The cost is that of the keys."""
 
     # what others think of it
 

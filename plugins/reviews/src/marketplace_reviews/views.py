@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from marketplace_core.capabilities import reviews as api
 from marketplace_core.capabilities.catalog import Image
+from marketplace_core.pictures import PictureRecord
 from marketplace_reviews.domain import Review, Tally
 
 __all__ = ["content", "review", "summary"]
@@ -21,7 +22,7 @@ def review(record: Review, url: Callable[[str], str], *, reply_waits: bool = Fal
         title=record.title,
         text=record.text,
         author=record.author,
-        images=[Image(url(picture.key), picture.width, picture.height) for picture in record.images],
+        images=[image(picture, url) for picture in record.images if picture.status == "ready"],
         verified=True,  # nobody else can write one
         status=record.status,  # type: ignore[arg-type]
         reason_code=record.reason_code,
@@ -29,6 +30,10 @@ def review(record: Review, url: Callable[[str], str], *, reply_waits: bool = Fal
         reply=None if reply is None else api.Reply(reply.text, reply.created_at),
         created_at=record.created_at,
     )
+
+
+def image(picture: PictureRecord, url: Callable[[str], str]) -> Image:
+    return Image(picture.key, picture.width, picture.height, picture.sizes).at(url)
 
 
 def content(record: Review) -> api.ReviewContent:

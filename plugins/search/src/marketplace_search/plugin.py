@@ -62,6 +62,7 @@ def provide_search(context: PluginContext) -> SearchService:
         context.key("search signals"),
         context.config(SearchConfig),
         context.tell,
+        context.pictures.url,
     )
     context.closing(made.close)
     return made

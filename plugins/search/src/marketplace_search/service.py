@@ -28,7 +28,7 @@ from marketplace_core.capabilities.sellers import SellerChanged, SellerQuery, Se
 from marketplace_core.errors import BadCursor, MarketplaceError
 from marketplace_core.events import Event
 from marketplace_core.extensions import ExtensionError, Extensions
-from marketplace_core.feed import read_feed
+from marketplace_core.feed import read_feed, with_address
 from marketplace_core.ports import FeedStore, ProjectionUnits, UnitOfWork, handler, handler_after
 from marketplace_core.values import Clock, require
 from marketplace_core.values import Page as CardPage
@@ -67,8 +67,12 @@ class SearchService(Search):
         key: bytes,
         config: SearchConfig,
         tell: Callable[[Sequence[Event]], Awaitable[None]],
+        url: Callable[[str], str],
     ) -> None:
-        """``key`` makes marks of people; see :class:`~marketplace_search.signals.Gathering`."""
+        """``key`` makes marks of people; see :class:`~marketplace_search.signals.Gathering`.
+
+        ``url``: where a picture is shown."""
+        self._url = url
         self.units = units
         self._store, self._signals, self._catalog, self._sellers = store, signals, catalog, sellers
         self._feeds = feeds
@@ -108,7 +112,7 @@ class SearchService(Search):
             self._gathering.searched(query.q, 0 if found.dropped else found.total)
         selected = frozenset(node.category.id for node in nodes if node)
         return SearchPage(
-            items=[views.hit(each) for each in hits],
+            items=[views.hit(each, self._url) for each in hits],
             next=self._next(query, shown, hits, found),
             total=found.total,
             facets=views.facets(found.counts, tree, selected, self._config.facet_values),
@@ -117,7 +121,8 @@ class SearchService(Search):
         )
 
     async def get_feed(self, query: FeedQuery) -> CardPage[RecommendedCard]:
-        return await read_feed(self._feeds, query)
+        found = await read_feed(self._feeds, query)
+        return CardPage([with_address(card, self._url) for card in found.items], found.next)
 
     def _next(self, query: SearchQuery, shown: Sequence[int], hits: Sequence[Hit], found: Found) -> str | None:
         """A cursor is what has been shown: the next page is the best of the rest, whatever has changed its place."""

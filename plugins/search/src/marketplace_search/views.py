@@ -52,7 +52,7 @@ class Tree:
         return sorted(found, key=lambda category: (-category.count, category.name))[:size]
 
 
-def hit(found: Hit) -> SearchHit:
+def hit(found: Hit, url: Callable[[str], str]) -> SearchHit:
     record = found.record
     if record.page is None:
         return SearchHit(
@@ -67,7 +67,9 @@ def hit(found: Hit) -> SearchHit:
             in_stock=False,
             highlight=found.highlight,
         )
-    return SearchHit(**asdict(record.page.card()), highlight=found.highlight)
+    card = record.page.card()
+    image = card.image.at(url) if card.image else None
+    return SearchHit(**{**asdict(card), "image": image}, highlight=found.highlight)
 
 
 def ranked(found: Hit, best: float) -> RankedHit | None:

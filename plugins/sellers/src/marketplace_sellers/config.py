@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -22,6 +22,8 @@ class SellersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """``requirements``: what an application has to fulfil, in the order in which it is shown.
 
     ``commission_rate``: a decimal fraction, for sellers to whom no other rate applies.
+    ``show``: a logo waits for moderation (``approved``), or is shown until moderation rejects it (``first``). Where the
+    deployment has no moderation it is shown at once.
     ``import_country``: ISO 3166-1 alpha-2, of shops that an import makes; ``XX`` is none.
     """
 
@@ -32,6 +34,7 @@ class SellersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     )
     commission_rate: Annotated[str, Meta(pattern=r"^(0(\.\d{1,4})?|1(\.0{1,4})?)\Z")] = "0.10"
     import_country: CountryText = NO_COUNTRY
+    show: Literal["approved", "first"] = "approved"
 
     def __post_init__(self) -> None:
         keys = [requirement.key for requirement in self.requirements]

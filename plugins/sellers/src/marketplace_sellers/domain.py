@@ -155,7 +155,8 @@ def _settle(application: Application) -> None:
 
 @dataclass
 class Shop:
-    """``version`` counts its changes; only an ``active`` one sells."""
+    """``version`` counts its changes; only an ``active`` one sells. ``logo``: the key of the one that is shown; read, and
+    never written, with the shop."""
 
     id: str
     name: str
@@ -169,6 +170,7 @@ class Shop:
     created_at: datetime
     rating_average: float | None = None
     rating_count: int = 0
+    logo: str | None = None
 
 
 def shop_slug(name: str, id_: str) -> str:

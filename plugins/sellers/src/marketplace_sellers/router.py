@@ -20,7 +20,8 @@ from marketplace_core.capabilities.sellers import (
     Shop,
     ShopPatch,
 )
-from marketplace_core.http.routing import Answer, Request, Router
+from marketplace_core.http.routing import Answer, Request, Router, Upload
+from marketplace_core.pictures import PictureItems, Pictures
 from marketplace_core.values import Page
 
 __all__ = ["routers"]
@@ -32,8 +33,8 @@ class Reason(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=1000)] = ""
 
 
-def routers(sellers: Sellers) -> Sequence[Router]:
-    return buyer(sellers), seller(sellers), admin(sellers)
+def routers(sellers: Sellers, pictures: Pictures) -> Sequence[Router]:
+    return buyer(sellers), seller(sellers, pictures), admin(sellers)
 
 
 def buyer(sellers: Sellers) -> Router:
@@ -47,7 +48,7 @@ def buyer(sellers: Sellers) -> Router:
     return router
 
 
-def seller(sellers: Sellers) -> Router:
+def seller(sellers: Sellers, pictures: Pictures) -> Router:
     router = Router("seller", "sellers")
 
     @router.post("/applications", status=202)
@@ -74,6 +75,11 @@ def seller(sellers: Sellers) -> Router:
     async def update_shop(request: Request, body: ShopPatch) -> Shop:
         """Change the own shop."""
         return await sellers.update_shop(request.seller_id, body, request.if_match)
+
+    @router.post("/shop/logo", access="shop", scope="shop", status=202, count=1)
+    async def set_logo(request: Request, files: list[Upload]) -> PictureItems:
+        """A new logo of the own shop: it is looked at and drawn, and shown instead of the one before, or rejected."""
+        return await sellers.set_logo(request.seller_id, await pictures.keep(files), request.if_match)
 
     return router
 

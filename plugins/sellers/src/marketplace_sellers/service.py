@@ -22,18 +22,19 @@ from marketplace_core.capabilities.sellers import (
     SellerChanged,
     SellerPage,
     SellerQuery,
-    Sellers,
     SellerTerms,
     Shop,
     ShopPatch,
     ShopStatus,
 )
 from marketplace_core.errors import Conflict, MarketplaceError, NotFound, PreconditionFailed, Unavailable
+from marketplace_core.pictures import Pictures
 from marketplace_core.ports import Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import Clock, Imported, Page, etag, new_id, require
 from marketplace_sellers import domain, views
 from marketplace_sellers.config import SellersConfig
 from marketplace_sellers.domain import NotPossible, Requirement, shop_slug
+from marketplace_sellers.logos import LogoUseCases
 from marketplace_sellers.names import name_key
 from marketplace_sellers.store import SellersStore
 
@@ -45,10 +46,22 @@ TOLD_AT_ONCE = 500
 HIDDEN = frozenset({"suspended", "closed"})
 
 
-class SellersService(Sellers):
+class SellersService(LogoUseCases):
     def __init__(
-        self, units: Units, store: SellersStore, catalog: Catalog, cache: Cache, clock: Clock, config: SellersConfig
+        self,
+        units: Units,
+        store: SellersStore,
+        catalog: Catalog,
+        cache: Cache,
+        clock: Clock,
+        pictures: Pictures,
+        config: SellersConfig,
+        *,
+        moderated: bool = False,
     ) -> None:
+        """``moderated``: whether somebody judges what people show."""
+        self._pictures = pictures
+        self._moderated = moderated
         self.units = units
         self._store = store
         self._catalog = catalog
@@ -101,9 +114,7 @@ class SellersService(Sellers):
 
     @command
     async def update_shop(self, uow: UnitOfWork, seller_id: str, patch: ShopPatch, if_match: str | None) -> Shop:
-        shop = _found(await self._store.lock_shop(uow, seller_id))
-        if if_match not in {None, "*", etag(await self._view(shop, uow))}:
-            raise PreconditionFailed
+        shop = await self._locked(uow, seller_id, if_match)
         before = (shop.name, shop.description, shop.country)
         if isinstance(patch.name, str):
             require(name_key(patch.name) != "", "/name", "length", "A name shows something.")
@@ -121,7 +132,7 @@ class SellersService(Sellers):
         shops = await self._store.get_shops([seller_id])
         if not shops or shops[0].status in HIDDEN:
             raise NotFound("There is no such shop.")
-        return views.page(shops[0])
+        return views.page(shops[0], self._pictures.url)
 
     async def get_terms(self, seller_ids: list[str]) -> list[SellerTerms]:
         shops, rates = await self._store.get_shops(seller_ids), await self._store.get_rates(seller_ids)
@@ -288,6 +299,12 @@ class SellersService(Sellers):
         uow.after_commit(lambda: self._forget([event.seller_id]))
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _locked(self, uow: UnitOfWork, seller_id: str, if_match: str | None) -> domain.Shop:
+        shop = _found(await self._store.lock_shop(uow, seller_id))
+        if if_match not in {None, "*", etag(await self._view(shop, uow))}:
+            raise PreconditionFailed
+        return shop
 
     async def _view(self, shop: domain.Shop, uow: UnitOfWork | None = None) -> Shop:
         rates = await self._store.get_rates([shop.id], uow)

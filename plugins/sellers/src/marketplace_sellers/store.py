@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from marketplace_core.capabilities.sellers import ApplicationQuery, Membership, SellerQuery
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.ports import UnitOfWork
 from marketplace_sellers.domain import Application, Rate, Shop
 
@@ -100,6 +101,24 @@ class SellersStore(ABC):
     @abstractmethod
     async def save_rating(self, uow: UnitOfWork, seller_id: str, average: float | None, count: int) -> None:
         """What the reviews of a shop's products come to."""
+
+    # logos
+
+    @abstractmethod
+    async def get_logo(self, logo_id: str, uow: UnitOfWork | None = None) -> PictureRecord | None:
+        """Read within a unit where there is one; who writes it holds its shop."""
+
+    @abstractmethod
+    async def save_logo(self, uow: UnitOfWork, seller_id: str, logo: PictureRecord) -> None:
+        """Insert or overwrite. The last that is ready is shown."""
+
+    @abstractmethod
+    async def delete_logos(self, uow: UnitOfWork, seller_id: str, before: str) -> None:
+        """Those of a shop that were sent before that one."""
+
+    @abstractmethod
+    async def referred_pictures(self, keys: Sequence[str]) -> set[str]:
+        """Those of these keys that a shop has. The cost is that of the keys."""
 
     # what others know, and what is known of others
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -63,12 +63,12 @@ def terms(record: domain.Shop, rates: Sequence[Rate], default: str, now: datetim
     return SellerTerms(record.id, record.name, rate_text(found.rate if found else default), record.country)
 
 
-def page(record: domain.Shop) -> SellerPage:
+def page(record: domain.Shop, url: Callable[[str], str]) -> SellerPage:
     return SellerPage(
         id=record.id,
         name=record.name,
         description=record.description,
-        logo=None,
+        logo=record.logo and url(record.logo),
         rating=Rating(record.rating_average, record.rating_count),
         products_count=record.products_count,
         on_holiday=record.status == "holiday",

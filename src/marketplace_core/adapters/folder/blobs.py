@@ -7,12 +7,13 @@ import contextlib
 import functools
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from marketplace_core.errors import Invalid, Problem
 from marketplace_core.ports import BlobEntry, Blobs, content_type_of
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _MAX_KEY = 200
+COPIED_AT_ONCE = 256 * 1024
 
 
 @functools.lru_cache(4096)
@@ -60,7 +62,7 @@ class FolderBlobs(Blobs):
     def url(self, key: str) -> str:
         return f"/media/{check_key(key)}"
 
-    async def put(self, items: Mapping[str, bytes], content_type: str | None = None) -> None:
+    async def put(self, items: Mapping[str, bytes | BinaryIO], content_type: str | None = None) -> None:
         check_types(items, content_type)
         files = {self._path(key): data for key, data in items.items()}
         await asyncio.gather(*(self._thread(self._write, path, data) for path, data in files.items()))
@@ -82,12 +84,16 @@ class FolderBlobs(Blobs):
         async with self._bound:
             return await asyncio.to_thread(act, *args)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes | BinaryIO) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         file, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         try:
             with os.fdopen(file, "wb") as stream:
-                stream.write(data)
+                if isinstance(data, bytes):
+                    stream.write(data)
+                else:
+                    data.seek(0)
+                    shutil.copyfileobj(data, stream, COPIED_AT_ONCE)
                 stream.flush()
                 os.fchmod(stream.fileno(), 0o644)  # a web server may run as another user
                 if self._durable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marketplace_core.capabilities.catalog import errors  # noqa: F401 - declares its codes
 from marketplace_core.capabilities.catalog.events import ProductChanged, PublicationRequested, StockChanged
 from marketplace_core.capabilities.catalog.hooks import CatalogHooks
+from marketplace_core.capabilities.catalog.imports import ImportImage, ImportProblem, ImportProduct, ImportResult, ImportVariant
 from marketplace_core.capabilities.catalog.port import Catalog
 from marketplace_core.capabilities.catalog.values import (
     Attributes,
@@ -17,11 +18,6 @@ from marketplace_core.capabilities.catalog.values import (
     CategoryRef,
     CategoryTree,
     Image,
-    ImportImage,
-    ImportProblem,
-    ImportProduct,
-    ImportResult,
-    ImportVariant,
     LineRequest,
     MoneyInput,
     OnHand,

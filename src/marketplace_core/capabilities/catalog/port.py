@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from datetime import datetime
 
+from marketplace_core.capabilities.catalog.imports import ImportProduct, ImportResult
 from marketplace_core.capabilities.catalog.values import (
     Card,
     Category,
     CategoryDraft,
     CategoryPatch,
     CategoryTree,
-    ImportProduct,
-    ImportResult,
     LineRequest,
     PriceRow,
     ProductDraft,
@@ -30,6 +29,7 @@ from marketplace_core.capabilities.catalog.values import (
     VariantView,
 )
 from marketplace_core.capabilities.moderation import Judgement
+from marketplace_core.pictures.values import PictureItems, PictureOrder, SentPicture
 from marketplace_core.ports import mutation, patient, query
 from marketplace_core.values import Page
 
@@ -58,13 +58,16 @@ class Catalog(ABC):
     @abstractmethod
     @query
     async def scan_pages(self, after: str, limit: int) -> list[ProductPage]:
-        """What shoppers see, in the order of ids, from behind the id ``after`` ("": from the first); fewer than ``limit``, of
-        at most 1,000, are the last ones. What changes meanwhile may be in it as it was or as it is; all else is there once."""
+        """What shoppers see, pictures as keys, in the order of ids, from behind the id ``after`` ("": from the first).
+
+        Fewer than ``limit``, of at most 1,000, are the last ones. What changes meanwhile may be in it as it was or as it is;
+        all else is there once.
+        """
 
     @abstractmethod
     @query
     async def get_pages(self, ids: list[str]) -> list[ProductPage]:
-        """Those of them that shoppers see, in no particular order; at most 1,000."""
+        """Those of them that shoppers see, pictures as keys, in no particular order; at most 1,000."""
 
     # for carts and orders
 
@@ -148,6 +151,21 @@ class Catalog(ABC):
     @mutation(retriable=True)
     async def delete_product(self, seller_id: str, product_id: str, if_match: str | None) -> None:
         """:raises Conflict: ``catalog.wrong_state``: it is published, or units of it are held, or sold and not shipped."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def add_images(self, seller_id: str, product_id: str, sent: list[SentPicture], if_match: str | None) -> PictureItems:
+        """Pictures at the end of the product's, shown once they are drawn; one that is none is rejected alone."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def order_images(self, seller_id: str, product_id: str, order: PictureOrder, if_match: str | None) -> SellerProduct:
+        """:raises Invalid: not each picture of the product is named once."""
+
+    @abstractmethod
+    @mutation(retriable=True)
+    async def delete_image(self, seller_id: str, product_id: str, image_id: str, if_match: str | None) -> None:
+        """What was ordered shows it all the same."""
 
     @abstractmethod
     @query

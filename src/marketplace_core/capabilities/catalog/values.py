@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from marketplace_core.pictures.values import PictureSize, PictureStatus
 from marketplace_core.values import LARGEST_AMOUNT, NOT_BLANK, Currency, Id, Money, PageQuery, tidy_fields
 
 Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=NOT_BLANK)]
@@ -29,11 +31,27 @@ ProductStatus = Literal["draft", "in_review", "published", "rejected", "archived
 
 
 class Image(Struct, frozen=True):
-    """``url`` is public and cached for ever; sizes in pixels, None until they are known."""
+    """``url`` is public and cached for ever; width and height in pixels, None until they are known. ``sizes``: smaller ones by
+    name, ``card`` and ``thumb``.
+
+    In an event, and in what is read to be kept, it is the key of a blob: :func:`marketplace_core.pictures.address` says where
+    that is shown.
+    """
 
     url: str
     width: int | None = None
     height: int | None = None
+    sizes: dict[str, PictureSize] = {}
+
+    def sized(self, name: str) -> Image:
+        """In that size alone, where there is one."""
+        size = self.sizes.get(name)
+        return Image(self.url, self.width, self.height) if size is None else Image(size.url, size.width, size.height)
+
+    def at(self, url: Callable[[str], str]) -> Image:
+        """As it is shown: with addresses for keys."""
+        sizes = {name: PictureSize(url(size.url), size.width, size.height) for name, size in self.sizes.items()}
+        return Image(url(self.url), self.width, self.height, sizes)
 
 
 class SellerRef(Struct, frozen=True):
@@ -101,7 +119,7 @@ class ProductPage(Struct, frozen=True):
             seller=self.seller,
             price=cheapest.price,
             compare_at=cheapest.compare_at,
-            image=self.images[0] if self.images else None,
+            image=self.images[0].sized("card") if self.images else None,
             rating=self.rating,
             in_stock=any(variant.available > 0 for variant in self.variants),
         )
@@ -163,9 +181,12 @@ class SellerVariant(Struct, frozen=True):
 
 
 class SellerImage(Struct, frozen=True):
+    """``code``: why it is rejected."""
+
     id: str
     url: str | None
-    status: Literal["pending", "ready", "rejected"]
+    status: PictureStatus
+    code: str | None = None
 
 
 class SellerProduct(Struct, frozen=True):
@@ -337,78 +358,3 @@ class RowResult(Struct, frozen=True):
 
 class RowResults(Struct, frozen=True):
     items: list[RowResult]
-
-
-class ImportVariant(Struct, frozen=True, kw_only=True):
-    """``price``: None for one that is not sold yet; then its product is a draft. ``stock_unsaid``: it stays as it was; it is
-    ``stock`` only of a new one. ``compare_at`` stays likewise if it is ``UNSET``; None takes it away.
-    """
-
-    sku: str
-    price: Money | None
-    stock: int
-    options: Options = {}
-    id: str | None = None
-    compare_at: Money | UnsetType | None = UNSET
-    stock_unsaid: bool = False
-
-
-class ImportImage(Struct, frozen=True):
-    """``key`` of a blob; size in pixels."""
-
-    key: str
-    width: int
-    height: int
-
-
-class ImportProduct(Struct, frozen=True, kw_only=True):
-    """One product of an import file; ``key`` is the seller's own, unique per seller.
-
-    Where it has an ``id`` (and its variants theirs), it is found by that, and may have gone to another seller.
-    A ``status`` that is ``UNSET`` stays as it was, and so do pictures where there is none; a new product is published.
-
-    :param addresses: URLs of further pictures, which are fetched after it is written.
-    :param facts: attributes that are set beside those that stay.
-    :param unsaid: what the file does not say, and stays as it was.
-    :param keeps: skus that the file names in rows that are not good: these variants stay as they are.
-    :param takes: skus that another product of the seller has, which the file names too and gives others: they move, with
-        what is promised of them.
-    """
-
-    key: str
-    seller_id: str
-    title: str
-    description: str
-    category: tuple[str, ...]
-    attributes: Attributes
-    image: ImportImage | None
-    variants: tuple[ImportVariant, ...]
-    id: str | None = None
-    images: tuple[ImportImage, ...] = ()
-    addresses: tuple[str, ...] = ()
-    facts: Attributes = {}
-    status: Literal["draft", "published", "archived"] | UnsetType = UNSET
-    unsaid: tuple[Literal["description", "category", "attributes"], ...] = ()
-    keeps: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
-
-
-class ImportProblem(Struct, frozen=True):
-    """Why a variant is not written. ``holder``: the key of the seller's other product that has its sku."""
-
-    code: str
-    detail: str
-    holder: str | None = None
-
-
-class ImportResult(Struct, frozen=True):
-    """Per product, in the same order: what happened; ``variants`` likewise per variant, by sku, and why for the rejected.
-
-    A product is rejected if none of its variants can be written; ``code`` and ``detail`` say why.
-    """
-
-    status: Literal["written", "unchanged", "rejected"]
-    variants: dict[str, Literal["written", "unchanged", "rejected"]]
-    code: str | None = None
-    detail: str | None = None
-    problems: dict[str, ImportProblem] = {}

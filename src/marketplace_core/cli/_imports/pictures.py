@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketplace_core.cli._imports.text import regular
-from marketplace_core.pictures import MAX_BYTES, BadPicture, Picture, read_picture
+from marketplace_core.pictures import MAX_BYTES, BadPicture, Picture, PictureSizes, read_picture
 
 __all__ = ["find_picture"]
 
 
-def find_picture(folder: Path, name: str) -> Picture:
+def find_picture(folder: Path, name: str, sizes: PictureSizes | None = None) -> Picture:
     """:raises BadPicture: it is not there, too large, or not a picture."""
     try:
         path = (folder / name).resolve()
@@ -23,4 +23,4 @@ def find_picture(folder: Path, name: str) -> Picture:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         raise BadPicture("not_found", f"{name!r} is not there.") from error
-    return read_picture(content, repr(name))
+    return read_picture(content, repr(name), sizes)

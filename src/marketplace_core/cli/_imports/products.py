@@ -27,7 +27,7 @@ from marketplace_core.cli._imports.rows import BadRow, Common, ProductRow, made_
 from marketplace_core.cli._imports.shops import Shops
 from marketplace_core.cli._imports.spool import Spool, Spooled
 from marketplace_core.errors import MarketplaceError
-from marketplace_core.pictures import BadPicture
+from marketplace_core.pictures import TYPE, BadPicture, PictureSizes, kept_sizes
 from marketplace_core.ports import Blobs
 
 __all__ = ["Progress", "Report", "import_products"]
@@ -43,6 +43,7 @@ class Ports(Struct):
     catalog: Catalog
     sellers: Sellers
     blobs: Blobs
+    sizes: PictureSizes | None
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -60,6 +61,7 @@ async def import_products(
     constants: Mapping[str, str] | None = None,
     progress: Progress = _ignore,
     reading: Progress = _ignore,
+    sizes: PictureSizes | None = None,
 ) -> Report:
     """Import a file; ``reading`` hears of rows read, ``progress`` of rows done, of how many.
 
@@ -68,6 +70,7 @@ async def import_products(
     :param owner_id: the account that owns the first shop which is made, if it has none.
     :param form: a format that is shipped, or the path of a mapping file; None: as the header says.
     :param constants: field -> what no column of the file says.
+    :param sizes: those in which pictures are kept; None: as where no deployment says so.
     :raises NotAProductFile: nothing of it can be read.
     """
     began = time.monotonic()
@@ -82,7 +85,7 @@ async def import_products(
             for number, same in shops.merged():
                 spool.merge(number, same)
             report.products.read = await asyncio.to_thread(_settle, spool, report)
-            await _Writing(path.parent, spool, shops, Ports(catalog, sellers, blobs), report, progress).run()
+            await _Writing(path.parent, spool, shops, Ports(catalog, sellers, blobs, sizes), report, progress).run()
     report.rejected.sort(key=lambda row: row.line)
     report.seconds = round(time.monotonic() - began, 3)
     return report
@@ -197,15 +200,16 @@ class _Writing:
                         product.addresses[name] = None
                         continue
                     try:
-                        picture = await asyncio.to_thread(find_picture, self._folder, name)
+                        picture = await asyncio.to_thread(find_picture, self._folder, name, self._ports.sizes)
                     except BadPicture as error:
                         self._drop(product, line, row, BadRow(line, error.code, f"image: {error.detail}", name[:100]))
                         break
-                    image = ImportImage(f"catalog/{picture.name[:2]}/{picture.name}", picture.width, picture.height)
-                    product.images[image] = None
-                    contents[image.key] = picture.content
+                    sizes, drawn = kept_sizes(picture, "catalog", f"{self._shops.id_of(product.seller)}\n{product.key}")
+                    page = sizes.pop("page")
+                    product.images[ImportImage(page.url, page.width, page.height, sizes)] = None
+                    contents |= drawn
         if contents:
-            await self._ports.blobs.put(contents)
+            await self._ports.blobs.put(contents, TYPE)
 
     def _drop(self, product: Product, line: int, row: Common, bad: BadRow) -> None:
         product.told = True

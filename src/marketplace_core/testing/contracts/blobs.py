@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,15 @@ _BAD_KEYS = ["", "/etc/passwd", "../secret", "a/../../b", "a//b", "a/", "./a", "
              "a\n", "a\0b", "x" * 201]  # fmt: skip
 
 
+class _Large(io.BytesIO):
+    """It is on disk because it is not to be in memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= 1 << 20:
+            raise AssertionError("all of a file is read at once")
+        return super().read(size)
+
+
 class BlobsContract:
     """Fixture: ``blobs``."""
 
@@ -29,6 +39,16 @@ class BlobsContract:
         await blobs.put({"catalog/a": b"1"})
         for key in ("nothing", "catalog", "catalog/a/b", "catalog/b"):
             assert await blobs.get(key) is None
+
+    async def test_a_file_is_read_from_its_beginning_by_parts_and_left_open(self, blobs: Blobs) -> None:
+        content = os.urandom(3_000_000)
+        with _Large(content) as file:
+            file.seek(1_000_000)
+            await blobs.put({"a/file": file, "a/bytes": b"1"})
+            assert await blobs.get("a/file") == content
+            assert await blobs.get("a/bytes") == b"1"
+            await blobs.put({"a/again": file})
+        assert await blobs.get("a/again") == content
 
     async def test_a_repeat_changes_nothing(self, blobs: Blobs) -> None:
         for _ in range(2):

@@ -10,6 +10,7 @@ from marketplace_core import calls
 from marketplace_core.capabilities.catalog import Catalog, LineRequest, ProductQuery
 from marketplace_core.capabilities.sellers import ImportSeller, Membership, SellerQuery, Sellers, ShopPatch
 from marketplace_core.errors import BadCursor, Invalid, NotFound, PreconditionFailed
+from marketplace_core.pictures import SentPicture
 from marketplace_core.testing.contracts import paged, refused
 from marketplace_core.testing.contracts.sellers_applications import (
     ACCEPTED,
@@ -83,6 +84,21 @@ class ShopRules:
             await _not_found(attempt)
         assert await sellers.get_terms([new_id()]) == []
         assert await sellers.get_application(ada) == application
+
+    async def test_a_logo_is_set_in_the_shop_as_it_was_read(self, sellers: Sellers) -> None:
+        seller = await open_shop(sellers)
+        sent = [SentPicture("logo.png", f"uploads/sellers/ab/{new_id()}")]
+        read = etag(await sellers.get_shop(seller))
+        [item] = (await sellers.set_logo(seller, sent, read)).items
+        assert (item.id is not None, item.name, item.status, item.code) == (True, "logo.png", "pending", None)
+        [bad] = (await sellers.set_logo(seller, [SentPicture("no", code="format")], None)).items
+        assert (bad.id, bad.status, bad.code) == (None, "rejected", "format")
+        assert (await sellers.get_seller_page(seller)).logo is None, "it is shown once it is drawn"
+        await sellers.update_shop(seller, ShopPatch(description="All pots."), None)
+        with pytest.raises(PreconditionFailed):
+            await sellers.set_logo(seller, sent, read)
+        with pytest.raises(NotFound):
+            await sellers.set_logo(new_id(), sent, None)
 
     @pytest.mark.behaviour("all-4")
     async def test_a_shop_is_changed_as_it_was_read(self, sellers: Sellers) -> None:

@@ -163,8 +163,8 @@ class PostgresCatalogStore(CatalogStore):
         )
         return [(_record(row["record"]), (row["position"], row["id"])) for row in rows]
 
-    async def lock_product(self, uow: UnitOfWork, seller_id: str, product_id: str) -> ProductRecord | None:
-        found = "p.id = $1 AND p.seller_id = $2"
+    async def lock_product(self, uow: UnitOfWork, seller_id: str | None, product_id: str) -> ProductRecord | None:
+        found = "p.id = $1 AND ($2::text IS NULL OR p.seller_id = $2::text)"
         records = await _lock_products(self._database.on(uow), found, product_id, seller_id)
         return records[0] if records else None
 
@@ -223,6 +223,9 @@ class PostgresCatalogStore(CatalogStore):
             json_text([{"seller_id": seller_id, "sku": sku} for seller_id, sku in skus]),
         )
         return {(row["seller_id"], row["sku"]): (row["product_id"], row["import_key"]) for row in rows}
+
+    async def referred_pictures(self, keys: Sequence[str]) -> set[str]:
+        return {row["key"] for row in await self._database.fetch(sql.REFERRED, list(keys))}
 
     # ── categories and sellers ───────────────────────────────────────────────────────────────────────────────
 

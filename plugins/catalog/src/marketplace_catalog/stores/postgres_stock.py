@@ -16,16 +16,17 @@ import msgspec
 
 from marketplace_catalog.domain import StockLine, add_up, shortages
 from marketplace_catalog.store import Short, StockChange, StockRecord, StockStore
+from marketplace_catalog.stores.sql import THUMB
 from marketplace_core.adapters.postgres import Connection, Database, Row, json_text
 from marketplace_core.capabilities.catalog import ReservedLine
 from marketplace_core.ports import UnitOfWork
 
 __all__ = ["PostgresStockStore"]
 
-_LINE = """
+_LINE = f"""
 json_build_object('variant_id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
   'sku', v.sku, 'title', p.title, 'options', v.options,
-  'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
+  'image', {THUMB},
   'quantity', 0, 'unit_price', json_build_object('amount', coalesce(v.price, 0), 'currency', coalesce(v.currency, 'XXX')),
   'category_id', p.category_id, 'tax_class', 'standard')::text AS line
 """
@@ -38,9 +39,13 @@ FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN cata
 WHERE v.id = ANY($1::text[]) ORDER BY v.id FOR UPDATE OF v
 """
 
-#: Take the reservation's key, or wait for whoever is taking it. $1 key, $2 lines, $3 expires_at, $4 now, $5 status, $6 whose
-#: units it takes over
+#: Take the reservation's key, or wait for whoever is taking it; what its lines show stays. $1 key, $2 lines, $3 expires_at,
+#: $4 now, $5 status, $6 whose units it takes over
 _CLAIM = """
+WITH pictured AS (
+  INSERT INTO catalog.ordered_pictures (key)
+  SELECT DISTINCT line->>'image' FROM jsonb_array_elements($2::text::jsonb) AS line WHERE line->>'image' IS NOT NULL
+  ORDER BY 1 ON CONFLICT DO NOTHING)
 INSERT INTO catalog.reservations (key, status, lines, expires_at, created_at, instead_of)
 VALUES ($1, $5, $2::text::jsonb, $3, $4, $6) ON CONFLICT (key) DO NOTHING RETURNING key
 """

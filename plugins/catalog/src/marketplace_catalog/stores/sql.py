@@ -13,17 +13,23 @@ __all__ = [
     "PAGE",
     "PAGES",
     "RECORD",
+    "REFERRED",
     "SAVE",
     "SCAN",
     "SEEN",
     "SORTS",
     "TAKEN",
+    "THUMB",
     "VARIANTS",
     "WALK",
 ]
 
 MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
-IMAGE = "json_build_object('url', i->>'key', 'width', (i->>'width')::int, 'height', (i->>'height')::int)"
+#: A picture of which there are sizes is shown in the fitting one.
+CARD_IMAGE = """json_build_object('url', coalesce(i#>>'{sizes,card,url}', i->>'key'),
+  'width', coalesce(i#>'{sizes,card,width}', i->'width'), 'height', coalesce(i#>'{sizes,card,height}', i->'height'))"""
+IMAGE = """json_build_object('url', i->>'key', 'width', i->'width', 'height', i->'height',
+  'sizes', coalesce(i->'sizes', '{}'))"""
 READY = "jsonb_path_query_first(p.images, '$[*] ? (@.status == \"ready\")')"
 RATING = "json_build_object('average', round(p.rating_average::numeric, 2)::float8, 'count', p.rating_count)"
 
@@ -31,7 +37,7 @@ CARD = f"""
 json_build_object('id', p.id, 'slug', p.slug, 'title', p.title,
   'seller', json_build_object('id', s.id, 'name', s.name),
   'price', {MONEY.format("p.price", "p.currency")}, 'compare_at', {MONEY.format("p.compare_at", "p.currency")},
-  'image', (SELECT {IMAGE} FROM (SELECT {READY} AS i) AS first WHERE i IS NOT NULL),
+  'image', (SELECT {CARD_IMAGE} FROM (SELECT {READY} AS i) AS first WHERE i IS NOT NULL),
   'rating', {RATING},
   'in_stock', EXISTS (SELECT FROM catalog.variants v
     WHERE v.product_id = p.id AND v.price IS NOT NULL AND v.on_hand - v.reserved - v.allocated > 0))::text AS card
@@ -90,12 +96,15 @@ json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_k
     FROM catalog.variants v WHERE v.product_id = p.id))::text AS record
 """
 
+#: The key of what carts and orders show; ``i`` is the first that is ready.
+THUMB = f"(SELECT coalesce(i#>>'{{sizes,thumb,url}}', i->>'key') FROM (SELECT {READY} AS i) AS first)"
+
 #: All of them as one text: a cart asks for many, and a row for each costs more than what is in it.
-VARIANTS = """
+VARIANTS = f"""
 SELECT coalesce(json_agg(json_build_object('id', v.id, 'product_id', p.id,
   'seller', json_build_object('id', s.id, 'name', s.name),
   'sku', v.sku, 'title', p.title, 'options', v.options,
-  'image', jsonb_path_query_first(p.images, '$[*] ? (@.status == "ready")')->>'key',
+  'image', {THUMB},
   'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
   'available', v.on_hand - v.reserved - v.allocated,
   'buyable', p.status = 'published' AND s.active AND v.price IS NOT NULL,
@@ -236,4 +245,14 @@ WITH RECURSIVE wanted AS (
     SELECT id FROM catalog.categories WHERE parent_id = walk.id AND name = w.names->>walk.depth AND name_key IS NULL) c
 )
 SELECT n, depth, min(id) AS id FROM walk GROUP BY n, depth
+"""
+
+#: Every blob that a product's pictures are in, as its index has it.
+KEYS = """(jsonb_path_query_array(p.images, '$[*].key') || jsonb_path_query_array(p.images, '$[*].sizes.*.url')
+  || jsonb_path_query_array(p.images, '$[*].source'))"""
+#: $1: keys of blobs; those of them that products have, or lines of orders show.
+REFERRED = f"""
+SELECT DISTINCT key FROM catalog.products p, jsonb_array_elements_text({KEYS}) AS key WHERE {KEYS} ?| $1::text[]
+  AND key = ANY($1::text[])
+UNION SELECT key FROM catalog.ordered_pictures WHERE key = ANY($1::text[])
 """

@@ -11,6 +11,7 @@ import msgspec
 from marketplace_core.adapters.postgres import Database, Row, json_text
 from marketplace_core.capabilities.reviews import ReviewQuery, SellerReviewQuery
 from marketplace_core.context import PluginContext
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import PageQuery
 from marketplace_reviews.domain import Line, Review
@@ -20,12 +21,14 @@ __all__ = ["PostgresReviewStore", "make"]
 
 _LINE = "item_id, order_id, account_id, product_id, seller_id, package_id, delivered_at, review_id, number"
 
-#: Votes are counted beside the document, and shown as of the row.
-_REVIEW = "(r.document || jsonb_build_object('helpful', r.helpful))::text AS document"
+_IMAGES = "(SELECT coalesce(jsonb_agg(p.document ORDER BY p.id), '[]') FROM reviews.pictures p WHERE p.review_id = {})"
+
+#: Votes are counted beside the document, and pictures stand beside it, and are shown as of their rows.
+_REVIEW = f"(r.document || jsonb_build_object('helpful', r.helpful, 'images', {_IMAGES.format('r.id')}))::text AS document"
 
 #: A command says what the author says; what others have done to the review meanwhile stays.
-_COMING = """(coalesce(c.document, r.document) || jsonb_build_object('helpful', coalesce(r.helpful, 0),
-  'reply', r.document -> 'reply', 'images', coalesce(r.document -> 'images', '[]')))::text AS document"""
+_COMING = f"""(coalesce(c.document, r.document) || jsonb_build_object('helpful', coalesce(r.helpful, 0),
+  'reply', r.document -> 'reply', 'images', {_IMAGES.format("coalesce(c.document, r.document)->>'id'")}))::text AS document"""
 
 #: $1 is the review's id.
 _AS_IT_WILL_BE = f"""
@@ -40,7 +43,7 @@ WHERE r.id IS NOT NULL OR c.document IS NOT NULL
 _SAVE = """
 INSERT INTO reviews.reviews AS r (id, product_id, seller_id, account_id, status, rating, replied, created_at, document)
 SELECT d->>'id', d->>'product_id', d->>'seller_id', d->>'account_id', d->>'status', (d->>'rating')::smallint,
-  jsonb_typeof(d->'reply') = 'object', (d->>'created_at')::timestamptz, d - 'helpful'
+  jsonb_typeof(d->'reply') = 'object', (d->>'created_at')::timestamptz, d - 'helpful' - 'images'
 FROM (SELECT $1::text::jsonb AS d) AS given
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, rating = excluded.rating, replied = excluded.replied,
   document = excluded.document
@@ -63,6 +66,16 @@ SELECT id, created_at, document FROM (
   SELECT * FROM own UNION ALL
   SELECT * FROM coming WHERE $2::timestamptz IS NULL OR (created_at, id) < ($2::timestamptz, $3::text)) AS every
 ORDER BY created_at DESC, id DESC LIMIT $4::int
+"""
+
+_PICTURES = "SELECT p.document::text AS document FROM reviews.pictures p WHERE p.review_id = $1 ORDER BY p.id"
+
+#: Every blob that a picture is in, as its index has it.
+_KEYS = """(jsonb_path_query_array(p.document, '$.key') || jsonb_path_query_array(p.document, '$.sizes.*.url')
+  || jsonb_path_query_array(p.document, '$.source'))"""
+_REFERRED = f"""
+SELECT DISTINCT key FROM reviews.pictures p, jsonb_array_elements_text({_KEYS}) AS key
+WHERE {_KEYS} ?| $1::text[] AND key = ANY($1::text[])
 """
 
 #: per sort: its key and the key's type, whether it descends
@@ -148,7 +161,9 @@ class PostgresReviewStore(ReviewStore):
         await self._database.on(uow).execute(_SAVE, json_text(review))
 
     async def delete(self, uow: UnitOfWork, review_id: str) -> None:
-        await self._database.on(uow).execute("DELETE FROM reviews.reviews WHERE id = $1", review_id)
+        connection = self._database.on(uow)
+        await connection.execute("DELETE FROM reviews.pictures WHERE review_id = $1", review_id)
+        await connection.execute("DELETE FROM reviews.reviews WHERE id = $1", review_id)
 
     async def list_published(
         self, product_id: str, query: ReviewQuery, after: Position | None
@@ -192,6 +207,26 @@ class PostgresReviewStore(ReviewStore):
         rows = await self._database.fetch(_OWN, account_id, *(after or (None, None)), query.size + 1)
         return [(_review(row), (row["created_at"], row["id"])) for row in rows]
 
+    # ── pictures ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def get_pictures(self, review_id: str) -> list[PictureRecord]:
+        return [_picture(row) for row in await self._database.fetch(_PICTURES, review_id)]
+
+    async def lock_pictures(self, uow: UnitOfWork, review_id: str) -> list[PictureRecord]:
+        return [_picture(row) for row in await self._database.on(uow).fetch(f"{_PICTURES} FOR UPDATE", review_id)]
+
+    async def save_pictures(self, uow: UnitOfWork, review_id: str, pictures: Sequence[PictureRecord]) -> None:
+        await self._database.on(uow).execute(
+            "INSERT INTO reviews.pictures (id, review_id, document)"
+            " SELECT d->>'id', $1, d FROM jsonb_array_elements($2::text::jsonb) AS d ORDER BY 1"
+            " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+            review_id,
+            json_text(list(pictures)),
+        )
+
+    async def referred_pictures(self, keys: Sequence[str]) -> set[str]:
+        return {row["key"] for row in await self._database.fetch(_REFERRED, list(keys))}
+
     # ── what others think of it ──────────────────────────────────────────────────────────────────────────────
 
     async def vote(self, uow: UnitOfWork, review_id: str, account_id: str, helpful: bool) -> bool:
@@ -225,6 +260,10 @@ class PostgresReviewStore(ReviewStore):
 
 def _found(row: Row | None) -> Review | None:
     return None if row is None else _review(row)
+
+
+def _picture(row: Row) -> PictureRecord:
+    return msgspec.json.decode(row["document"], type=PictureRecord)
 
 
 def _review(row: Row) -> Review:

@@ -11,6 +11,7 @@ from marketplace_core.adapters.postgres import Connection, Database, Row, Unique
 from marketplace_core.capabilities.sellers import ApplicationQuery, Membership, SellerQuery
 from marketplace_core.context import PluginContext
 from marketplace_core.errors import Conflict, Invalid, Problem
+from marketplace_core.pictures import PictureRecord
 from marketplace_core.ports import UnitOfWork
 from marketplace_sellers.domain import Application, Rate, Requirement, Shop
 from marketplace_sellers.names import name_key
@@ -24,7 +25,9 @@ _APPLICATION = (
 )
 _SHOP = (
     "s.id, s.name, s.slug, s.description, s.status, s.reason, s.country, s.version, s.products_count, s.created_at,"
-    " s.rating_average, s.rating_count"
+    " s.rating_average, s.rating_count,"
+    " (SELECT coalesce(l.document#>>'{sizes,card,url}', l.document->>'key') FROM sellers.logos l"
+    " WHERE l.seller_id = s.id AND l.document->>'status' = 'ready' ORDER BY l.id DESC LIMIT 1) AS logo"
 )
 _NEWEST_OF = f"""
 SELECT {_APPLICATION} FROM sellers.applications a WHERE a.account_id = $1 ORDER BY a.created_at DESC, a.id DESC LIMIT 1
@@ -41,6 +44,14 @@ ORDER BY name_key
 
 #: An import made it, and nobody has moved in.
 _NOBODYS = "(s.status = 'active' AND NOT EXISTS (SELECT FROM sellers.members m WHERE m.seller_id = s.id))"
+
+#: Every blob that a logo is in, as its index has it.
+_KEYS = """(jsonb_path_query_array(l.document, '$.key') || jsonb_path_query_array(l.document, '$.sizes.*.url')
+  || jsonb_path_query_array(l.document, '$.source'))"""
+_REFERRED = f"""
+SELECT DISTINCT key FROM sellers.logos l, jsonb_array_elements_text({_KEYS}) AS key
+WHERE {_KEYS} ?| $1::text[] AND key = ANY($1::text[])
+"""
 
 _TAKE_IN = """
 WITH added AS (
@@ -241,6 +252,28 @@ class PostgresSellersStore(SellersStore):
             average,
             count,
         )
+
+    # ── logos ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def get_logo(self, logo_id: str, uow: UnitOfWork | None = None) -> PictureRecord | None:
+        source = self._database if uow is None else self._database.on(uow)
+        found = await source.value("SELECT document::text FROM sellers.logos WHERE id = $1", logo_id)
+        return None if found is None else msgspec.json.decode(found, type=PictureRecord)
+
+    async def save_logo(self, uow: UnitOfWork, seller_id: str, logo: PictureRecord) -> None:
+        await self._database.on(uow).execute(
+            "INSERT INTO sellers.logos (id, seller_id, document) VALUES ($1, $2, $3::text::jsonb)"
+            " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+            logo.id,
+            seller_id,
+            json_text(logo),
+        )
+
+    async def delete_logos(self, uow: UnitOfWork, seller_id: str, before: str) -> None:
+        await self._database.on(uow).execute("DELETE FROM sellers.logos WHERE seller_id = $1 AND id < $2", seller_id, before)
+
+    async def referred_pictures(self, keys: Sequence[str]) -> set[str]:
+        return {row["key"] for row in await self._database.fetch(_REFERRED, list(keys))}
 
     # ── what others know, and what is known of others ────────────────────────────────────────────────────────
 
