@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from marketplace_core._supervisor.plan import plan
 from marketplace_core.cli._render import nginx
 from marketplace_core.cli._render.facts import Facts, gather
 from tests.core.cli.programs import marketplace
@@ -49,3 +50,8 @@ def test_what_is_written_and_what_is_refused(file: Path, tmp_path: Path) -> None
     cause = "shop.toml says of no client by which host it comes"
     assert done.stderr == f'marketplace: {cause}; add [edge.web] with host = "shop.example" and gateways\n'
     assert marketplace("render", EXAMPLE, "ngnix", "-o", tmp_path / "none").returncode == 2
+
+
+def test_a_gateway_has_as_many_processes_as_the_file_says(facts: Facts, tmp_path: Path) -> None:
+    names = [spec.name for spec in plan(facts.deployment, tmp_path, {}).apis]
+    assert [name for name in names if name.startswith(("buyer", "admin"))] == ["buyer.1", "buyer.2", "admin"]
