@@ -13,7 +13,7 @@ from marketplace_core.http.openapi import document
 from marketplace_core.http.routing import Route, Router
 from marketplace_core.values import Audience
 
-__all__ = ["describe", "routes_of"]
+__all__ = ["describe", "routes_in", "routes_of"]
 
 
 def describe(file: str | os.PathLike[str], audience: Audience) -> dict[str, Any]:
@@ -24,7 +24,12 @@ def describe(file: str | os.PathLike[str], audience: Audience) -> dict[str, Any]
 
 def routes_of(file: str | os.PathLike[str], audience: Audience) -> list[Route]:
     """What an audience of a deployment is answered: to be looked at, and not to be called."""
-    return [route for router in _routers(load_all(file, secrets=False), audience) for route in router.routes]
+    return routes_in(load_all(file, secrets=False), audience)
+
+
+def routes_in(loaded: Loaded, audience: Audience) -> list[Route]:
+    """Likewise of a deployment that is read already."""
+    return [route for router in _routers(loaded, audience) for route in router.routes]
 
 
 def _routers(loaded: Loaded, audience: Audience) -> list[Router]:

@@ -42,9 +42,10 @@ C = TypeVar("C", bound=Struct)
 
 def _origins(deployment: Deployment) -> Origins:
     """Those that ``[edge.*]`` lists."""
-    tables = [table.get("origins") for table in deployment.edge.values() if isinstance(table, dict)]
-    listed = [origin for origins in tables if isinstance(origins, list) for origin in origins if isinstance(origin, str)]
-    return Origins(listed, loopback=deployment.profile != "production")
+    return Origins(
+        [origin for client in deployment.edge.values() for origin in client.origins],
+        loopback=deployment.profile != "production",
+    )
 
 
 class Context(PluginContext):

@@ -39,7 +39,7 @@ def plan(deployment: Deployment, data: Path, simulators: dict[str, str]) -> Plan
     apis = [spec for name in deployment.services for spec in _api(deployment, name, data)]
     for gateway in deployment.gateways.values():
         if gateway.service is None:
-            apis.append(_served(deployment, gateway.name, gateway.name, data))
+            apis += [_served(deployment, gateway.name, name, data) for name in _replicas(gateway.name, gateway.replicas)]
     return Plan([_simulator(deployment, name, address, data) for name, address in simulators.items()], workers, apis)
 
 

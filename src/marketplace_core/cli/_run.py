@@ -33,6 +33,7 @@ COMMANDS = {
     "accounts": "operators",
     "openapi": "deployments",
     "secrets": "deployments",
+    "render": "render",
     "new": "scaffolding",
 }
 

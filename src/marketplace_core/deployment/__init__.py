@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketplace_core._runtime.lazy import lazily
+from marketplace_core.deployment._edge import Edge, Front
 from marketplace_core.deployment._limits import Limits, Rate
 from marketplace_core.deployment._model import ROLES, Deployment, Gateway, PluginEntry, Resource, Service, Simulator
 from marketplace_core.deployment._problems import DeploymentErrors, DeploymentProblem
@@ -24,6 +25,8 @@ __all__ = [
     "Deployment",
     "DeploymentErrors",
     "DeploymentProblem",
+    "Edge",
+    "Front",
     "Gateway",
     "Limits",
     "Loaded",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from marketplace_core.deployment._edge import check_edge, listeners_of
 from marketplace_core.deployment._kinds import installed_kinds, natives
 from marketplace_core.deployment._model import ROLES, Deployment, Role, split_address
 from marketplace_core.deployment._problems import Problems, likeliest, listed
@@ -34,7 +35,7 @@ def check_file(deployment: Deployment, raw: Raw, problems: Problems, *, secrets:
     _services(deployment, problems)
     _gateways(deployment, problems)
     _simulators(deployment, problems)
-    _edge(deployment, problems)
+    check_edge(deployment.edge, deployment.front, deployment.gateways, problems)
 
 
 # ── [deployment] ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,6 +64,8 @@ def _references(raw: Raw, problems: Problems) -> None:
     for key, reference in (found for section, value in raw.items() for found in references(value, section)):
         if key in ("deployment.secret", "deployment.former_secret") and KEYS in os.environ:
             continue  # this process was given its keys, and needs no root of them
+        if key.startswith("edge."):
+            continue  # certificates are where the proxies are
         if not (key.startswith("resources.") and (key.count(".") == 1 or key.endswith(".url"))):
             _present(key, reference, problems)
 
@@ -156,6 +159,7 @@ def _listeners(deployment: Deployment) -> Iterator[tuple[str, str]]:
     for simulator in deployment.simulators.values():
         if simulator.listen is not None:
             yield f"simulators.{simulator.name}.listen", simulator.listen
+    yield from listeners_of(deployment.edge, deployment.front)
 
 
 def _addresses(deployment: Deployment, problems: Problems) -> None:
@@ -211,6 +215,9 @@ def _gateways(deployment: Deployment, problems: Problems) -> None:
         if gateway.service is not None and gateway.service not in deployment.services:
             remedy = likeliest(gateway.service, deployment.services, f"use {listed(deployment.services)}")
             problems.add(f"{key}.service", f"there is no service {gateway.service!r}", remedy)
+        if gateway.service is not None and gateway.replicas > 1:
+            remedy = f"set services.{gateway.service}.replicas, or leave out service"
+            problems.add(f"{key}.replicas", "it runs in the processes of its service", remedy)
         if gateway.service is None and gateway.name in deployment.services.keys() | _taken(deployment):
             problems.add(key, "another process has this name", "choose another name, or name the service it runs in")
 
@@ -223,15 +230,3 @@ def _simulators(deployment: Deployment, problems: Problems) -> None:
             problems.add(key, f"there is no simulator {name!r}", remedy)
         elif deployment.profile == "production" and problems.none_at("deployment", "profile"):
             problems.add(key, "a production deployment has no simulators", "take it out, or choose another profile")
-
-
-def _edge(deployment: Deployment, problems: Problems) -> None:
-    for name, table in deployment.edge.items():
-        if not isinstance(table, dict):
-            problems.add(f"edge.{name}", "it is not a table", f"write [edge.{name}]")
-            continue
-        named = table.get("gateways", [])
-        for index, gateway in enumerate(named if isinstance(named, list) else ()):
-            if gateway not in deployment.gateways:
-                remedy = likeliest(str(gateway), deployment.gateways, f"use {listed(deployment.gateways)}")
-                problems.add(f"edge.{name}.gateways[{index}]", f"there is no gateway {gateway!r}", remedy)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from marketplace_core.deployment._edge import Edge, Front
 from marketplace_core.deployment._limits import Limits
 from marketplace_core.deployment._references import masked, resolve
 from marketplace_core.pictures.values import PictureSizes
@@ -108,12 +109,13 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
-    """Where an audience is answered. ``service`` is the one in whose process it runs; None: in one of its own."""
+    """Where an audience is answered. ``service`` is the one in whose process it runs; None: in ``replicas`` of its own."""
 
     name: str
     audiences: tuple[Audience, ...]
     listen: str
     service: str | None = None
+    replicas: int = 1
 
     @property
     def url(self) -> str:
@@ -160,7 +162,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     services: dict[str, Service] = {}
     gateways: dict[str, Gateway] = {}
     simulators: dict[str, Simulator] = {}
-    edge: dict[str, Any] = {}
+    edge: dict[str, Edge] = {}
+    front: Front = Front()
 
     def resource_for(self, plugin: str, role: str) -> str:
         """The resource that plays ``role`` for a plugin, as its table says or as was chosen when the file was read.

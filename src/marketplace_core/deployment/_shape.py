@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import msgspec
 from msgspec import Meta, Struct
 
+from marketplace_core.deployment._edge import FIRST_PORT, Edge, EdgeTable, Front, FrontTable
 from marketplace_core.deployment._kinds import EMBEDDED, installed_kinds, prefix_of
 from marketplace_core.deployment._limits import Limits, LimitsTable, read_limits
 from marketplace_core.deployment._model import Deployment, Gateway, PluginEntry, Resource, Service, Simulator
@@ -86,7 +87,8 @@ def read(path: Path, raw: Raw, problems: Problems, *, secrets: bool) -> Deployme
         services={n: _service(n, value, problems) for n, value in _entries(raw, "services", problems)},
         gateways={n: _gateway(n, value, problems) for n, value in _entries(raw, "gateways", problems)},
         simulators={n: _simulator(n, value, problems) for n, value in _entries(raw, "simulators", problems)},
-        edge=dict(_entries(raw, "edge", problems)),
+        edge=_clients(raw, problems),
+        front=_front(raw, problems),
     )
 
 
@@ -198,11 +200,46 @@ def _gateway(name: str, value: Any, problems: Problems) -> Gateway:
         problems.add(f"{key}.audience", "it is missing", 'write audience = "buyer"')
     if table.listen is None and problems.none_at(key, "listen"):
         problems.add(f"{key}.listen", "it is missing", 'write listen = "127.0.0.1:8000"')
-    return Gateway(name=name, audiences=tuple(audiences), listen=table.listen or "", service=table.service)
+    return Gateway(
+        name=name, audiences=tuple(audiences), listen=table.listen or "", service=table.service, replicas=table.replicas
+    )
 
 
 def _simulator(name: str, value: Any, problems: Problems) -> Simulator:
     return Simulator(name=name, listen=_table(value, SimulatorTable, f"simulators.{name}", problems).listen)
+
+
+def _clients(raw: Raw, problems: Problems) -> dict[str, Edge]:
+    """The tables in ``[edge]``; what stands there by itself is the front's."""
+    tables = {n: value for n, value in _entries(raw, "edge", problems) if n not in FrontTable.__struct_fields__}
+    return {n: _client(n, value, FIRST_PORT + index, problems) for index, (n, value) in enumerate(tables.items())}
+
+
+def _client(name: str, value: Any, port: int, problems: Problems) -> Edge:
+    table = _table(value, EdgeTable, f"edge.{name}", problems)
+    return Edge(
+        name=name,
+        host=table.host or "",
+        gateways=tuple(table.gateways or ()),
+        listen=table.listen or f"127.0.0.1:{port}",
+        origins=tuple(table.origins),
+        tls=table.tls,
+        internal=table.internal,
+        allow=tuple(table.allow),
+        reads_only=table.reads_only,
+    )
+
+
+def _front(raw: Raw, problems: Problems) -> Front:
+    edge = raw.get("edge", {})
+    known = FrontTable.__struct_fields__
+    own = {n: value for n, value in edge.items() if n in known} if isinstance(edge, dict) else {}
+    table = _table(own, FrontTable, "edge", problems)
+    return Front(
+        listen=table.listen,
+        cache_seconds=table.cache_seconds,
+        zone=table.zone,
+    )
 
 
 # ── one table ────────────────────────────────────────────────────────────────────────────────────────────────

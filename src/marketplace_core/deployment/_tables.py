@@ -62,6 +62,7 @@ class GatewayTable(Struct, forbid_unknown_fields=True):
     audiences: list[Literal["buyer", "seller", "logistics", "admin"]] | None = None
     listen: str | None = None
     service: str | None = None
+    replicas: Annotated[int, Meta(ge=1, le=1000, description="give 1 or more")] = 1
 
 
 class SimulatorTable(Struct, forbid_unknown_fields=True):

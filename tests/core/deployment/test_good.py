@@ -17,7 +17,7 @@ def test_a_good_file_is_read_whole(write: Callable[..., Path]) -> None:
     assert deployment.services["shop"].workers == {"worker": ["*"]}
     assert deployment.gateways["admin"].audiences == ("admin", "logistics")
     assert deployment.gateways["admin"].service is None
-    assert deployment.edge["web"]["host"] == "shop.example"
+    assert deployment.edge["web"].host == "shop.example"
     assert deployment.file.is_absolute()
 
 

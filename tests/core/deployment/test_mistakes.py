@@ -92,6 +92,16 @@ MISTAKES: Sequence[tuple[str, str, str]] = (
         'gateways = ["boyer"]',
         "edge.web.gateways[0]: there is no gateway 'boyer'; did you mean 'buyer'?",
     ),
+    ('"shop.example"', '"Shop Example"', 'edge.web.host: it has not the right form; write it as "shop.example"'),
+    ('"shop.example"', '"shop.example"\norigin = "x"', "edge.web.origin: there is no such key; did you mean 'origins'?"),
+    (
+        '"shop.example"',
+        '"shop.example"\norigins = ["https://shop.example/"]',
+        "edge.web.origins[0]: 'https://shop.example/' is more than an origin, and no browser sends it; write",
+    ),
+    ('"shop.example"', '"shop.example"\ntls = "/etc/shop.pem"', "edge.web.tls: it has not the right form; write it as"),
+    ('"shop.example"', '"shop.example"\ninternal = true', "edge.web.allow: an internal host is for nobody without it; write"),
+    ('"shop.example"', '"shop.example"\nallow = ["10.0.0.0/8"]', "edge.web.allow: a public host is for everybody; write"),
 )
 
 
@@ -101,6 +111,37 @@ def test_each_mistake_gives_its_one_line(write: Callable[..., Path], old: str, n
     if "kafka" in new:
         expected.append("resources.bus: nothing is known of addresses like 'kafka'")
     assert_told(problems(write(GOOD, (old, new))), expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("[edge.web]", '[edge]\nzone = "other.example"\n[edge.web]', "edge.web.host: 'shop.example' is not in the zone 'other"),
+        (
+            '"shop.example"',
+            '"shop.example"\nlisten = "127.0.0.1:8001"',
+            "edge.web.listen: 127.0.0.1:8001 is used by gateways.admin.listen too; give it another port",
+        ),
+        (
+            "[edge.web]",
+            '[edge.app]\nhost = "a.example"\ngateways = ["buyer"]\ntls = "file:/a.pem"\n[edge.web]',
+            "edge.web.tls: it is missing, and other public hosts have one; give it to all, or to none",
+        ),
+        ("[edge.web]", "[edge.front]", "edge.front: the proxy before all clients has this name; choose another name"),
+        (
+            "[edge.web]",
+            '[edge.app]\nhost = "shop.example"\ngateways = ["buyer"]\n[edge.web]',
+            "edge.web.host: 'shop.example' is that of edge.app too; give each a host of its own",
+        ),
+        (
+            'service = "shop"',
+            'service = "shop"\nreplicas = 2',
+            "gateways.buyer.replicas: it runs in the processes of its service; set services.shop.replicas",
+        ),
+    ],
+)
+def test_what_the_hosts_of_clients_say_of_others(write: Callable[..., Path], old: str, new: str, line: str) -> None:
+    assert_told(problems(write(GOOD, (old, new))), [line])
 
 
 @pytest.mark.behaviour("all-7")
