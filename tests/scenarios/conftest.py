@@ -59,11 +59,8 @@ async def own(
     deployment: str,
     folder: Path,
     without: Sequence[str] = (),
-<<<<<<< HEAD
     more: Sequence[str] = (),
-=======
     resources: Mapping[str, str] = NOTHING,
->>>>>>> d9f04eb (A checkout on Temporal is done, declined and given up as on DBOS; its histories are replayed)
 ) -> AsyncIterator[Open]:
     """One for this test alone."""
     payments, carriers = Simulator("payments", folder), Simulator("carriers", folder)
@@ -129,7 +126,6 @@ async def shop(
         assert deployment in ("", STANDING)
         opening = shared(marketplace_servers)
     else:
-<<<<<<< HEAD
         opening = own(
             marketplace,
             runner,
@@ -137,10 +133,8 @@ async def shop(
             tmp_path,
             getattr(request.module, "WITHOUT", ()),
             getattr(request.module, "WITH", ()),
+            resources,
         )
-=======
-        opening = own(marketplace, runner, deployment, tmp_path, getattr(request.module, "WITHOUT", ()), resources)
->>>>>>> d9f04eb (A checkout on Temporal is done, declined and given up as on DBOS; its histories are replayed)
     async with opening as (market, payments, carriers, mark, numbered):
 
         def marked(email: str) -> str:
