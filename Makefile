@@ -12,7 +12,7 @@ up: install
 	@$(BIN)/marketplace up --demo $(ARGS)
 
 test: install servers
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 install: .venv/.installed
 

@@ -1,6 +1,6 @@
 """A server whose program was installed into the cache: a child of ours like the others, on a port of this machine.
 
-What an adapter's ``native`` module says of its own is short; see :mod:`marketplace_core.adapters.s3.native`.
+What an adapter's ``native`` module says of its own is short; see :mod:`marketplace_core.adapters.kafka.native`.
 """
 
 from __future__ import annotations
