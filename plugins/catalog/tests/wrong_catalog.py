@@ -1,4 +1,4 @@
-"""Catalogues with one mistake each, made of the right one."""
+"""Catalogues with one mistake each."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from marketplace_catalog import drafts, import_records, imports, rows, service
 from marketplace_catalog.domain import CategoryNode, StockLine
 from marketplace_catalog.service import CatalogService
 from marketplace_catalog.store import ProductRecord, StockChange, VariantRecord
-from marketplace_catalog.stores import postgres
+from marketplace_catalog.stores import postgres, sql
 from marketplace_catalog.stores.postgres import PostgresCatalogStore
 from marketplace_catalog.stores.postgres_stock import PostgresStockStore
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from marketplace_core.adapters.postgres import Connection
-from marketplace_core.capabilities.catalog import ImportProblem, LineRequest, Reservation, RowResults, SellerState, StockRow
+from marketplace_core.capabilities.catalog import (
+    ImportProblem,
+    ImportProduct,
+    LineRequest,
+    Reservation,
+    RowResults,
+    SellerState,
+    StockRow,
+)
 from marketplace_core.errors import Conflict
 from marketplace_core.ports import UnitOfWork, command, natural
 from marketplace_core.values import new_id
@@ -197,6 +205,10 @@ async def _nothing(*_: Any) -> None:
     return None
 
 
+def _all(product: ImportProduct, old: ProductRecord | None) -> dict[str, Any]:
+    return {**(old.attributes if old else {}), **product.attributes, **product.facts}
+
+
 def _stock(wrong: type, test: str) -> Mistake:
     return Mistake(test, {"stock": wrong})
 
@@ -341,13 +353,11 @@ MISTAKES = {
     ),
     "keeps old variants": Mistake(
         "test_what_an_import_changes",
-        edits={
-            "DELETE FROM catalog.variants o USING product": "DELETE FROM catalog.variants o USING product WHERE false AND true"
-        },
+        edits={"WHERE o.product_id = ANY(ARRAY(SELECT id FROM there)) AND": "WHERE false AND"},
     ),
     "imports over what is promised": Mistake(
         "test_an_import_keeps_what_is_promised",
-        patches=[(imports, "variant_record", lambda given, _: import_records.variant_record(given, None))],
+        patches=[(imports, "variant_record", lambda given, _, **how: import_records.variant_record(given, None, **how))],
     ),
     "refuses whole batches": Mistake(
         "test_what_an_import_refuses_leaves_the_rest", patches=[(imports._Batch, "_clash", lambda *_: None)]
@@ -374,6 +384,11 @@ MISTAKES = {
     "hangs a tree below its lowest level": Mistake(
         "test_a_tree_has_thirty_levels", patches=[(drafts, "depth_below", lambda *_: 0)]
     ),
+    "counts all": Mistake("test_what_nobody_counts_never_runs_out", edits={sql.UNTRACKED: "false"}),
+    "counts again never": Mistake(
+        "test_a_count_takes_back_that_nobody_counts", patches=[(import_records, "_attributes", _all)]
+    ),
+    "weighs what cannot be": Mistake("test_what_a_unit_weighs", edits={"BETWEEN 1 AND 10000000": "BETWEEN -1000 AND 10000000"}),
     "imports in a race": Mistake("test_imports_at_once", patches=[(postgres, "_lock_tree", _nothing)]),
     "counts what is not seen": Mistake(
         "test_the_tree_and_what_is_in_it", edits={"s.id = k.seller_id AND s.active": "s.id = k.seller_id"}

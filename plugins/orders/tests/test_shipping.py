@@ -10,7 +10,7 @@ from marketplace_orders.shipping import Way, way
 
 from marketplace_core import calls
 from marketplace_core.capabilities.cart import AddItem, Cart, CartOwner
-from marketplace_core.capabilities.catalog import Catalog, SellerRef
+from marketplace_core.capabilities.catalog import Catalog, ProductPatch, SellerRef
 from marketplace_core.capabilities.orders import Orders, PlaceOrder, QuoteRequest, ShipRequest
 from marketplace_core.errors import Invalid
 from marketplace_core.testing.contracts import refused
@@ -50,6 +50,28 @@ async def test_what_no_carrier_takes_is_a_problem_and_no_order(
     await market.port(Cart).set_quantity(owner, variant, 2)
     quote = await orders.quote(QuoteRequest(owner=owner, country="DE"))
     assert quote.problems == [] and quote.packages[0].selected is not None
+
+
+async def test_a_package_weighs_what_its_products_say(
+    marketplace: Callable[..., Awaitable[Marketplace]], carrier: Simulator
+) -> None:
+    """Of what is digital nothing is sent; what nobody weighed counts half a kilogram."""
+    plugins = ["catalog", "cart", "orders", "orchestrator", "logistics", "carriers_simulator"]
+    market = await marketplace(plugins, settings={"carriers_simulator": carrier.settings()}, worker=False)
+    catalog, orders = market.port(Catalog), market.port(Orders)
+    prices: list[list[int]] = []
+    for attributes in ({}, {"weight_g": 500}, {"weight_g": 9000}, {"digital": True}):
+        seller = SellerRef(new_id(), "Kettle")
+        [variant] = await list_variants(catalog, seller, 1)
+        product = (await catalog.get_variants([variant]))[0].product_id
+        await catalog.update_product(seller.id, product, ProductPatch(attributes=attributes), None)
+        owner = CartOwner(token=(await market.port(Cart).get_cart(CartOwner())).token)
+        await market.port(Cart).add_item(owner, AddItem(variant, 2))
+        quote = await orders.quote(QuoteRequest(owner=owner, country="DE"))
+        assert quote.problems == []
+        prices.append([option.price.amount for option in quote.packages[0].options])
+    assert prices[0] == prices[1] != prices[2] and prices[2]
+    assert prices[3] == []
 
 
 @pytest.mark.parametrize(

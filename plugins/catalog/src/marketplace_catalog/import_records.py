@@ -13,7 +13,7 @@ from marketplace_core.capabilities.catalog import ImportImage, ImportProduct, Im
 from marketplace_core.pictures import PictureRecord
 from marketplace_core.values import new_id
 
-__all__ = ["STATUS_WAS", "left_by", "new_record", "variant_record"]
+__all__ = ["STATUS_WAS", "left_by", "new_record", "says", "variant_record"]
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def new_record(
         title=product.title,
         description=old.description if old and "description" in product.unsaid else product.description,
         category_id=category_id,
-        attributes={**(old.attributes if old and "attributes" in product.unsaid else product.attributes), **product.facts},
+        attributes=_attributes(product, old),
         images=_images(product, old.images if old else []),
         status="draft",
         reason_code=old.reason_code if old else None,
@@ -53,6 +53,23 @@ def new_record(
         variants=[],
         counted_in=old.counted_in if old else None,
     )
+
+
+def _attributes(product: ImportProduct, old: ProductRecord | None) -> dict[str, Any]:
+    said = {**(old.attributes if old and "attributes" in product.unsaid else product.attributes), **product.facts}
+    before, now = old.attributes.get("untracked") if old else None, product.facts.get("untracked")
+    if before is None or now is True:
+        return said
+    # A count takes back that nobody counts.
+    still = [variant.sku for variant in product.variants if variant.stock_unsaid and says(before, variant.sku)]
+    still += [sku for sku in product.keeps if says(before, sku)]
+    untracked = {**(now or {}), **dict.fromkeys(still, True)}
+    return {**said, "untracked": untracked} if untracked else {key: said[key] for key in said if key != "untracked"}
+
+
+def says(told: Any, sku: str) -> bool:
+    """Whether an attribute is true of a variant: of all of its product's, or by its sku."""
+    return (told.get(sku) if isinstance(told, dict) else told) is True
 
 
 def left_by(record: ProductRecord, old: ProductRecord | None, wanted: ProductStatus | UnsetType) -> None:
@@ -75,10 +92,10 @@ def _complete(record: ProductRecord) -> bool:
     return bool(record.variants) and all(variant.price for variant in record.variants)
 
 
-def variant_record(given: ImportVariant, old: VariantRecord | None) -> VariantRecord:
-    """What is reserved or sold stays, covered by the shelf."""
+def variant_record(given: ImportVariant, old: VariantRecord | None, *, untracked: bool) -> VariantRecord:
+    """What is reserved or sold stays, covered by the shelf; of what nobody counts beside it."""
     currency = given.price.currency if given.price else None
-    stock = old.on_hand if old and given.stock_unsaid else given.stock
+    stock = old.on_hand if old and given.stock_unsaid else given.stock + (old.promised if old and untracked else 0)
     variant = VariantRecord(
         id=old.id if old else given.id or new_id(),
         sku=given.sku,

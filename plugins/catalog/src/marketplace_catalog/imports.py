@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from marketplace_catalog.domain import MAX_DEPTH, MAX_NAME
 from marketplace_catalog.drafts import MAX_VARIANTS, ONE_CURRENCY, oversized
-from marketplace_catalog.import_records import STATUS_WAS, left_by, new_record, variant_record
+from marketplace_catalog.import_records import STATUS_WAS, left_by, new_record, says, variant_record
 from marketplace_catalog.store import CatalogStore, ProductRecord, VariantRecord
 from marketplace_core.capabilities.catalog import ImportProblem, ImportProduct, ImportResult, ImportVariant
 from marketplace_core.ports import UnitOfWork
@@ -208,7 +208,9 @@ class _Batch:
             for variant in item.kept:  # covered by the shelf, and no more, unless its row is only bad
                 if variant.sku not in product.keeps and variant.sku not in item.problems:
                     variant.on_hand = variant.promised
-            record.variants = [variant_record(variant, before) for variant, before in item.variants] + item.kept
+            untracked = product.facts.get("untracked")
+            written = [variant_record(new, before, untracked=says(untracked, new.sku)) for new, before in item.variants]
+            record.variants = written + item.kept
             left_by(record, item.old, product.status)
             record.digest = digest
             records[record.id] = record

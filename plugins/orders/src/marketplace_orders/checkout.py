@@ -51,7 +51,7 @@ class Buyer(NamedTuple):
 
 
 class PricedLine(NamedTuple):
-    """A line with its price and what is taken off; ``place`` is where it stands in the basket."""
+    """A line with its price and what is taken off; ``place`` is where it stands in the basket. ``weight_g`` of a unit."""
 
     place: int
     variant_id: str
@@ -61,6 +61,8 @@ class PricedLine(NamedTuple):
     unit_price: Money
     product_id: str
     category_id: str | None
+    weight_g: int | None = None
+    digital: bool = False
     discounts: tuple[Discount, ...] = ()
 
     @property
@@ -78,13 +80,17 @@ class PricedLine(NamedTuple):
 
 @dataclass
 class Part:
-    """One seller's part of a purchase, with what it can be sent by. ``stays``: somebody has to send it, and nobody does."""
+    """One seller's part of a purchase, with what it can be sent by. ``stays``: somebody has to send it, and nobody does.
+
+    ``weight_g``: of what there is to send; None where that is nothing.
+    """
 
     seller_id: str
     seller_name: str
     terms: SellerTerms
     lines: list[PricedLine]
     options: list[RateOption]
+    weight_g: int | None
     selected: RateOption | None = None
     stays: bool = False
 
@@ -158,6 +164,8 @@ async def price_parts(
 ) -> list[Part]:
     """Group lines by seller in the order in which they come, and ask what sending each part costs.
 
+    :param weight_g: of a unit whose product does not say what it weighs.
+
     :raises Refused: ``cart.quantity_limit``: so much money cannot be told exactly.
     """
     if sum(line.subtotal.amount for line in lines) > LARGEST_AMOUNT:
@@ -166,21 +174,30 @@ async def price_parts(
     for line in lines:
         by_seller.setdefault(line.seller_id, []).append(line)
     terms = await _terms(by_seller, sellers)
-    parts = [Part(seller_id, grouped[0].seller_name, terms[seller_id], grouped, []) for seller_id, grouped in by_seller.items()]
-    if logistics is not None:
+    parts = [
+        Part(seller_id, grouped[0].seller_name, terms[seller_id], grouped, [], _weight(grouped, weight_g))
+        for seller_id, grouped in by_seller.items()
+    ]
+    sent = [part for part in parts if part.weight_g is not None]
+    if logistics is not None and sent:
         requests = [
             RateRequest(
                 seller_id=part.seller_id,
                 origin=Place(part.terms.country, ""),
                 destination=destination,
-                weight_g=weight_g * sum(line.quantity for line in part.lines),
+                weight_g=part.weight_g or 0,
                 currency=part.lines[0].unit_price.currency,
             )
-            for part in parts
+            for part in sent
         ]
-        for part, options in zip(parts, await logistics.get_rates(requests), strict=True):
+        for part, options in zip(sent, await logistics.get_rates(requests), strict=True):
             part.options, part.stays = options, not options
     return parts
+
+
+def _weight(lines: Sequence[PricedLine], unit_g: int) -> int | None:
+    grams = [(unit_g if line.weight_g is None else line.weight_g) * line.quantity for line in lines if not line.digital]
+    return sum(grams) if grams else None
 
 
 async def _terms(by_seller: Mapping[str, Sequence[PricedLine]], sellers: Sellers | None) -> dict[str, SellerTerms]:

@@ -19,7 +19,7 @@ class OrdersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ``open_orders``, ``open_units``: how many unpaid orders, and units held by them, one account or one address may have.
     ``quote_seconds``: how long a quote says that it holds.
     ``complete_days``: after delivery an order is completed.
-    ``line_weight_g``: grams per unit, as long as products do not say.
+    ``line_weight_g``: grams per unit whose product does not say.
     """
 
     series: str = "orders"

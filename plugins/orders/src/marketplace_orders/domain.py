@@ -29,6 +29,7 @@ __all__ = [
     "ship_units",
     "track",
     "units_left",
+    "weight",
 ]
 
 #: how far a package is; an order is as far as its least advanced package
@@ -56,7 +57,7 @@ class Discount:
 
 @dataclass
 class Line:
-    """A bought variant as it was at that moment. Money in the order's currency; the last three numbers are units."""
+    """A bought variant as it was at that moment, money in the order's currency. ``weight_g``: of a unit, None: nobody said."""
 
     id: str
     variant_id: str
@@ -77,6 +78,7 @@ class Line:
     cancelled: int = 0
     returned: int = 0
     discounts: list[Discount] = field(default_factory=list)
+    weight_g: int | None = None
 
     @property
     def subsidy(self) -> Money:
@@ -316,6 +318,12 @@ def ship_units(package: Package, units: Units, shipment: Shipment) -> Charge:
     package.captured = package.captured + total + shipping
     package.status = package_status(package)
     return Charge(total + shipping, shipping, tax, fee, subsidy)
+
+
+def weight(package: Package, units: Units, unit_g: int) -> int:
+    """Grams of these units; ``unit_g``: of one of which nobody said it."""
+    grams = {line.id: unit_g if line.weight_g is None else line.weight_g for line in package.items}
+    return sum(grams[line_id] * count for line_id, count in units.items())
 
 
 def _check(package: Package, units: Units) -> None:

@@ -74,7 +74,7 @@ def shipped(
         tracking_number=shipment.tracking_number,
         address=views.address(record),
         tracking_token=shipment.tracking_token,
-        weight_g=line_weight_g * sum(shipment.items.values()),
+        weight_g=domain.weight(package, shipment.items, line_weight_g),
         subsidy=charge.subsidy,
         promised=shipment.estimated_delivery or _promised(package, at),
     )

@@ -119,6 +119,8 @@ class Checkout:
                 line.unit_price,
                 line.product_id,
                 line.category_id,
+                line.weight_g,
+                line.digital,
             )
             for index, line in enumerate(reservation.lines)
         ]

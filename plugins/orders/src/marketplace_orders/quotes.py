@@ -44,7 +44,18 @@ def price_lines(
                 continue
         seller = view.seller
         priced.append(
-            PricedLine(index, view.id, seller.id, seller.name, line.quantity, view.price, view.product_id, view.category_id)
+            PricedLine(
+                index,
+                view.id,
+                seller.id,
+                seller.name,
+                line.quantity,
+                view.price,
+                view.product_id,
+                view.category_id,
+                view.weight_g,
+                view.digital,
+            )
         )
     return priced, problems
 
@@ -189,6 +200,7 @@ def _line(reservation: Reservation, priced: PricedLine, zero: Money) -> domain.L
         tax_rate=_NO_TAX,
         total=priced.total,
         category_id=held.category_id,
+        weight_g=0 if held.digital else held.weight_g,
         discounts=list(priced.discounts),
     )
 

@@ -278,7 +278,10 @@ class SellerProductQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class VariantView(Struct, frozen=True, kw_only=True):
-    """What a cart or an order needs to know of a variant now. ``buyable``: published, its seller active, priced."""
+    """What a cart or an order needs to know of a variant now. ``buyable``: published, its seller active, priced.
+
+    ``weight_g``: of a unit, None where its product does not say; ``digital``: there is nothing to send.
+    """
 
     id: str
     product_id: str
@@ -292,6 +295,8 @@ class VariantView(Struct, frozen=True, kw_only=True):
     buyable: bool
     category_id: str | None
     tax_class: str
+    weight_g: int | None = None
+    digital: bool = False
 
 
 class LineRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -300,7 +305,7 @@ class LineRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReservedLine(Struct, frozen=True, kw_only=True):
-    """Frozen at the moment of reservation: these are the price, title and seller of the order."""
+    """Frozen at the moment of reservation: these are the price, title and seller of the order, and what it weighs."""
 
     variant_id: str
     product_id: str
@@ -313,6 +318,8 @@ class ReservedLine(Struct, frozen=True, kw_only=True):
     unit_price: Money
     category_id: str | None
     tax_class: str
+    weight_g: int | None = None
+    digital: bool = False
 
 
 class Reservation(Struct, frozen=True):

@@ -84,6 +84,9 @@ def _facts(first: Any, variants: Sequence[ProductRow]) -> dict[str, Any]:
         each = {row.sku: getattr(row, name) for row in variants if getattr(row, name) is not None}
         if each:
             facts[name] = next(iter(each.values())) if len(set(each.values())) == 1 else each
+    untracked = [row.sku for row in variants if row.untracked]
+    if untracked:
+        facts["untracked"] = len(untracked) == len(variants) or dict.fromkeys(untracked, True)
     return facts
 
 

@@ -83,6 +83,11 @@ class ProductRow(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = {}
 
     @property
+    def untracked(self) -> bool:
+        """Nobody counts its units."""
+        return self.stock == UNTRACKED
+
+    @property
     def money(self) -> Money:
         """:raises Invalid: the price is no decimal above 0, or has more places than the currency."""
         return _money(self.price, self.currency, "/price")

@@ -14,6 +14,7 @@ from marketplace_core.capabilities.catalog import (
     ImportProduct,
     ImportResult,
     ImportVariant,
+    LineRequest,
     SellerProduct,
     SellerProductQuery,
     SellerRef,
@@ -69,6 +70,11 @@ def outline(items: list[Category]) -> list[Outline]:
 def branch(*nodes: tuple[str, int]) -> Outline:
     (name, count), *rest = nodes
     return (name, count, [branch(*rest)] if rest else [])
+
+
+async def _available(catalog: Catalog, ids: list[str]) -> list[int]:
+    views = {view.id: view.available for view in await catalog.get_variants(ids)}
+    return [views[id_] for id_ in ids]
 
 
 class ImportRules:
@@ -191,6 +197,49 @@ class ImportRules:
         assert await imported(catalog, shown) == [("written", None)]
         [after] = await of_seller(catalog, seller)
         assert (after.status, after.variants[0].compare_at) == ("published", None)
+
+    async def test_what_nobody_counts_never_runs_out(self, catalog: Catalog) -> None:
+        seller, shelf = await open_seller(catalog), await shelve(catalog, 1)
+        await imported(catalog, product(seller, facts={"untracked": {"pot-s": True}}))
+        [pot] = await of_seller(catalog, seller)
+        shelf = shelf._replace(ids=[each.id for each in pot.variants])
+        for end in (catalog.commit, catalog.release, catalog.restock):
+            key = new_id()
+            await catalog.reserve(key, lines(shelf, 5), 900)
+            assert await _available(catalog, shelf.ids) == [5, 5]
+            await end(key)
+            assert await _available(catalog, shelf.ids) == [5, 5]
+        await refused("orders.out_of_stock", catalog.reserve(new_id(), lines(shelf, 0, 6), 900))
+
+    async def test_a_count_takes_back_that_nobody_counts(self, catalog: Catalog) -> None:
+        seller, shelf = await open_seller(catalog), await shelve(catalog, 1)
+        unsaid = replace(variant("pot-s", size="S"), stock_unsaid=True)
+        for variants, facts, told in (
+            ((variant("pot-s", size="S"), variant("pot-l", size="L")), {"untracked": True}, True),
+            ((unsaid, variant("pot-l", size="L")), {}, {"pot-s": True}),
+            ((variant("pot-s", size="S"), variant("pot-l", size="L")), {}, None),
+        ):
+            assert await imported(catalog, product(seller, variants=variants, facts=facts)) == [("written", None)]
+            [pot] = await of_seller(catalog, seller)
+            assert pot.attributes.get("untracked") == told
+        await catalog.reserve(new_id(), lines(shelf._replace(ids=[pot.variants[0].id]), 5), 900)
+        assert await _available(catalog, [pot.variants[0].id]) == [0]
+
+    async def test_what_a_unit_weighs(self, catalog: Catalog) -> None:
+        seller = await open_seller(catalog)
+        said: tuple[tuple[Any, int | None], ...] = (
+            *((250, 250), (249.6, 250), ({"pot": 250}, 250), ({"jug": 250}, None), (None, None)),
+            *(("250", None), (0, None), (-250, None), (1e30, None), ([250], None), ({"pot": "x"}, None)),
+        )
+        for weight, grams in said:
+            changed = product(seller, attributes={"weight_g": weight}, facts={"digital": grams is None})
+            await imported(catalog, replace(changed, variants=(variant("pot"),)))
+            [pot] = await of_seller(catalog, seller)
+            [view] = await catalog.get_variants([pot.variants[0].id])
+            assert (view.weight_g, view.digital) == (grams, grams is None)
+            held = (await catalog.reserve(key := new_id(), [LineRequest(view.id, 1)], 900)).lines[0]
+            assert (held.weight_g, held.digital) == (grams, grams is None)
+            await catalog.release(key)
 
     async def test_products_of_an_import_exchange_their_skus(self, catalog: Catalog) -> None:
         seller = await open_seller(catalog)

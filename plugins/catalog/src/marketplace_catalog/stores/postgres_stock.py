@@ -16,7 +16,7 @@ import msgspec
 
 from marketplace_catalog.domain import StockLine, add_up, shortages
 from marketplace_catalog.store import Short, StockChange, StockRecord, StockStore
-from marketplace_catalog.stores.sql import THUMB
+from marketplace_catalog.stores import sql
 from marketplace_core.adapters.postgres import Connection, Database, Row, json_text
 from marketplace_core.capabilities.catalog import ReservedLine
 from marketplace_core.ports import UnitOfWork
@@ -26,9 +26,9 @@ __all__ = ["PostgresStockStore"]
 _LINE = f"""
 json_build_object('variant_id', v.id, 'product_id', p.id, 'seller', json_build_object('id', s.id, 'name', s.name),
   'sku', v.sku, 'title', p.title, 'options', v.options,
-  'image', {THUMB},
+  'image', {sql.THUMB},
   'quantity', 0, 'unit_price', json_build_object('amount', coalesce(v.price, 0), 'currency', coalesce(v.currency, 'XXX')),
-  'category_id', p.category_id, 'tax_class', 'standard')::text AS line
+  'category_id', p.category_id, 'tax_class', 'standard', 'weight_g', {sql.WEIGHT}, 'digital', {sql.DIGITAL})::text AS line
 """
 
 #: What a reservation looks at, variants locked. $1: variant ids.
@@ -51,16 +51,18 @@ VALUES ($1, $5, $2::text::jsonb, $3, $4, $6) ON CONFLICT (key) DO NOTHING RETURN
 """
 
 #: Change stock by so much, variants locked in the order of their ids. $1: [{id, reserved, allocated, on_hand}], $2: ids,
-#: $3: now
-_MOVE = """
+#: $3: now. Of what nobody counts as much is there afterwards as before: an import puts it there.
+_MOVE = f"""
 WITH locked AS MATERIALIZED (SELECT id FROM catalog.variants WHERE id = ANY($2::text[]) ORDER BY id FOR UPDATE)
 UPDATE catalog.variants v SET reserved = v.reserved + m.reserved, allocated = v.allocated + m.allocated,
-  on_hand = v.on_hand + m.on_hand, moved_at = greatest(v.moved_at, $3)
+  on_hand = v.on_hand + CASE WHEN {sql.UNTRACKED} THEN m.reserved + m.allocated ELSE m.on_hand END,
+  moved_at = greatest(v.moved_at, $3)
 FROM jsonb_to_recordset($1::text::jsonb) AS m(id text, reserved bigint, allocated bigint, on_hand bigint),
   catalog.products p
 WHERE v.id = m.id AND v.id IN (SELECT id FROM locked) AND p.id = v.product_id
 RETURNING v.product_id, p.slug, v.id AS variant_id, v.on_hand - v.reserved - v.allocated AS available,
-  v.on_hand - v.reserved - v.allocated - m.on_hand + m.reserved + m.allocated AS before
+  v.on_hand - v.reserved - v.allocated
+    - CASE WHEN {sql.UNTRACKED} THEN 0 ELSE m.on_hand - m.reserved - m.allocated END AS before
 """
 
 #: $1: what ended before goes, $2: at most so many. By the place of the rows, as a join could choose to read all of them; each

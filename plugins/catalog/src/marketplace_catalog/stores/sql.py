@@ -7,6 +7,7 @@ __all__ = [
     "CARD",
     "CATEGORIES",
     "DIGESTS",
+    "DIGITAL",
     "FILLED_BELOW",
     "HANG",
     "IMPORTED",
@@ -20,8 +21,10 @@ __all__ = [
     "SORTS",
     "TAKEN",
     "THUMB",
+    "UNTRACKED",
     "VARIANTS",
     "WALK",
+    "WEIGHT",
 ]
 
 MONEY = "CASE WHEN {0} IS NOT NULL THEN json_build_object('amount', {0}, 'currency', {1}) END"
@@ -99,6 +102,17 @@ json_build_object('id', p.id, 'seller_id', p.seller_id, 'import_key', p.import_k
 #: The key of what carts and orders show; ``i`` is the first that is ready.
 THUMB = f"(SELECT coalesce(i#>>'{{sizes,thumb,url}}', i->>'key') FROM (SELECT {READY} AS i) AS first)"
 
+#: What an attribute says of a variant: of all of its product's, or by its sku.
+_SAID = "CASE jsonb_typeof(p.attributes->'{0}') WHEN 'object' THEN p.attributes->'{0}'->v.sku ELSE p.attributes->'{0}' END"
+_GRAMS = _SAID.format("weight_g")
+#: A number of grams that there can be; attributes say what their sellers like.
+WEIGHT = f"""
+CASE WHEN jsonb_typeof({_GRAMS}) = 'number'
+  THEN CASE WHEN ({_GRAMS})::numeric BETWEEN 1 AND 10000000 THEN round(({_GRAMS})::numeric)::int END END
+"""
+DIGITAL = f"coalesce({_SAID.format('digital')} = 'true'::jsonb, false)"
+UNTRACKED = f"coalesce({_SAID.format('untracked')} = 'true'::jsonb, false)"
+
 #: All of them as one text: a cart asks for many, and a row for each costs more than what is in it.
 VARIANTS = f"""
 SELECT coalesce(json_agg(json_build_object('id', v.id, 'product_id', p.id,
@@ -108,7 +122,7 @@ SELECT coalesce(json_agg(json_build_object('id', v.id, 'product_id', p.id,
   'price', CASE WHEN v.price IS NOT NULL THEN json_build_object('amount', v.price, 'currency', v.currency) END,
   'available', v.on_hand - v.reserved - v.allocated,
   'buyable', p.status = 'published' AND s.active AND v.price IS NOT NULL,
-  'category_id', p.category_id, 'tax_class', 'standard')), '[]')::text AS variants
+  'category_id', p.category_id, 'tax_class', 'standard', 'weight_g', {WEIGHT}, 'digital', {DIGITAL})), '[]')::text AS variants
 FROM catalog.variants v JOIN catalog.products p ON p.id = v.product_id JOIN catalog.sellers s ON s.id = p.seller_id
 WHERE v.id = ANY($1::text[])
 """
