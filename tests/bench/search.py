@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import csv
+import gc
 import json
 import lzma
 import os
@@ -248,6 +249,8 @@ async def search_speed(bench: Bench) -> list[Line]:
     titles = [" ".join(rng.choices(words, cum_weights=sums, k=5)) for _ in range(MANY)]
     pages = [page_of(title, rng, number) for number, title in enumerate(titles)]
     asked = [" ".join(rng.choices(words, cum_weights=sums, k=rng.randint(1, 2))) for _ in range(2000)]
+    gc.collect()
+    gc.freeze()  # a shop does not hold its whole catalogue in memory while it builds the index
     folder = bench.folder / "many"
     alone = tantivy_alone(bench.folder / "alone", pages)
     async with indexed(folder, pages) as (store, built):
