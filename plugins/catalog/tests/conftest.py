@@ -28,6 +28,7 @@ from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.http.egress import Egress
 from marketplace_core.pictures import Pictures, PictureSizes
+from marketplace_core.ports import is_for
 from marketplace_core.testing.client import clients
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.values import new_id, utc_text
@@ -73,8 +74,9 @@ class Bench:
             data=msgspec.Raw(encode_data(event)),
             sequence=next(self._sequences),
         )
-        [handler] = [each for each in worker.SUBSCRIPTIONS if type(event) in each.event_types]
-        for _ in range(2):
+        handlers = [each for each in worker.SUBSCRIPTIONS if type(event) in each.event_types and is_for(each, event)]
+        assert handlers, f"nobody follows {event.type}"
+        for handler in handlers * 2:
             await handler(self.service, envelope)
 
     async def events(self, type_: str = "catalog.product_changed") -> list[dict[str, Any]]:

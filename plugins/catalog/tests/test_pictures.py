@@ -170,8 +170,8 @@ async def test_events_and_rows_have_keys_and_who_reads_them_addresses(make_bench
 @pytest.mark.parametrize(("show", "before"), [("approved", "pending"), ("first", "ready")])
 async def test_moderation_is_told_of_each_picture_and_decides(make_bench: Make, show: str, before: str) -> None:
     bench = make_bench()
-    moderated(bench, show)
     shelf = await shelve(bench.catalog, 5)
+    moderated(bench, show)  # of a product itself it is told by a saga
     await add(bench, shelf, drawn(), b"no", drawn())
     await work(bench)
     assert await statuses(bench, shelf) == [before, "rejected", before]
