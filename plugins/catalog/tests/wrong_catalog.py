@@ -362,9 +362,7 @@ MISTAKES = {
     "refuses whole batches": Mistake(
         "test_what_an_import_refuses_leaves_the_rest", patches=[(imports._Batch, "_clash", lambda *_: None)]
     ),
-    "publishes what has no price": Mistake(
-        "test_what_has_no_price_yet_is_a_draft", patches=[(import_records, "all", lambda _: True)]
-    ),
+    "sells unpriced": Mistake("test_what_has_no_price_yet_is_a_draft", patches=[(import_records, "all", lambda _: True)]),
     "deletes what a bad row names": Mistake(
         "test_a_bad_row_of_an_import_keeps_its_variant", patches=[(imports._Batch, "_goes", lambda *_: True)]
     ),

@@ -58,12 +58,12 @@ class PictureRules:
         after = await catalog.order_images(seller, product, PictureOrder([third, first, second]), before)
         assert [image.id for image in after.images] == [third, first, second]
         for act in (
-            catalog.order_images(seller, product, PictureOrder([first, second, third]), before),
-            catalog.delete_image(seller, product, first, before),
-            catalog.add_images(seller, product, sent(1), before),
+            lambda: catalog.order_images(seller, product, PictureOrder([first, second, third]), before),
+            lambda: catalog.delete_image(seller, product, first, before),
+            lambda: catalog.add_images(seller, product, sent(1), before),
         ):
             with pytest.raises(PreconditionFailed):
-                await act
+                await act()
         await catalog.delete_image(seller, product, first, etag(after))
         assert [image.id for image in await _images(catalog, shelf)] == [third, second]
         with pytest.raises(NotFound):
@@ -73,10 +73,10 @@ class PictureRules:
         shelf, other = await shelve(catalog, 5), await open_seller(catalog)
         [item] = (await catalog.add_images(shelf.seller.id, shelf.product_id, sent(1), None)).items
         for act in (
-            catalog.add_images(other.id, shelf.product_id, sent(1), None),
-            catalog.order_images(other.id, shelf.product_id, PictureOrder([item.id or ""]), None),
-            catalog.delete_image(other.id, shelf.product_id, item.id or "", None),
+            lambda: catalog.add_images(other.id, shelf.product_id, sent(1), None),
+            lambda: catalog.order_images(other.id, shelf.product_id, PictureOrder([item.id or ""]), None),
+            lambda: catalog.delete_image(other.id, shelf.product_id, item.id or "", None),
         ):
             with pytest.raises(NotFound):
-                await act
+                await act()
         assert [image.id for image in await _images(catalog, shelf)] == [item.id]
