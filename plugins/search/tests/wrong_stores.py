@@ -79,7 +79,8 @@ def _publishes_all_the_same(building: Rebuilding) -> None:
 
 
 def _forgets_to_commit(writing_: Writing) -> None:
-    writing_._words.commit()
+    if writing_._words is not None:
+        writing_._words.commit()
 
 
 _right_together = reading.together

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from tantivy import Document, FieldType, Index, Query, Searcher
+from tantivy import Document, FieldType, Index, IndexWriter, Query, Searcher
 
 from marketplace_core.capabilities.catalog import ProductPage, Rating
 from marketplace_search.store import Change, Record, Seller, Stamp, merged
@@ -88,7 +88,8 @@ class Writing:
         generation.words.reload()
         self._known = generation.words.searcher()
         self._documents = generation.index.writer(heap, threads)
-        self._words = generation.words.writer(SMALL_HEAP, 1)
+        #: Opened for the first new word: to commit costs waits for the disk, and most products have none.
+        self._words: IndexWriter | None = None
         self._added: set[str] = set()
         #: Greater than that of any commit before.
         self.turn = self._documents.commit_opstamp + 1
@@ -112,16 +113,19 @@ class Writing:
             if len(word) >= SHORTEST and not word.isdigit() and not self._known.doc_freq("word", word):
                 made = Document()
                 made.add_text("word", word)
+                self._words = self._words or self._generation.words.writer(SMALL_HEAP, 1)
                 self._words.add_document(made)
 
     def commit(self) -> None:
-        self._words.commit()
+        if self._words is not None:
+            self._words.commit()
         self._documents.commit()
 
     def end(self) -> None:
         """What was not committed is gone; merging that has begun is waited for."""
         self._documents.wait_merging_threads()
-        self._words.wait_merging_threads()
+        if self._words is not None:
+            self._words.wait_merging_threads()
         del self._documents, self._words
 
 
