@@ -20,6 +20,7 @@ app = typer.Typer()
 
 class Kind(StrEnum):
     nginx = "nginx"
+    prometheus = "prometheus"
 
 
 Renderer = Callable[["Facts"], dict[str, str]]
