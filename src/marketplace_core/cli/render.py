@@ -19,6 +19,7 @@ app = typer.Typer()
 
 
 class Kind(StrEnum):
+    compose = "compose"
     nginx = "nginx"
     prometheus = "prometheus"
 
