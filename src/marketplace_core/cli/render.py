@@ -20,6 +20,7 @@ app = typer.Typer()
 
 class Kind(StrEnum):
     compose = "compose"
+    kubernetes = "kubernetes"
     nginx = "nginx"
     prometheus = "prometheus"
 
