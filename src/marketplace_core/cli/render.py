@@ -19,7 +19,10 @@ app = typer.Typer()
 
 
 class Kind(StrEnum):
+    compose = "compose"
+    kubernetes = "kubernetes"
     nginx = "nginx"
+    prometheus = "prometheus"
 
 
 Renderer = Callable[["Facts"], dict[str, str]]
