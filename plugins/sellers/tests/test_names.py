@@ -33,8 +33,9 @@ async def test_keys_of_shops_become_those_of_now(database_factory: Callable[[Seq
             key,
             day,
         )
-    for script in later:
-        await database.execute(script)
+    async with database.connection() as connection:
+        for script in later:
+            await connection.script(script)
     kept = {row["name"]: row["name_key"] for row in await database.fetch("SELECT name, name_key FROM sellers.shops")}
     others = {NAMES[0]: before[NAMES[0]], NAMES[3]: before[NAMES[3]]}
     assert kept == {name: others.get(name, name_key(name)) for name in NAMES}

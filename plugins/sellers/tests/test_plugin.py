@@ -11,4 +11,5 @@ def test_declarations() -> None:
     assert (info.name, info.provides, info.requires, info.stores) == ("sellers", "sellers", ("catalog",), ("postgres",))
     assert plugin.settings() is SellersConfig
     steps = [(step.store, step.number, step.name) for step in plugin.migrations()]
-    assert steps == [("postgres", 1, "sellers"), ("postgres", 2, "names_alike"), ("postgres", 3, "ratings")]
+    names = ("sellers", "names_alike", "ratings", "logos")
+    assert steps == [("postgres", number, name) for number, name in enumerate(names, 1)]
