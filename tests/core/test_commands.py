@@ -96,7 +96,7 @@ def test_to_list_commands_only_plugins_with_some_are_imported(tmp_path: Path) ->
     listed = run(tmp_path, "--help", prefix=look)
     assert listed.returncode == 0
     imported = listed.stdout.splitlines()[-1]
-    ours = ("olist", "online_retail", "recommendations", "search")
+    ours = ("analytics", "moderation", "olist", "online_retail", "recommendations", "search")
     assert imported == str(["acme_greeter.plugin", *(f"marketplace_{name}.plugin" for name in ours)])
     assert "somebody" in run(tmp_path, "greet", "--help").stdout
 

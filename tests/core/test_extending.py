@@ -77,7 +77,7 @@ def test_a_capability_of_a_plugins_own_is_one_like_others(assembly: Assembly) ->
     assert [route.path for router in gateway.routers(["buyer"]) for route in router.routes if "loyalty" in route.path] == [
         "/loyalty"
     ]
-    assert gateway.resources.opened == frozenset()
+    assert gateway.resources.opened == {"files"}, "that of pictures, for their addresses; no store"
 
 
 def test_a_name_is_one_capabilitys(monkeypatch: pytest.MonkeyPatch) -> None:

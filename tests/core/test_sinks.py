@@ -94,7 +94,8 @@ def counts(service: Any) -> dict[tuple[str, str], list[int]]:
 async def test_it_is_given_every_event_in_batches(marketplace: Open) -> None:
     """Also those that nobody else hears; each of a key in its turn."""
     market = await marketplace(["catalog", "tally"])
-    assert market.process.routing.groups["tally.events.sink"] == ["catalog", "contract", "tally"]
+    topics = set(market.process.routing.groups["tally.events.sink"])
+    assert {"catalog", "contract", "tally"} <= topics
     service: Any = market.process.service("tally")
 
     async def tell(uow: UnitOfWork) -> None:
