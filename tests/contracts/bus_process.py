@@ -11,9 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from marketplace_core.adapters.redis.bus import RedisBus
-from marketplace_core.adapters.redis.server import connect
-from marketplace_core.ports import Delivery
+from marketplace_core.ports import Bus, Consumer, Delivery
 from marketplace_core.testing.contracts.bus import GROUPS, LEASE, ConsumerProcess
 
 
@@ -42,7 +40,8 @@ class RedisProcess(ConsumerProcess):
 
 
 def start(how: str, kind: str, url: str, group: str, topics: Sequence[str]) -> AbstractAsyncContextManager[RedisProcess]:
-    """``how``: by ``messages`` or ``batches``. ``kind``: ``RedisBus``, or a class of ``wrong_bus``."""
+    """``how``: by ``messages`` or ``batches``. ``kind``: ``RedisBus``, ``KafkaBus:<prefix>``, or a class of
+    ``wrong_bus``."""
     return run(__file__, how, kind, url, group, *topics)
 
 
@@ -58,11 +57,36 @@ async def run(program: str, *arguments: str) -> AsyncIterator[RedisProcess]:
 
 
 async def main(how: str, kind: str, url: str, group: str, *topics: str) -> None:
-    if kind == "RedisBus":
-        bus: type[RedisBus] = RedisBus
-    else:
-        bus = getattr(importlib.import_module("wrong_bus"), kind)  # it lies beside this program
+    kind, _, prefix = kind.partition(":")
+    opened = _kafka(url, prefix) if kind == "KafkaBus" else _redis(url, kind)
+    async with opened as bus:
+        await _read(how, bus.consume(group, topics))
 
+
+# A driver that is not needed is not loaded: who waits for this program waits for that.
+
+
+@contextlib.asynccontextmanager
+async def _kafka(url: str, prefix: str) -> AsyncIterator[Bus]:
+    from marketplace_core.adapters.kafka.bus import KafkaBus  # noqa: PLC0415
+    from marketplace_core.adapters.kafka.client import Cluster  # noqa: PLC0415
+    from marketplace_core.adapters.kafka.kind import KafkaSettings  # noqa: PLC0415
+
+    yield KafkaBus(Cluster(url, KafkaSettings(partitions=4, session=LEASE)), prefix)
+
+
+@contextlib.asynccontextmanager
+async def _redis(url: str, kind: str) -> AsyncIterator[Bus]:
+    from marketplace_core.adapters.redis.bus import RedisBus  # noqa: PLC0415
+    from marketplace_core.adapters.redis.server import connect  # noqa: PLC0415
+
+    # The wrong ones lie beside this program.
+    bus: type[RedisBus] = RedisBus if kind == "RedisBus" else getattr(importlib.import_module("wrong_bus"), kind)
+    async with connect(url) as redis:
+        yield bus(redis, groups=GROUPS, lease=LEASE)
+
+
+async def _read(how: str, consumer: Consumer) -> None:
     async def deliver(delivery: Delivery) -> None:
         print(f"{delivery.message.key}/{delivery.message.sequence}", flush=True)
 
@@ -73,11 +97,9 @@ async def main(how: str, kind: str, url: str, group: str, *topics: str) -> None:
         for delivery in batch:
             await deliver(delivery)
 
-    async with connect(url) as redis:
-        consumer = bus(redis, groups=GROUPS, lease=LEASE).consume(group, topics)
-        if how == "messages":
-            await consumer.run(deliver)
-        await consumer.run_batches(deliver_batch, size=5, linger=0.01)
+    if how == "messages":
+        await consumer.run(deliver)
+    await consumer.run_batches(deliver_batch, size=5, linger=0.01)
 
 
 if __name__ == "__main__":

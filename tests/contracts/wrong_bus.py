@@ -202,7 +202,7 @@ class TrustsItsLease(_Wrong):
             super().__init__(*args)
             self._ack = self._redis.register_script(consumer._ACK.replace("then return 0 end", "then end"))
 
-        async def _until_valid(self) -> None:
+        async def _until_valid(self, *_: Any) -> None:
             pass
 
 

@@ -122,7 +122,7 @@ class Context(PluginContext):
     async def tell(self, events: Sequence[Event]) -> None:
         if stranger := next((event.type for event in events if event.topic not in self._info.topics), None):
             raise ValueError(f"the plugin {self.name!r} tells {stranger!r} and does not declare its topic")
-        heard = self._process.routing.topics
+        heard = self._process.routing.published(self._process.bus)
         now, trace = self.clock.now(), calls.current().trace
         envelopes = [envelope_of(event, now, trace, actor="") for event in events if event.topic in heard]
         await self._process.bus.publish(

@@ -38,7 +38,7 @@ class Resources:
         if name not in self._servers:
             resource = self._deployment.resources[name]
             make = imported(installed_kinds().by_name[resource.kind].open)
-            self._servers[name] = make(Opening(name, self._url(name), settings_of(resource)))
+            self._servers[name] = make(Opening(name, self._url(name), settings_of(resource), self._deployment.name))
         return self._servers[name]
 
     def connection(self, name: str) -> Any:

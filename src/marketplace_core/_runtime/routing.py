@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketplace_core.deployment._workers import bus_groups, sink_group
 from marketplace_core.hookspecs import Sink
-from marketplace_core.ports import event_types, qualified, role_of
+from marketplace_core.ports import Bus, event_types, qualified, role_of
 
 if TYPE_CHECKING:
     from marketplace_core._runtime.assembly import Assembly
@@ -60,6 +60,14 @@ class Routing:
     def topics(self) -> frozenset[str]:
         """Those that somebody reads: events of others are not sent."""
         return frozenset(topic for topics in self.groups.values() for topic in topics)
+
+    def published(self, bus: Bus) -> frozenset[str]:
+        """The topics whose events are sent: those that somebody reads, as far as we know."""
+        return self._all if bus.public else self.topics
+
+    @cached_property
+    def _all(self) -> frozenset[str]:
+        return self.topics | frozenset(self.emitted)
 
     def roles(self, plugin: str) -> dict[str, str]:
         """The handlers of a plugin that write to another store than its own, each with the role of that one."""

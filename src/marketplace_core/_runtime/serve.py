@@ -168,6 +168,8 @@ async def serve(deployment: Deployment, name: str, data: Path, listen: str | Non
             await stack.enter_async_context(serving(internal_application(process), service.internal, INTERNAL_LIMITS))
         watched = await stack.enter_async_context(_watched(process, listen))
         workers = list(service.workers) if service is not None and service.alone else []
+        if workers:
+            await _check_bus(process)
         working = [asyncio.create_task(Worker(process, name, worker).run()) for worker in workers]
         _settle_memory()
         notify_ready(watched)
@@ -273,6 +275,7 @@ async def work(deployment: Deployment, name: str, worker: str, data: Path, liste
     ):
         stack.enter_context(_seen(deployment, name, "worker"))
         await _check_migrated(process)
+        await _check_bus(process)
         working = asyncio.create_task(Worker(process, name, worker).run())
         watched = await stack.enter_async_context(_watched(process, listen))
         ready = asyncio.create_task(_tell_when_ready(process, watched))
@@ -324,6 +327,10 @@ async def migrate(
         for name, wanted in process.databases().items():
             truth = process.truth_on(name)
             ran[name] = await (truth.missing(wanted) if dry_run else truth.migrate(wanted, partial(progress, name)))
+        if (bus := deployment.on.get("bus")) is not None:
+            told = process.bus.missing if dry_run else process.bus.prepare
+            if steps := await told(process.routing.published(process.bus)):
+                ran[bus] = [*ran.get(bus, ()), *steps]
     return ran
 
 
@@ -375,6 +382,12 @@ async def _check_migrated(process: Process) -> None:
         if missing:
             first = f"{missing[0].plugin} {missing[0].number}"
             raise MigrationError(f"{name} lacks {len(missing)} migrations, the first being {first}", "run marketplace migrate")
+
+
+async def _check_bus(process: Process) -> None:
+    """:raises MigrationError: a topic is not there, or not as its settings say."""
+    if missing := await when_there(partial(process.bus.missing, process.routing.published(process.bus))):
+        raise MigrationError(f"the bus lacks {missing[0].name}", "run marketplace migrate")
 
 
 async def _terminated() -> None:

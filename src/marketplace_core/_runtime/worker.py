@@ -60,7 +60,7 @@ class Worker:
         if isinstance(process.clock, RedisClock):
             loops.append(("clock", process.clock.follow))
         for name, truth in process.places().items():
-            relay = Relay(name, truth.outbox, process.bus, process.queue, process.routing.topics)
+            relay = Relay(name, truth.outbox, process.bus, process.queue, process.routing.published(process.bus))
             loops += [(f"relay.{name}", relay.run), (f"purge.{name}", partial(self._purge, truth.outbox))]
         for plugin in self._plugins:
             run = partial(self._run_plugin, plugin)

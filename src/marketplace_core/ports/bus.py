@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import Struct
 
 from marketplace_core.events import Envelope, Unreadable, decode_envelope
+
+if TYPE_CHECKING:
+    from marketplace_core.ports.servers import Step
 
 __all__ = ["Bus", "Consumer", "Deliver", "DeliverBatch", "Delivery", "Message", "PutAside", "RawMessage"]
 
@@ -54,6 +58,9 @@ PutAside = Callable[[RawMessage], Awaitable[None]]
 class Bus(ABC):
     """Topics of a fixed number of partitions by key. Order is kept within a partition."""
 
+    #: Whether others than the deployment read it, too: then every event is published, whether the deployment hears it or not.
+    public: ClassVar[bool] = False
+
     @abstractmethod
     async def publish(self, messages: Sequence[Message]) -> None:
         """Append in the given order; returns once every message is durable.
@@ -67,6 +74,17 @@ class Bus(ABC):
     @abstractmethod
     def consume(self, group: str, topics: Sequence[str]) -> Consumer:
         """A consumer that shares the group's partitions with the group's other consumers."""
+
+    async def missing(self, topics: Collection[str]) -> Sequence[Step]:
+        """What :meth:`prepare` would do. :raises MigrationError: see there."""
+        return ()
+
+    async def prepare(self, topics: Collection[str]) -> Sequence[Step]:
+        """Make the topics, where the server does not by itself, and set them up as its settings say.
+
+        :raises MigrationError: it cannot be done, or not now.
+        """
+        return ()
 
     async def trim(self) -> None:  # noqa: B027 - most need not
         """Drop what every declared group has acknowledged, where the server does not do so by itself."""

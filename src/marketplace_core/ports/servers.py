@@ -95,11 +95,13 @@ class ServerKind(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True):
-    """A resource that a process opens: its name, its whole address, its settings as ``ServerKind.settings`` says."""
+    """A resource that a process opens: its name, its whole address, its settings as ``ServerKind.settings`` says; and the name
+    of the deployment, for what it shares with others."""
 
     name: str
     url: str
     settings: ServerSettings
+    deployment: str = ""
 
 
 class Server(ABC):
@@ -127,7 +129,7 @@ class Server(ABC):
 
 
 class Step(Struct, frozen=True):
-    """A migration that is still to run, or has run. ``plugin`` is ``<plugin>`` or ``<plugin>.<role>``."""
+    """A migration that is still to run, or has run. ``plugin`` is ``<plugin>`` or ``<plugin>.<role>``, or ``bus``."""
 
     plugin: str
     number: int

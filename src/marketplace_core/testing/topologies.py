@@ -44,7 +44,7 @@ profile = "test"
 currency = "EUR"
 clock = "movable"
 secret = "file:secret"
-on = {{ bus = "lasting", jobs = "lasting", clock = "lasting", cache = "cache", blobs = "files", sagas = "{sagas}" }}
+on = {{ bus = "{bus}", jobs = "lasting", clock = "lasting", cache = "cache", blobs = "files", sagas = "{sagas}" }}
 {more}
 [resources]
 lasting = "{lasting}"
@@ -74,12 +74,13 @@ class Topology:
         """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
 
         ``deployment``: further TOML lines for that table; ``more``: the names of further resources, of which
-        ``sagas`` is where sagas run. A plugin whose table says
-        what it is ``on`` is there.
+        ``sagas`` is where sagas run, and ``bus`` what events go over. A plugin whose table says what it is ``on`` is there.
         """
         home_of_sagas = (name for name, inside in self.databases.items() if "orchestrator" in inside)
         sagas = "sagas" if "sagas" in more else next(home_of_sagas, next(iter(self.databases)))
-        lines = [_HEAD.format(sagas=sagas, more=deployment, **{name: urls[name] for name in ("lasting", "cache", "files")})]
+        bus = "bus" if "bus" in more else "lasting"
+        named = {name: urls[name] for name in ("lasting", "cache", "files")}
+        lines = [_HEAD.format(bus=bus, sagas=sagas, more=deployment, **named)]
         lines += [f'{name} = "{urls[name]}"' for name in (*self.databases, *more)]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():

@@ -28,7 +28,7 @@ MISTAKES: Sequence[tuple[str, str, str]] = (
     ("[plugins.auth]", "[pluggins.auth]\n[plugins.auth]", "pluggins: there is no such section; did you mean 'plugins'?"),
     (
         'main = "embedded:postgres"',
-        'main = "embedded:postgres"\nbus = "kafka://k:9092"\nold = "gopher://x"',
+        'main = "embedded:postgres"\nbus = "amqp://k:5672"\nold = "gopher://x"',
         "resources.old: nothing is known of addresses like 'gopher'",
     ),
     ('role = "cache"', 'role = "cash"', "resources.cache.role: Invalid enum value 'cash'; did you mean 'cache'?"),
@@ -108,8 +108,8 @@ MISTAKES: Sequence[tuple[str, str, str]] = (
 @pytest.mark.parametrize(("old", "new", "line"), MISTAKES, ids=[line.split(": ")[0] for *_, line in MISTAKES])
 def test_each_mistake_gives_its_one_line(write: Callable[..., Path], old: str, new: str, line: str) -> None:
     expected = [line]
-    if "kafka" in new:
-        expected.append("resources.bus: nothing is known of addresses like 'kafka'")
+    if "amqp" in new:
+        expected.append("resources.bus: nothing is known of addresses like 'amqp'")
     assert_told(problems(write(GOOD, (old, new))), expected)
 
 
@@ -149,7 +149,7 @@ def test_what_the_hosts_of_clients_say_of_others(write: Callable[..., Path], old
 def test_seven_independent_mistakes_give_exactly_seven_lines(write: Callable[..., Path], seed: int) -> None:
     order = random.Random(seed)
     chosen: dict[str, tuple[str, str]] = {}
-    for old, new, line in order.sample([m for m in MISTAKES if "kafka" not in m[1]], len(MISTAKES) - 1):
+    for old, new, line in order.sample([m for m in MISTAKES if "amqp" not in m[1]], len(MISTAKES) - 1):
         # Not two in one place, nor one that takes away what another speaks of.
         together = (old.strip('[]"'), line.split(": ")[0].split("[")[0])
         if len(chosen) < 7 and not any(together[0] in o or o.strip('[]"') in old for o in chosen):
@@ -200,12 +200,14 @@ def test_a_cache_cannot_carry_what_must_last(write: Callable[..., Path]) -> None
 def test_a_role_that_two_resources_could_play_must_be_settled(write: Callable[..., Path]) -> None:
     two = ('lasting = "embedded:redis"', 'lasting = "embedded:redis"\nsecond = "embedded:redis"')
     lines = problems(write(GOOD, two))
-    assert_told(lines, ["deployment.on.bus: 'cache', 'lasting', 'second' could play 'bus', and 2 more want one; name"])
+    which = "'cache', 'lasting', 'second' could play"
+    told = [f"deployment.on.bus: {which} 'bus'; name", f"deployment.on.jobs: {which} 'jobs', and 1 more want one; name"]
+    assert_told(lines, told)
     settled = ('name = "atlas"', 'name = "atlas"\non = { bus = "second", jobs = "second", clock = "second" }')
     assert problems(write(GOOD, two, settled)) == []
     elsewhere = ("[plugins.auth]", '[plugins.auth]\non = { sessions = "lasting" }')
-    told = "plugins.auth.on.sessions: the gateways look for sessions on 'cache', and would not find what is kept on 'lasting'"
-    assert_told(problems(write(GOOD, two, settled, elsewhere)), [told])
+    lost = "plugins.auth.on.sessions: the gateways look for sessions on 'cache', and would not find what is kept on 'lasting'"
+    assert_told(problems(write(GOOD, two, settled, elsewhere)), [lost])
 
 
 def test_a_server_that_is_missing_is_one_mistake(write: Callable[..., Path]) -> None:

@@ -8,34 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from marketplace_core._runtime import failpoints
-from marketplace_core.adapters.redis.partitions import Entry, Names, Partition, message_of
-from marketplace_core.errors import Unavailable
-from marketplace_core.events import Unreadable
-from marketplace_core.ports import Consumer, Deliver, DeliverBatch, Delivery, PutAside, RawMessage
+from marketplace_core.adapters._serving import AWAY_PAUSE, ServingConsumer, Step
+from marketplace_core.adapters.redis.partitions import Entry, Names, Partition
 from marketplace_core.values import new_id
 
 log = structlog.get_logger("marketplace.redis")
 
 READ_COUNT = 100
-#: A partition with more than this many entries read and not yet delivered is not read from.
-READ_AHEAD = 200
 #: Shorter than a client waits for any answer. A read that is under way is ended where there is more to read.
 BLOCK_MS = 4000
 #: How long to block while some partition is full, since it may have room again soon.
 BUSY_BLOCK_MS = 20
-ACK_SECONDS = 0.5
-AWAY_PAUSE = 0.5
 
 #: KEYS: members, then a lease per partition; ARGV: owner, token for what is newly taken, lease in ms.
 #: Gives how many partitions are this member's share, then per partition the token if it is ours, else "".
@@ -93,18 +84,16 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
-#: Deliver some of what waits in a partition; gives how many of the first are done.
-_Step = Callable[[Partition], Awaitable[int]]
+class RedisConsumer(ServingConsumer[Partition]):
+    away = (RedisError, OSError)
 
-
-class RedisConsumer(Consumer):
     def __init__(self, redis: Redis, alone: Callable[[], Redis], names: Names, group: str, lease: float) -> None:
         """``alone`` makes a client with a connection of its own, which is held for good."""
+        super().__init__(group)
         self._alone = alone
-        self._redis, self._names, self._group, self._lease = redis, names, group, lease
+        self._redis, self._names, self._lease = redis, names, lease
         self._owner = new_id()
         self._taken = 0
-        self._held: dict[int, Partition] = {}
         self._share = 0
         self._valid_until = 0.0
         self._hold = redis.register_script(_HOLD)
@@ -113,28 +102,8 @@ class RedisConsumer(Consumer):
         self._bury = redis.register_script(_BURY)
         self._present = asyncio.Event()
         self._reader: int | None = None
-        self._put_aside: PutAside | None = None
-        self._ahead, self._ack_seconds = READ_AHEAD, ACK_SECONDS
 
-    async def run(self, deliver: Deliver, put_aside: PutAside | None = None) -> None:
-        async def one(partition: Partition) -> int:
-            await self._deliver(partition, partition.waiting[0], deliver)
-            return 1
-
-        await self._run(one, put_aside)
-
-    async def run_batches(self, deliver: DeliverBatch, put_aside: PutAside | None = None, *, size: int, linger: float) -> None:
-        self._ahead, self._ack_seconds = max(READ_AHEAD, 2 * size), 0.0
-
-        async def some(partition: Partition) -> int:
-            await self._gather(partition, size, linger)
-            await self._until_valid()
-            return await self._deliver_batch(partition, list(islice(partition.waiting, size)), deliver)
-
-        await self._run(some, put_aside)
-
-    async def _run(self, step: _Step, put_aside: PutAside | None) -> None:
-        self._put_aside = put_aside
+    async def _consume(self, step: Step[Partition]) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep(tasks, step))
@@ -146,7 +115,7 @@ class RedisConsumer(Consumer):
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _keep(self, tasks: asyncio.TaskGroup, step: _Step) -> None:
+    async def _keep(self, tasks: asyncio.TaskGroup, step: Step[Partition]) -> None:
         loop = asyncio.get_running_loop()
         await self._present.wait()
         while True:
@@ -163,7 +132,7 @@ class RedisConsumer(Consumer):
             wanting = len(self._held) < self._share or not self._share
             await asyncio.sleep(min(self._lease * 0.3, 1.0 if wanting else 3.0))
 
-    async def _renew(self, tasks: asyncio.TaskGroup, step: _Step) -> None:
+    async def _renew(self, tasks: asyncio.TaskGroup, step: Step[Partition]) -> None:
         self._taken += 1
         share, *answer = await self._hold(
             keys=[self._names.members, *self._names.leases],
@@ -211,7 +180,7 @@ class RedisConsumer(Consumer):
         if self._held.get(partition.number) is partition:
             del self._held[partition.number]
 
-    async def _until_valid(self) -> None:
+    async def _until_valid(self, partition: Partition) -> None:
         """A process that was stopped past its lease delivers nothing before it has looked what became of it."""
         while asyncio.get_running_loop().time() >= self._valid_until:  # noqa: ASYNC110 - time passes, nobody tells
             await asyncio.sleep(0.02)
@@ -251,88 +220,7 @@ class RedisConsumer(Consumer):
                 owner.positions[stream] = entries[-1][0].decode()
                 owner.stirred.set()
 
-    # ── delivering ───────────────────────────────────────────────────────────────────────────────────────
-
-    async def _serve(self, partition: Partition, step: _Step) -> None:
-        """Deliver what is read, one step at a time; acknowledge when nothing waits, and now and then."""
-        loop = asyncio.get_running_loop()
-        done: dict[str, str] = {}
-        acknowledged = loop.time()
-        try:
-            while not partition.leaving:
-                if not partition.waiting or loop.time() - acknowledged > self._ack_seconds:
-                    if not await self._acknowledge_surely(partition, done):
-                        return
-                    acknowledged = loop.time()
-                if not partition.waiting:
-                    partition.stirred.clear()
-                    await partition.stirred.wait()
-                    continue
-                await self._until_valid()
-                for _ in range(await step(partition)):
-                    entry = partition.waiting.popleft()
-                    done[entry.stream] = entry.id
-        finally:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(2):
-                    await self._part(partition, done)
-            if self._held.get(partition.number) is partition:
-                del self._held[partition.number]
-
-    async def _deliver(self, partition: Partition, entry: Entry, deliver: Deliver) -> None:
-        try:
-            delivery = _delivery(partition, entry)
-        except Unreadable as error:
-            await self._pass_over(partition, entry, error)
-        else:
-            await self._surely(partial(deliver, delivery))
-
-    async def _gather(self, partition: Partition, size: int, linger: float) -> None:
-        """Until so many wait, or the first of them has waited for so long."""
-        loop = asyncio.get_running_loop()
-        until = partition.waiting[0].at + linger
-        while len(partition.waiting) < size and not partition.leaving and (left := until - loop.time()) > 0:
-            partition.stirred.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await partition.stirred.wait()
-
-    async def _deliver_batch(self, partition: Partition, entries: Sequence[Entry], deliver: DeliverBatch) -> int:
-        """Those before the first that cannot be read, or that one. Gives how many are done."""
-        batch: list[Delivery] = []
-        for entry in entries:
-            try:
-                batch.append(_delivery(partition, entry))
-            except Unreadable as error:
-                if batch:
-                    break
-                await self._pass_over(partition, entry, error)
-                return 1
-        await self._surely(partial(deliver, batch))
-        return len(batch)
-
-    async def _pass_over(self, partition: Partition, entry: Entry, error: Unreadable) -> None:
-        if self._put_aside is None:
-            raise error
-        raw = msgspec.msgpack.encode(entry.fields)
-        await self._surely(partial(self._put_aside, RawMessage(entry.topic, partition.number, raw, str(error))))
-
-    async def _surely(self, act: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await act()
-                return
-            except (Unavailable, OSError) as error:
-                log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)
-                await asyncio.sleep(AWAY_PAUSE)
-
-    async def _acknowledge_surely(self, partition: Partition, done: dict[str, str]) -> bool:
-        while True:
-            try:
-                return await self._acknowledge(partition, done)
-            except (RedisError, OSError) as error:
-                log.warning("consumer.waiting", group=self._group, cause=type(error).__name__)
-                await asyncio.sleep(AWAY_PAUSE)
+    # ── acknowledging ────────────────────────────────────────────────────────────────────────────────────
 
     async def _acknowledge(self, partition: Partition, done: dict[str, str]) -> bool:
         """Whether the partition is still ours; then its cursor has moved."""
@@ -350,8 +238,3 @@ class RedisConsumer(Consumer):
     async def _part(self, partition: Partition, done: dict[str, str]) -> None:
         if not partition.lost and await self._acknowledge(partition, done):
             await self._give_up(keys=[self._names.leases[partition.number]], args=[partition.token])
-
-
-def _delivery(partition: Partition, entry: Entry) -> Delivery:
-    """:raises Unreadable:"""
-    return Delivery(entry.topic, partition.number, entry.id, message_of(entry.topic, entry.fields))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from marketplace_core.adapters import _serving
 from marketplace_core.events import Unreadable
 from marketplace_core.ports import Message
 
@@ -39,6 +40,13 @@ class Entry(NamedTuple):
     def topic(self) -> str:
         return self.stream.rsplit(":", 2)[1]
 
+    @property
+    def raw(self) -> bytes:
+        return msgspec.msgpack.encode(self.fields)
+
+    def message(self) -> Message:
+        return message_of(self.topic, self.fields)
+
 
 def message_of(topic: str, fields: Mapping[bytes, bytes]) -> Message:
     """An entry's message. :raises Unreadable: it is none of ours, or none that a store could keep."""
@@ -49,27 +57,13 @@ def message_of(topic: str, fields: Mapping[bytes, bytes]) -> Message:
         raise Unreadable(f"it has no field {error}") from error
     except ValueError as error:
         raise Unreadable(str(error)) from error
-    if not 0 <= sequence < 2**63:
-        raise Unreadable("its sequence is out of range")
-    if "\0" in type_ + key + envelope + writer:
-        raise Unreadable("there is a zero byte in it")
-    return Message(topic, type_, key, sequence, envelope, writer)
+    return _serving.storable(Message(topic, type_, key, sequence, envelope, writer))
 
 
-class Partition:
-    """One partition that is held: how far its streams were read, and what of that is still to be delivered."""
+class Partition(_serving.Partition[Entry]):
+    """``token``: that of its lease. ``positions``: how far its streams were read."""
 
     def __init__(self, number: int, token: str, positions: dict[str, str]) -> None:
-        self.number = number
+        super().__init__(number)
         self.token = token
         self.positions = positions
-        self.waiting: deque[Entry] = deque()
-        self.stirred = asyncio.Event()
-        self.leaving = False
-        self.lost = False
-        self.task: asyncio.Task[None] | None = None
-
-    def leave(self) -> None:
-        """Stop after what is being delivered."""
-        self.leaving = True
-        self.stirred.set()

@@ -118,10 +118,10 @@ class BusContract(MessageRules, BatchRules):
             assert sorted(firsts) == list(range(1, last + 1))
 
     async def test_the_partitions_of_a_dead_consumer_are_taken_over(self, bus: Bus, start_consumer: StartConsumer) -> None:
-        keys = [f"k{n}" for n in range(8)]
+        keys = [f"k{n}" for n in range(16)]  # some in each half of the partitions, by whatever hash
         async with start_consumer("one", ["shop"]) as dead:
             await bus.publish([m for key in keys for m in messages(key, 1, 3)])
-            await eventually(lambda: len(dead.seen) >= 24)
+            await eventually(lambda: len(dead.seen) >= 48)
             log = Log()
             async with running(bus.consume("one", ["shop"]).run(log)):
                 last = await _until_shared(bus, keys, log, 4)
