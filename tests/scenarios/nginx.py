@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import getpass
 import shutil
 import socket
@@ -14,12 +13,9 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from marketplace_core._supervisor.children import spawn
+from marketplace_core._supervisor.edge import self_signed
 from marketplace_core._supervisor.ports import free_port
 from marketplace_core.cli._render.facts import gather
 from marketplace_core.cli._render.nginx import render
@@ -31,7 +27,7 @@ HOSTS = {"web": "www.shop.example", "public": "api.shop.example", "operators": "
 
 def edges(folder: Path, front: int) -> str:
     """The tables of three clients, with certificates that are made for them."""
-    certificate(folder / "edge.pem", list(HOSTS.values()))
+    self_signed(folder / "edge.pem", list(HOSTS.values()))
     tls = f'tls = "file:{folder / "edge.pem"}"'
     return f"""
 [edge]
@@ -57,23 +53,6 @@ internal = true
 allow = ["10.0.0.0/8"]
 {tls}
 """
-
-
-def certificate(path: Path, hosts: list[str]) -> None:
-    """Chain and key in one PEM, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
-    path.write_bytes(made.public_bytes(encoding) + private)
 
 
 class Here(AbstractResolver):

@@ -15,7 +15,7 @@ from marketplace_core.deployment._model import Deployment
 
 __all__ = ["Kind", "ProcessState", "RunState", "as_running", "running", "targets_of", "write", "write_targets"]
 
-Kind = Literal["supervisor", "api", "worker", "server", "simulator"]
+Kind = Literal["supervisor", "api", "worker", "server", "simulator", "edge"]
 
 
 class ProcessState(Struct, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from msgspec import Struct
 from marketplace_core._supervisor import state as run_state
 from marketplace_core._supervisor.children import Child
 from marketplace_core._supervisor.demo import Account, kept_accounts
+from marketplace_core._supervisor.edge import certificates, clients_of, proxies
 from marketplace_core._supervisor.forks import ForkServer
-from marketplace_core._supervisor.keeper import CannotStart, Supervisor, end_group
+from marketplace_core._supervisor.keeper import CannotStart, ProcessSpec, Supervisor, end_group
 from marketplace_core._supervisor.plan import audiences_of, command, listeners, plan, simulator_addresses
 from marketplace_core._supervisor.ports import hold, stays_in_use
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
@@ -25,6 +27,7 @@ from marketplace_core._supervisor.servers import prepare, servers_of
 from marketplace_core._supervisor.state import ProcessState, RunState
 from marketplace_core.adapters.native.folder import DataFolder
 from marketplace_core.adapters.native.startup import last_lines, size
+from marketplace_core.deployment._edge import listeners_of
 from marketplace_core.deployment._model import Deployment, split_address
 from marketplace_core.values import utc_text
 
@@ -47,6 +50,7 @@ class Started(Struct, frozen=True):
     accounts: dict[str, Account]
     simulators: dict[str, str]
     data: str
+    edge: dict[str, str] = {}
 
 
 class Signals:
@@ -82,14 +86,15 @@ async def up(
     say: Say,
     started: Callable[[Started], None],
     forks: ForkServer,
+    proxied: bool = False,
 ) -> int:
     """Run the deployment until a signal; ``started`` is called when every audience answers. ``forks`` is where its processes
-    begin; it is ended with them.
+    begin; it is ended with them. ``proxied``: with the proxies of its ``[edge]``.
 
     :returns: 0 once everything has ended. :raises CannotStart, EmbeddedError, PortInUse: nothing is left running.
     """
     with Signals() as signals:
-        async with _Run(deployment, data, say, forks) as run:
+        async with _Run(deployment, data, say, forks, proxied) as run:
             return await _until_told(run, signals, demo=demo, started=started)
 
 
@@ -117,18 +122,20 @@ async def _until_told(run: _Run, signals: Signals, *, demo: bool, started: Calla
 class _Run:
     """One run on a data folder, from the lock to its release."""
 
-    def __init__(self, deployment: Deployment, data: Path, say: Say, forks: ForkServer) -> None:
+    def __init__(self, deployment: Deployment, data: Path, say: Say, forks: ForkServer, proxied: bool) -> None:
         self._deployment, self._data, self._show, self._forks = deployment, data.resolve(), say, forks
         self._folder = DataFolder(self._data, "supervisor")
         self._supervisor = Supervisor(self._data / "logs", changed=self._write, say=self._say, spawn=forks.spawn)
         self._helper: Child | None = None
         self._simulators: dict[str, str] = {}
         self._ready = False
+        self._proxied = proxied and bool(deployment.edge)
 
     async def __aenter__(self) -> _Run:
         self._folder.acquire()
         try:
-            for key, listen in listeners(self._deployment):
+            edge = listeners_of(self._deployment.edge, self._deployment.front) if self._proxied else ()
+            for key, listen in [*listeners(self._deployment), *edge]:
                 await _check_free(self._deployment, key, listen)
         except BaseException:
             self._folder.release()
@@ -154,7 +161,7 @@ class _Run:
         await self._help("migrate")
         self._say("starting the marketplace")
         processes = plan(deployment, data, self._simulators)
-        await self._supervisor.start(processes.simulators, processes.workers, processes.apis)
+        await self._supervisor.start(processes.simulators, processes.workers, processes.apis, await self._edge())
         accounts = await self._demo() if demo else {}
         self._ready = True
         self._write()
@@ -164,7 +171,18 @@ class _Run:
             accounts=accounts,
             simulators={name: f"http://{address}" for name, address in self._simulators.items()},
             data=os.fspath(data),
+            edge=clients_of(deployment) if self._proxied else {},
         )
+
+    async def _edge(self) -> list[ProcessSpec]:
+        """The proxies: they know the routes, so that what is rendered for them needs every plugin, and we stay small."""
+        if not self._proxied:
+            return []
+        folder = self._data / "edge"
+        certificates(self._deployment)
+        argv = (sys.executable, "-m", "marketplace_core.cli", "render", os.fspath(self._deployment.file), "nginx", "--out")
+        await self._run("render", (*argv, os.fspath(folder)))
+        return proxies(self._deployment, folder)
 
     async def _demo(self) -> dict[str, Account]:
         """Load what the demo sells, once. ``demo`` is a command of its own so that we stay small."""
@@ -175,10 +193,13 @@ class _Run:
         return msgspec.json.decode(lines.rpartition(" | ")[2], type=dict[str, Account])
 
     async def _help(self, verb: str) -> str:
-        """Run a command of ours to its end. :returns: the last lines that it wrote."""
+        """Run a command of ours on the deployment to its end. :returns: the last lines that it wrote."""
+        return await self._run(verb, command(verb, self._deployment, data=self._data))
+
+    async def _run(self, verb: str, argv: Sequence[str]) -> str:
         log = self._data / "logs" / f"{verb}.log"
         offset = size(log)
-        child = self._helper = await self._forks.spawn(verb, command(verb, self._deployment, data=self._data), log=log)
+        child = self._helper = await self._forks.spawn(verb, argv, log=log)
         try:
             code = await child.wait()
         finally:

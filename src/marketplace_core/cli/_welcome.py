@@ -17,7 +17,9 @@ def welcome(started: Started, *, demo: bool) -> None:
     """Addresses, accounts and a line to try; in colour on a terminal."""
     console = Console(highlight=False, soft_wrap=True)
     console.print("\n[bold]The marketplace is up.[/bold]\n")
-    addresses = {**started.audiences, **{f"{name} simulator": url for name, url in started.simulators.items()}}
+    clients = {f"{name} client": url for name, url in started.edge.items()}
+    simulators = {f"{name} simulator": url for name, url in started.simulators.items()}
+    addresses = {**started.audiences, **clients, **simulators}
     for name, url in addresses.items():  # not a table: that would cut them to the width of the terminal
         console.print(f"{name:<20} [cyan]{url}[/cyan]")
     if started.accounts:

@@ -34,6 +34,11 @@ class ClockKind(StrEnum):
     movable = "movable"
 
 
+class Servers(StrEnum):
+    named = "named"
+    native = "native"
+
+
 @app.command()
 def up(
     file: Annotated[
@@ -44,21 +49,30 @@ def up(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where the only gateway listens.")] = None,
     data: Data = _DATA,
     clock: Annotated[ClockKind | None, typer.Option(help="movable: the time can be moved.")] = None,
+    servers: Annotated[
+        Servers,
+        typer.Option(help="native: start every server of the file here, its proxies included; named: use those that it names."),
+    ] = Servers.named,
     json: Json = False,
 ) -> int:
     """Run everything of a deployment on this machine, until Ctrl-C."""
+    from marketplace_core._supervisor.natively import natively  # noqa: PLC0415
     from marketplace_core._supervisor.up import up as run  # noqa: PLC0415
     from marketplace_core.deployment import DEFAULT_FILE, outline  # noqa: PLC0415
 
-    path = DEFAULT_FILE if file is None else file
+    named = path = DEFAULT_FILE if file is None else file
+    native = servers is Servers.native
     forks = _fork_server(path)
     try:
-        alone = _check(path, forks)
+        if native:
+            path = natively(outline(named), data)
+        alone = _check(path, forks, told_of=named)
         deployment = _told_otherwise(outline(path), port, None if clock is None else clock.value)
         services = {name: msgspec.structs.replace(one, alone=name in alone) for name, one in deployment.services.items()}
         deployment = msgspec.structs.replace(deployment, services=services)
         started = _shower(json, demo)
-        return asyncio.run(run(deployment, data, demo=demo, say=_sayer(json), started=started, forks=forks))
+        say = _sayer(json)
+        return asyncio.run(run(deployment, data, demo=demo, say=say, started=started, forks=forks, proxied=native))
     except EmbeddedError as error:
         raise Failed(error.cause, error.remedy, 2 if _other_format(data) else 1) from error
     finally:
@@ -80,8 +94,9 @@ def _fork_server(path: Path) -> ForkServer:
     return forks
 
 
-def _check(path: Path, forks: ForkServer) -> list[str]:
-    """In a process of its own: it imports every plugin, and the supervisor would keep their memory for ever.
+def _check(path: Path, forks: ForkServer, told_of: Path) -> list[str]:
+    """In a process of its own: it imports every plugin, and the supervisor would keep their memory for ever. What is wrong
+    is told of the file ``told_of``.
 
     :returns: the services that are one process, which only their plugins can tell.
     """
@@ -94,8 +109,8 @@ def _check(path: Path, forks: ForkServer) -> list[str]:
             return alone
         found: list[dict[str, str]] = answer["problems"]
     except (IndexError, KeyError, msgspec.DecodeError):
-        raise Failed("the deployment cannot be checked", f"run `marketplace check {path}`") from None
-    raise DeploymentErrors(DeploymentProblem(os.fspath(path), **problem) for problem in found)
+        raise Failed("the deployment cannot be checked", f"run `marketplace check {told_of}`") from None
+    raise DeploymentErrors(DeploymentProblem(os.fspath(told_of), **problem) for problem in found)
 
 
 def _told_otherwise(deployment: Deployment, port: int | None, clock: Any) -> Deployment:

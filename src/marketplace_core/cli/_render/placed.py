@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -15,6 +13,7 @@ from marketplace_core.commands import Failed
 from marketplace_core.deployment import Deployment, Edge
 from marketplace_core.deployment._kinds import installed_kinds
 from marketplace_core.deployment._references import is_reference, masked, references
+from marketplace_core.deployment._toml import toml
 
 __all__ = ["CERTIFICATES", "DATA", "host_of", "placed", "places", "root_variables", "variables"]
 
@@ -22,7 +21,6 @@ __all__ = ["CERTIFICATES", "DATA", "host_of", "placed", "places", "root_variable
 CERTIFICATES = "/etc/marketplace/tls"
 #: The folder that all hosts share: where the file names a folder beside itself, it is in there.
 DATA = "/data"
-_BARE = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _ROOTS = ("deployment.secret", "deployment.former_secret")
 
 
@@ -47,8 +45,7 @@ def placed(facts: Facts) -> str:
             raw["services"][name]["address"] = service.address or f"http://{name.replace('_', '-')}:{port}"
     for name, gateway in deployment.gateways.items():
         raw["gateways"][name]["listen"] = f"0.0.0.0:{port_of(gateway.listen)}"
-    head = "# Made by `marketplace render`: change the file that it is made from instead.\n\n"
-    return head + "\n".join(_toml(raw)).lstrip("\n") + "\n"
+    return toml(raw, "Made by `marketplace render`: change the file that it is made from instead.")
 
 
 def variables(deployment: Deployment) -> list[str]:
@@ -100,32 +97,3 @@ def _references(deployment: Deployment) -> Iterator[tuple[str, str]]:
     for table, value in _raw(deployment).items():
         if table != "edge":  # no process of ours reads certificates
             yield from references(value, table)
-
-
-def _toml(table: dict[str, Any], path: str = "") -> Iterator[str]:
-    for name, value in table.items():
-        if not isinstance(value, dict):
-            yield f"{_key(name)} = {_inline(value)}"
-    for name, value in table.items():
-        if isinstance(value, dict):
-            below = f"{path}.{_key(name)}" if path else _key(name)
-            yield f"\n[{below}]"
-            yield from _toml(value, below)
-
-
-def _key(name: str) -> str:
-    return name if _BARE(name) else _text(name)
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(name)} = {_inline(item)}" for name, item in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    if isinstance(value, bool | str):
-        return _text(value)
-    return str(value)
-
-
-def _text(value: bool | str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
