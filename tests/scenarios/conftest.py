@@ -148,7 +148,15 @@ async def shop(
             admin, courier = make("admin"), make("logistics")
             await admin.log_in("admin@example.org")
             await courier.log_in("courier@example.org")
-            yield Shop(market, make, payments, carriers, admin, courier, mark)
+            yield Shop(
+                market=market,
+                make=make,
+                payments=payments,
+                carriers=carriers,
+                admin=admin,
+                courier=courier,
+                mark=mark,
+            )
         if getattr(request.module, "RECORDED", True) and not getattr(request.node, "failed", False):
             transcript.compare(TRANSCRIPTS / f"{_name(request)}.json")
 

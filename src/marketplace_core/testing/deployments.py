@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ STOP_SECONDS, GONE_SECONDS = 30, 5
 
 def elsewhere(file: Path, folder: Path) -> Path:
     """A copy in ``folder`` that listens on ports which are free now."""
-    text = re.sub(r"127\.0\.0\.1:\d+", lambda _: f"127.0.0.1:{free_port()}", file.read_text())
+    text = re.sub(r"(127\.0\.0\.1|0\.0\.0\.0):\d+", lambda _: f"127.0.0.1:{free_port()}", file.read_text())
     (folder / file.name).write_text(text)
     return folder / file.name
 
@@ -35,9 +35,9 @@ def elsewhere(file: Path, folder: Path) -> Path:
 class Running:
     """``said`` is what ``up --json`` says once all of it runs: ``url``, ``audiences``, ``accounts``."""
 
-    def __init__(self, file: Path, data: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, file: Path, data: Path, env: Mapping[str, str], options: Sequence[str] = ()) -> None:
         self._file, self._data, self._env = file, data, {**os.environ, **env}
-        argv = [*OURS, "up", os.fspath(file), "--demo", "--json", "--data", os.fspath(data)]
+        argv = [*OURS, "up", os.fspath(file), "--demo", "--json", "--data", os.fspath(data), *options]
         data.parent.mkdir(parents=True, exist_ok=True)
         errors = data.parent / f"{data.name}.err"
         with errors.open("w") as stderr:
@@ -81,13 +81,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def up(file: Path, data: Path, **env: str) -> Iterator[Running]:
-    """``up --demo`` on ``file`` until this is left, as by Ctrl-C; nothing that it started runs on then.
+def up(file: Path, data: Path, *options: str, **env: str) -> Iterator[Running]:
+    """``up --demo`` and ``options`` on ``file`` until this is left, as by Ctrl-C; nothing that it started runs on then.
 
     ``data`` has to have a short path, which PostgreSQL's user may pass: see the fixture ``short_folder``. ``env`` are further
     environment variables.
     """
-    running = Running(file, data, env)
+    running = Running(file, data, env, options)
     try:
         below = psutil.Process(running.process.pid).children(recursive=True)
         yield running

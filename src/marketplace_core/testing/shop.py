@@ -10,7 +10,7 @@ from marketplace_core.testing.client import Client
 from marketplace_core.testing.marketplace import Marketplace
 from marketplace_core.testing.simulators import Simulator
 
-__all__ = ["ADDRESS", "PASSWORD", "PLUGINS", "Shop"]
+__all__ = ["ADDRESS", "PASSWORD", "PLUGINS", "People", "Shop"]
 
 PLUGINS = [
     "auth",
@@ -42,17 +42,14 @@ ADDRESS = {
 }
 
 
-@dataclass
-class Shop:
-    """The marketplace as people meet it: a client for each audience, and the simulators.
+@dataclass(kw_only=True)
+class People:
+    """Who meets a marketplace: a client for each audience.
 
     ``mark`` is in the names of its shops, where others are on the marketplace too.
     """
 
-    market: Marketplace
     make: Callable[[str], Client]
-    payments: Simulator
-    carriers: Simulator
     admin: Client
     courier: Client
     mark: str = ""
@@ -109,6 +106,15 @@ class Shop:
     async def ended(self, buyer: Client, order_id: str) -> Any:
         """The order once its checkout has ended."""
         return await buyer.until(f"/orders/{order_id}", lambda order: order["status"] != "pending")
+
+
+@dataclass(kw_only=True)
+class Shop(People):
+    """They and the marketplace that they meet, with its simulators, in the hands of a test."""
+
+    market: Marketplace
+    payments: Simulator
+    carriers: Simulator
 
     async def ledger(self, order_id: str) -> list[tuple[str, int]]:
         """What really happened at the gateway: kinds and amounts, in order."""

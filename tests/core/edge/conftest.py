@@ -48,7 +48,14 @@ async def shop(
             admin, courier = make("admin"), make("logistics")
             await admin.log_in("admin@example.org")
             await courier.log_in("courier@example.org")
-            yield Shop(market, make, payments, carriers, admin, courier)
+            yield Shop(
+                market=market,
+                make=make,
+                payments=payments,
+                carriers=carriers,
+                admin=admin,
+                courier=courier,
+            )
     finally:
         for simulator in (payments, carriers):
             await simulator.stop()
