@@ -90,5 +90,5 @@ async def opened(up: Running, data: Path, mark: str) -> AsyncIterator[Distribute
         admin, courier = make("admin"), make("logistics")
         for client, account in ((admin, "admin"), (courier, "courier")):
             client._signed_in(await client.post("/auth/login", up.said["accounts"][account]))
-        people = People(make=make, admin=admin, courier=courier, mark=f" {mark}")
+        people = People(make=make, admin=admin, courier=courier, mark=f" {mark}", page="https://www.shop.example/paid")
         yield Distributed(up, data, people, mark, session)

@@ -20,8 +20,8 @@ PROGRAM = shutil.which("prometheus")
 
 _CONFIG = """
 global:
-  scrape_interval: 1s
-  scrape_timeout: 1s
+  scrape_interval: {seconds}s
+  scrape_timeout: {seconds}s
 scrape_configs:
   - job_name: marketplace
     file_sd_configs:
@@ -55,9 +55,9 @@ class Prometheus:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(folder: Path, targets: Callable[[], list[dict[str, Any]]]) -> AsyncIterator[Prometheus]:
-    """One that scrapes ``targets()`` every second; they are asked for again all the time."""
-    _prepare(folder)
+async def prometheus(folder: Path, targets: Callable[[], list[dict[str, Any]]], seconds: int = 1) -> AsyncIterator[Prometheus]:
+    """One that scrapes ``targets()`` so often, in which time each has to answer; they are asked for again all the time."""
+    _prepare(folder, seconds)
     address = f"127.0.0.1:{free_port()}"
     written = asyncio.create_task(_write(folder / "targets.json", targets))
     argv = [
@@ -76,9 +76,9 @@ async def prometheus(folder: Path, targets: Callable[[], list[dict[str, Any]]]) 
         await child.stop()
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, seconds: int) -> None:
     folder.mkdir()
-    (folder / "prometheus.yml").write_text(_CONFIG)
+    (folder / "prometheus.yml").write_text(_CONFIG.format(seconds=seconds))
 
 
 async def _write(path: Path, targets: Callable[[], list[dict[str, Any]]]) -> None:

@@ -193,21 +193,22 @@ async def test_flow_13_every_process_is_watched(world: Distributed, tmp_path: Pa
     targets = targets_of(state.processes)
     watched = {process.name for process in state.processes if process.kind in ("api", "worker")}
     assert {target["labels"]["process"] for target in targets} == watched and len(watched) > 40
-    async with prometheus(tmp_path / "prometheus", lambda: targets) as found:
-        await found.until(f"count(max_over_time(up[1m]) == 1) == {len(watched)}", PATIENCE)
+    async with prometheus(tmp_path / "prometheus", lambda: targets, seconds=5) as found:
+        await found.until(f"count(max_over_time(up[1m]) == 1) == {len(watched)}")
 
 
 async def test_flow_14_sagas_are_workflows(world: Distributed) -> None:
     _, _, _, order = await _sold(world, "Zinc Kettle")
     client = await Temporal.connect(world.url("workflows").removeprefix("temporal://").partition("/")[0])
-    [saga] = (await world.people.admin.get(f"/sagas?name=orders.checkout&key={order['id']}"))["items"][:1]
+    sagas = (await world.people.admin.get("/sagas?name=orders.checkout&limit=100"))["items"]
+    [saga] = [saga for saga in sagas if saga["key"] == order["id"]]
     described = await client.get_workflow_handle(saga["id"]).describe()
     assert described.workflow_type == "orders.checkout"
-    assert order["id"] in saga["id"] or saga["key"] == order["id"]
 
 
 async def test_a_purchase_is_reported(world: Distributed) -> None:
-    """Kafka to the store of events: who sold what, as the seller's own report has it."""
-    seller, _, _, order = await _sold(world, "Brass Kettle", 7777)
-    report = await seller.until("/reports/sales", lambda found: bool(found["rows"]), PATIENCE)
-    assert order["id"] and report["rows"]
+    """From Kafka to the store of events: who sold what, as the seller's own report has it."""
+    seller, _, _, _ = await _sold(world, "Brass Kettle", 7777)
+    report = await seller.until("/reports/sales?interval=month", lambda found: bool(found["items"]), PATIENCE)
+    [row] = report["items"]
+    assert (row["orders"], row["units"], row["gross"]) == (1, 1, {"amount": 7777, "currency": "EUR"})

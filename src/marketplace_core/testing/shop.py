@@ -46,13 +46,14 @@ ADDRESS = {
 class People:
     """Who meets a marketplace: a client for each audience.
 
-    ``mark`` is in the names of its shops, where others are on the marketplace too.
+    ``mark`` is in the names of its shops, where others are on the marketplace too; ``page`` is where a bank sends back to.
     """
 
     make: Callable[[str], Client]
     admin: Client
     courier: Client
     mark: str = ""
+    page: str = "https://shop.example/return"
     sellers: dict[str, Client] = field(default_factory=dict)
 
     async def open_seller(self, name: str) -> Client:
@@ -94,12 +95,11 @@ class People:
         quote = await buyer.post("/checkout/quote", {"address": ADDRESS})
         return await buyer.post("/orders", self.order_body(quote, card), 202, Idempotency_Key=key)
 
-    @staticmethod
-    def order_body(quote: Any, card: str) -> dict[str, Any]:
+    def order_body(self, quote: Any, card: str) -> dict[str, Any]:
         return {
             "address": ADDRESS,
             "shipping": {package["seller_id"]: package["selected"] for package in quote["packages"]},
-            "payment": {"method": "card", "token": card, "return_url": "https://shop.example/return"},
+            "payment": {"method": "card", "token": card, "return_url": self.page},
             "expected_total": quote["total"],
         }
 
