@@ -16,6 +16,7 @@ from marketplace_core.adapters.redis.bus import RedisBus
 from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.ports import UnitOfWork, Units
 from marketplace_core.testing.contracts.bus import GROUPS, LEASE
+from marketplace_core.testing.contracts.sagas_runner import PostgresActs
 from marketplace_core.testing.contracts.units import Probe
 
 
@@ -34,6 +35,18 @@ class PostgresProbe(Probe):
 
     async def outgoing(self) -> list[str]:
         return [row["type"] for row in await self._database.fetch("SELECT type FROM marketplace.outbox ORDER BY id")]
+
+
+@pytest.fixture
+def clock(movable_clock: RedisClock) -> RedisClock:
+    return movable_clock
+
+
+@pytest.fixture
+async def acts(database: Database, clock: RedisClock) -> PostgresActs:
+    acts = PostgresActs(database, clock)
+    await acts.prepare()
+    return acts
 
 
 @pytest.fixture

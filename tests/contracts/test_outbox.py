@@ -160,7 +160,7 @@ async def test_a_key_whose_releaser_died_at_the_last_step_goes_on(
         return False
 
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresParking, "_unpark", die)
+        patch.setattr(PostgresParking, "unpark", die)
         await eventually(died)
     with pytest.raises(KeyParked):
         await handler(happened("a", 2))

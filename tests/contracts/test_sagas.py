@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -28,26 +27,11 @@ from marketplace_core.testing.contracts.sagas_acts import (
     straight,
     waiting,
 )
-from marketplace_core.testing.contracts.sagas_runner import TABLES, EngineContract, EngineRunner, MakeEngine, PostgresActs
+from marketplace_core.testing.contracts.sagas_runner import EngineContract, EngineRunner, MakeEngine, PostgresActs
 from tests.contracts import bus_process
 from tests.contracts import wrong_sagas as wrong
 
 PROGRAM = str(Path(__file__).with_name("dbos_runner.py"))
-
-
-@pytest.fixture
-async def database(database_factory: Callable[[Sequence[str]], Awaitable[Database]]) -> Database:
-    return await database_factory([TABLES])
-
-
-@pytest.fixture
-def clock(movable_clock: RedisClock) -> RedisClock:
-    return movable_clock
-
-
-@pytest.fixture
-def acts(database: Database, clock: RedisClock) -> PostgresActs:
-    return PostgresActs(database, clock)
 
 
 class TestDbos(EngineContract):

@@ -30,11 +30,6 @@ from tests.contracts import wrong_small as wrong
 
 
 @pytest.fixture
-def clock(movable_clock: RedisClock) -> RedisClock:
-    return movable_clock
-
-
-@pytest.fixture
 async def other(redis_lasting_url: str, redis_lasting: Redis, movable_clock: RedisClock) -> AsyncIterator[RedisClock]:
     """As a second process has it."""
     async with connect(redis_lasting_url) as client:

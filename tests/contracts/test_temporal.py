@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,9 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
 from marketplace_core.adapters.postgres import Database
-from marketplace_core.adapters.redis.clock import RedisClock
 from marketplace_core.adapters.temporal.native import EmbeddedTemporal
 from marketplace_core.testing.contracts.sagas_acts import StartRunner
-from marketplace_core.testing.contracts.sagas_runner import TABLES, EngineContract, MakeEngine, PostgresActs
+from marketplace_core.testing.contracts.sagas_runner import EngineContract, MakeEngine
 from marketplace_core.values import new_id
 from tests.contracts import bus_process
 from tests.contracts.temporal_runner import make
@@ -33,21 +31,6 @@ async def url(temporal_server: EmbeddedTemporal) -> str:
     request = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86400))
     await client.workflow_service.register_namespace(request, timeout=timedelta(seconds=10))
     return temporal_server.url(name)
-
-
-@pytest.fixture
-async def database(database_factory: Callable[[Sequence[str]], Awaitable[Database]]) -> Database:
-    return await database_factory([TABLES])
-
-
-@pytest.fixture
-def clock(movable_clock: RedisClock) -> RedisClock:
-    return movable_clock
-
-
-@pytest.fixture
-def acts(database: Database, clock: RedisClock) -> PostgresActs:
-    return PostgresActs(database, clock)
 
 
 class TestTemporal(EngineContract):

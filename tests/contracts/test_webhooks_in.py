@@ -30,11 +30,6 @@ def told() -> Told:
     return Told("pay-1")
 
 
-@pytest.fixture
-def clock(movable_clock: Any) -> Any:
-    return movable_clock
-
-
 @pytest.fixture(params=[TABLE, OTHERWISE], ids=["core's", "another's"])
 def table(request: pytest.FixtureRequest) -> WebhookTable:
     chosen: WebhookTable = request.param

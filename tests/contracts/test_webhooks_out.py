@@ -29,11 +29,6 @@ SELECT 'e' || n, 'contract', 's', '', '{}', 'on', 1, now(), now() FROM generate_
 
 
 @pytest.fixture
-def clock(movable_clock: Any) -> Any:
-    return movable_clock
-
-
-@pytest.fixture
 async def other_database(database: Database) -> AsyncIterator[Database]:
     other = Database(database.dsn)
     yield other

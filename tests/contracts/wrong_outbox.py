@@ -196,7 +196,7 @@ class ReplaysBackwards(PostgresParking):
 class GivesUpOnFailures(PostgresParking):
     """What fails at a replay is dropped."""
 
-    async def _failed_again(self, id_: str, error: str) -> None:
+    async def failed_again(self, id_: str, error: str) -> None:
         await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", id_)
 
 

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from marketplace_core._runtime.failpoints import undoing
 from marketplace_core.adapters.postgres import Connection
-from marketplace_core.adapters.postgres import units as postgres_units
 from marketplace_core.adapters.postgres.units import PostgresUnit, PostgresUnits
 from marketplace_core.errors import MarketplaceError, Unavailable
 from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, KeyParked, UnitOfWork
+from marketplace_core.ports.releasing import replaying
 from marketplace_core.values import new_id
 
 T = TypeVar("T")
@@ -210,11 +210,8 @@ class PassesParkedKeys(PostgresUnits):
         try:
             return await super().apply(handler, envelope, work)
         except KeyParked:
-            token = postgres_units.replaying.set(True)
-            try:
+            with replaying():
                 return await super().apply(handler, envelope, work)
-            finally:
-                postgres_units.replaying.reset(token)
 
 
 class EmitsBesides(PostgresUnits):

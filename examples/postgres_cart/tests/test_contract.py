@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from marketplace_core.testing.contracts.cart import CartContract
+from marketplace_core.testing.contracts.http import HttpContract
 from marketplace_core.testing.marketplace import Marketplace
 
 
@@ -21,3 +22,11 @@ class TestPostgresCart(CartContract):
             settings={"postgres_cart": "line_limit = 60\nquantity_limit = 50"},
             worker=False,
         )
+
+
+class TestHttp(HttpContract):
+    capabilities = ("cart",)
+
+    @pytest.fixture
+    async def market(self, marketplace: Callable[..., Awaitable[Marketplace]]) -> Marketplace:
+        return await marketplace(["auth", "catalog", "postgres_cart"], http=True, worker=False)

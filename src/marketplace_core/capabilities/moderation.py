@@ -32,6 +32,9 @@ Verdict = Literal["approved", "rejected", "in_review", "superseded"]
 Judge = Literal["checks", "moderator"]
 ReasonCode = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9_.]+\Z")]
 DecisionNote = Annotated[str, Meta(max_length=2000)]
+#: A setting of plugins whose content is judged: it waits for moderation (``approved``), or is shown until moderation rejects it
+#: (``first``). Where the deployment has no moderation all is shown at once.
+Show = Literal["approved", "first"]
 MAX_DECISIONS = 100
 
 

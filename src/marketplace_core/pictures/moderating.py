@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from marketplace_core.capabilities.moderation import Content, ContentDecided, ContentSubmitted
+from marketplace_core.capabilities.moderation import Content, ContentDecided, ContentSubmitted, Show
 from marketplace_core.pictures.values import PictureRecord
+from marketplace_core.ports.units import UnitOfWork
 
-__all__ = ["ImageName", "decided_of", "name_of", "submission"]
+__all__ = ["ImageName", "decided_of", "name_of", "submission", "submit"]
 
 KIND = "image"
 
@@ -31,6 +32,21 @@ def submission(
         snapshot=snapshot,
         images=(picture.key,),
     )
+
+
+def submit(
+    uow: UnitOfWork,
+    show: Show,
+    plugin: str,
+    owner: str,
+    picture: PictureRecord,
+    author_id: str | None,
+    snapshot: dict[str, str],
+) -> None:
+    """A picture that was made goes to moderation, and is shown meanwhile or waits. One that could not be made does not go."""
+    if picture.status == "ready":
+        picture.status = "pending" if show == "approved" else "ready"
+        uow.emit(submission(plugin, owner, picture, author_id, snapshot))
 
 
 def decided_of(plugin: str) -> Callable[[ContentDecided], bool]:

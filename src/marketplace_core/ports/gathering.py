@@ -5,7 +5,8 @@ For adapters: one of a database with transactions derives its unit from :class:`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -19,9 +20,22 @@ from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.ports.units import Claim, UnitOfWork
 from marketplace_core.values import new_id, utc_text
 
-__all__ = ["GatheringUnit", "Leaving", "before_commit", "envelope_of", "in_flight", "stored_answer"]
+__all__ = [
+    "Answer",
+    "GatheringUnit",
+    "Leaving",
+    "applying",
+    "attempt",
+    "before_commit",
+    "conclude",
+    "envelope_of",
+    "found",
+    "in_flight",
+    "stored_answer",
+]
 
 T = TypeVar("T")
+U = TypeVar("U", bound="GatheringUnit")
 
 
 def envelope_of(event: Event, at: datetime, trace: str, actor: str | None = None) -> Envelope:
@@ -114,6 +128,70 @@ def before_commit() -> None:
     """
     failpoints.before_commit()
     failpoints.hit("unit.before_commit")
+
+
+@contextlib.contextmanager
+def applying(envelope: Envelope) -> Iterator[None]:
+    """Around :meth:`Units.apply`: what the handler does is done for whoever let the event happen."""
+    call = calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)
+    with calls.scope(call):
+        yield
+
+
+# ── once ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Answer(Struct, frozen=True):
+    """As it is stored: ``body`` is JSON, of a :class:`~marketplace_core.errors.Failure` where it was ``refused``."""
+
+    refused: bool
+    body: str
+
+    @classmethod
+    def of(cls, result: object) -> Answer:
+        """Of what :func:`attempt` gave."""
+        refused = isinstance(result, MarketplaceError)
+        told = Failure.of(result) if isinstance(result, MarketplaceError) else result
+        return cls(refused, msgspec.json.encode(told).decode())
+
+
+async def attempt(
+    unit: U, work: Callable[[UnitOfWork], Awaitable[T]], execute: Callable[[str], Awaitable[None]]
+) -> T | MarketplaceError:
+    """The work of :meth:`Units.once`, in a transaction of SQL that goes on after a refusal, without what the work has done.
+
+    ``execute`` takes a statement of that transaction.
+    """
+    await execute("SAVEPOINT work")
+    try:
+        return await work(unit)
+    except MarketplaceError as error:
+        if not error.is_refusal:
+            raise
+        await execute("ROLLBACK TO SAVEPOINT work")
+        unit.clear()
+        return error
+
+
+async def conclude(unit: GatheringUnit | None, result: T | MarketplaceError) -> T:
+    """What :meth:`Units.once` gives, or raises, after its commit. ``unit``: None where the answer was there already."""
+    if unit is None:
+        calls.mark_replayed()
+    else:
+        await unit.committed()
+    if isinstance(result, MarketplaceError):
+        raise result
+    return result
+
+
+def found(result: T | MarketplaceError | None) -> tuple[bool, T | None]:
+    """What :meth:`Units.stored` gives, or raises, of :func:`stored_answer`; None: there is none."""
+    if result is None:
+        return False, None
+    calls.mark_replayed()
+    if isinstance(result, MarketplaceError):
+        raise result
+    return True, result
 
 
 def in_flight() -> Conflict:

@@ -14,7 +14,7 @@ from marketplace_core.capabilities.catalog import Catalog, SellerProduct
 from marketplace_core.capabilities.moderation import ContentDecided
 from marketplace_core.errors import NotFound
 from marketplace_core.pictures import PictureItems, PictureOrder, PictureRecord, Pictures, SentPicture
-from marketplace_core.pictures.moderating import decided_of, name_of, submission
+from marketplace_core.pictures.moderating import decided_of, name_of, submit
 from marketplace_core.ports import UnitOfWork, Units, command, handler, natural
 from marketplace_core.values import require
 
@@ -100,10 +100,9 @@ class PictureUseCases(Catalog):
         record.images = [made.get(image.id, image) if image.is_to_be_made else image for image in record.images]
         if self._moderated and wanted.author_id is not None:
             for image in record.images:
-                if image.id in made and image.status == "ready":
-                    image.status = "pending" if self._config.show == "approved" else "ready"
+                if image.id in made:
                     snapshot = {"title": record.title}
-                    uow.emit(submission("catalog", record.id, image, wanted.author_id, snapshot))
+                    submit(uow, self._config.show, "catalog", record.id, image, wanted.author_id, snapshot)
         await self._changed(uow, record)
 
     @handler(ContentDecided, when=decided_of("catalog"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
+
+from marketplace_core.capabilities.moderation import Show
 
 __all__ = ["ReviewsConfig"]
 
@@ -12,12 +14,12 @@ __all__ = ["ReviewsConfig"]
 class ReviewsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What is shown before somebody has judged it, and how ratings are sorted.
 
-    ``max_images``: of a review. ``show``: a review, a reply, or a picture waits for moderation (``approved``), or is shown
-    until moderation rejects it (``first``). Where the deployment has no moderation all are shown at once.
+    ``max_images``: of a review. ``show``, of a review, a reply, or a picture: see
+    :data:`~marketplace_core.capabilities.moderation.Show`.
     ``prior_average``, ``prior_count``: so many ratings of that many stars are taken for granted where ratings are sorted.
     """
 
-    show: Literal["approved", "first"] = "approved"
+    show: Show = "approved"
     max_images: Annotated[int, Meta(ge=1, le=50)] = 10
     prior_average: Annotated[float, Meta(ge=1, le=5)] = 3.5
     prior_count: Annotated[int, Meta(ge=0, le=1000)] = 5

@@ -9,7 +9,7 @@ from msgspec import Struct
 from marketplace_core.capabilities.moderation import ContentDecided
 from marketplace_core.capabilities.reviews import Reviews
 from marketplace_core.pictures import PictureItems, PictureRecord, Pictures, SentPicture
-from marketplace_core.pictures.moderating import decided_of, name_of, submission
+from marketplace_core.pictures.moderating import decided_of, name_of, submit
 from marketplace_core.ports import Cache, UnitOfWork, Units, command, handler, natural
 from marketplace_reviews.config import ReviewsConfig
 from marketplace_reviews.domain import Line, Review
@@ -60,10 +60,7 @@ class PictureUseCases(Reviews):
         if review is None or not shown:
             return
         for one in shown if self._moderated else ():
-            if one.status == "ready":
-                one.status = "pending" if self._config.show == "approved" else "ready"
-                snapshot = {"title": review.title}
-                uow.emit(submission("reviews", review.id, one, wanted.author_id, snapshot))
+            submit(uow, self._config.show, "reviews", review.id, one, wanted.author_id, {"title": review.title})
         await self._store.save_pictures(uow, review.id, shown)
         self._forget_after(uow, review.product_id)
 

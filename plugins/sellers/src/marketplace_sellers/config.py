@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from marketplace_core.capabilities.moderation import Show
 from marketplace_core.capabilities.sellers import RequirementKind
 from marketplace_core.values import CountryText
 from marketplace_sellers.domain import COMPUTED, NO_COUNTRY
@@ -22,8 +23,7 @@ class SellersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """``requirements``: what an application has to fulfil, in the order in which it is shown.
 
     ``commission_rate``: a decimal fraction, for sellers to whom no other rate applies.
-    ``show``: a logo waits for moderation (``approved``), or is shown until moderation rejects it (``first``). Where the
-    deployment has no moderation it is shown at once.
+    ``show``, of a logo: see :data:`~marketplace_core.capabilities.moderation.Show`.
     ``import_country``: ISO 3166-1 alpha-2, of shops that an import makes; ``XX`` is none.
     """
 
@@ -34,7 +34,7 @@ class SellersConfig(Struct, frozen=True, forbid_unknown_fields=True):
     )
     commission_rate: Annotated[str, Meta(pattern=r"^(0(\.\d{1,4})?|1(\.0{1,4})?)\Z")] = "0.10"
     import_country: CountryText = NO_COUNTRY
-    show: Literal["approved", "first"] = "approved"
+    show: Show = "approved"
 
     def __post_init__(self) -> None:
         keys = [requirement.key for requirement in self.requirements]

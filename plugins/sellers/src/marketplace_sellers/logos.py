@@ -11,7 +11,7 @@ from marketplace_core import calls
 from marketplace_core.capabilities.moderation import ContentDecided
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.pictures import PictureItems, PictureRecord, Pictures, SentPicture
-from marketplace_core.pictures.moderating import decided_of, name_of, submission
+from marketplace_core.pictures.moderating import decided_of, name_of, submit
 from marketplace_core.ports import UnitOfWork, Units, command, handler, natural
 from marketplace_sellers.config import SellersConfig
 from marketplace_sellers.domain import Shop
@@ -59,9 +59,8 @@ class LogoUseCases(Sellers):
         kept = await self._store.get_logo(wanted.id, uow)
         if shop is None or kept is None or not kept.is_to_be_made:
             return
-        if made.status == "ready" and self._moderated:
-            made.status = "pending" if self._config.show == "approved" else "ready"
-            uow.emit(submission("sellers", shop.id, made, wanted.author_id, {"name": shop.name}))
+        if self._moderated:
+            submit(uow, self._config.show, "sellers", shop.id, made, wanted.author_id, {"name": shop.name})
         await self._keep_logo(uow, shop.id, made)
 
     @handler(ContentDecided, when=decided_of("sellers"))

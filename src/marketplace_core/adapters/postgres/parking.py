@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from marketplace_core.adapters.postgres.notices import PARKED_CHANNEL
-from marketplace_core.adapters.postgres.server import Connection, Database, Row
-from marketplace_core.adapters.postgres.units import place_of, replaying
-from marketplace_core.errors import Unavailable
-from marketplace_core.events import Envelope, Unreadable, decode_envelope
-from marketplace_core.outbox import Parked, Parking, Subscription, apply_event
-from marketplace_core.ports import Message, RawMessage, Reader
+from marketplace_core.adapters.postgres.server import Connection, Database
+from marketplace_core.adapters.postgres.units import place_in
+from marketplace_core.events import Envelope
+from marketplace_core.ports import Message, Parked, RawMessage
+from marketplace_core.ports.releasing import DEFER_PAUSES, Head, Kept, ReleasingParking, id_of, id_of_unreadable
 
 __all__ = ["PostgresParking"]
 
-#: Seconds before each further try of a key for which somebody is away; the last one repeats.
-_DEFER_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 #: How often it is looked whether something may go on where nobody of this process hears of it.
 UNHEARD_SECONDS = 1.0
-#: Keys that are released at a time: each may wait for the time-out of who is away.
-_RELEASE_AT_ONCE = 8
 
 #: When an event is tried again by itself. What was never tried only stood behind another one: as a head it is due at once,
 #: whoever left it so, and however that one ended.
@@ -61,10 +55,9 @@ ON CONFLICT (handler, key) DO UPDATE
       parked_at = CASE WHEN EXISTS (SELECT FROM marketplace.parked WHERE (handler, key) = ($1, $2) AND sequence > $3)
                   THEN i.parked_at END
 """
-_NONE: Mapping[str, Reader] = {}
 
 
-class PostgresParking(Parking):
+class PostgresParking(ReleasingParking):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._told = database.notices.event(PARKED_CHANNEL)
@@ -85,7 +78,7 @@ class PostgresParking(Parking):
         await self._wait(handler, message, conflict, error, attempts)
 
     async def defer(self, handler: str, message: Message, error: str) -> None:
-        await self._wait(handler, message, "DO NOTHING", error, 1, _DEFER_PAUSES[0])
+        await self._wait(handler, message, "DO NOTHING", error, 1, DEFER_PAUSES[0])
 
     async def _wait(
         self, handler: str, message: Message, conflict: str, error: str, attempts: int, pause: float | None = None
@@ -93,7 +86,7 @@ class PostgresParking(Parking):
         """Mark the key, so that nothing of it passes, and keep the event."""
 
         async def work(connection: Connection) -> None:
-            place = await place_of(connection, handler, message)
+            place = await place_in(connection, handler, message)
             row = await connection.row(
                 "INSERT INTO marketplace.inbox AS i (handler, key, sequence, parked_at, writer)"
                 " VALUES ($1, $2, $3 - 1, now(), $4) ON CONFLICT (handler, key) DO UPDATE"
@@ -112,7 +105,7 @@ class PostgresParking(Parking):
 
     async def append(self, handler: str, message: Message) -> bool:
         async def work(connection: Connection) -> bool:
-            place = await place_of(connection, handler, message)
+            place = await place_in(connection, handler, message)
             parked = await connection.row(
                 "SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) AND parked_at IS NOT NULL FOR UPDATE",
                 handler,
@@ -141,7 +134,7 @@ class PostgresParking(Parking):
             "INSERT INTO marketplace.parked (id, handler, key, sequence, type, envelope, writer, error, attempts, retry_at)"  # noqa: S608
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10::float8))"
             f" ON CONFLICT (handler, key, sequence) {conflict}",
-            f"{handler}:{_id_of(message)}",
+            id_of(handler, message),
             handler,
             place,
             message.sequence,
@@ -157,7 +150,7 @@ class PostgresParking(Parking):
         await self._database.execute(
             "INSERT INTO marketplace.unreadable (id, reader, topic, partition, raw, error) VALUES ($1, $2, $3, $4, $5, $6)"
             " ON CONFLICT (id) DO NOTHING",
-            f"{group}:{_fingerprint(message.topic.encode() + message.raw)}",
+            id_of_unreadable(group, message),
             group,
             message.topic,
             message.partition,
@@ -166,12 +159,12 @@ class PostgresParking(Parking):
         )
 
     async def seen(self, handler: str, event: Message | Envelope) -> int:
-        place = await place_of(self._database, handler, event)
+        place = await place_in(self._database, handler, event)
         row = await self._database.row("SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
         return 0 if row is None else row["sequence"]
 
     async def supersede(self, handler: str, event: Envelope) -> None:
-        place = await place_of(self._database, handler, event)
+        place = await place_in(self._database, handler, event)
         await self._database.execute(_SUPERSEDE, handler, place, event.sequence, event.writer)
 
     async def list(self, names: Sequence[str]) -> list[Parked]:
@@ -217,100 +210,36 @@ class PostgresParking(Parking):
         )
         return row is not None
 
-    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = _NONE) -> int:
-        return await self._release_keys(handlers) + await self._reread(readers)
+    # ── what goes on ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _reread(self, readers: Mapping[str, Reader]) -> int:
-        """One after the other, in the order in which they came."""
-        done = 0
-        for row in await self._database.fetch(_REQUESTED, list(readers)) if readers else ():
-            if row["requested"] == "replay":
-                try:
-                    await readers[row["reader"]](RawMessage(row["topic"], row["partition"], bytes(row["raw"]), row["error"]))
-                except (Unavailable, OSError):
-                    return done  # asked for still, and tried again in the next round
-                except Exception as error:
-                    await self._database.execute(
-                        "UPDATE marketplace.unreadable SET requested = NULL, attempts = attempts + 1, error = $2 WHERE id = $1",
-                        row["id"],
-                        str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}",
-                    )
-                    continue
-            await self._database.execute("DELETE FROM marketplace.unreadable WHERE id = $1", row["id"])
-            done += 1
-        return done
-
-    async def _release_keys(self, handlers: Mapping[str, Subscription]) -> int:
+    async def ready(self, handlers: Sequence[str]) -> Sequence[tuple[str, str]]:
         keys = await self._database.fetch(
             f"SELECT handler, key FROM ({_HEADS}) AS heads WHERE asked OR retry_at <= now() ORDER BY retry_at",  # noqa: S608
             list(handlers),
         )
-        released = 0
-        for begin in range(0, len(keys), _RELEASE_AT_ONCE):
-            some = keys[begin : begin + _RELEASE_AT_ONCE]
-            ends = await asyncio.gather(
-                *(self._try_key(handlers[row["handler"]], row["key"]) for row in some), return_exceptions=True
-            )
-            for end in ends:
-                if isinstance(end, BaseException):
-                    raise end
-                released += end
-        return released
+        return [(row["handler"], row["key"]) for row in keys]
 
-    async def _try_key(self, subscription: Subscription, key: str) -> int:
-        try:
-            return await self._release_key(subscription, key)
-        except (Unavailable, OSError) as error:
-            # What a person asked for stays so, and is tried again in the next round.
-            await self._database.execute(
-                "UPDATE marketplace.parked p SET attempts = attempts + 1, error = $3,"
-                " retry_at = now() + make_interval(secs => ($4::float8[])[least(attempts + 1, cardinality($4::float8[]))])"
-                " WHERE p.id = (SELECT id FROM marketplace.parked WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1)"
-                " AND requested IS NULL",
-                subscription.name,
-                key,
-                f"{type(error).__name__}: {error}",
-                list(_DEFER_PAUSES),
-            )
-            return 0
+    async def head(self, handler: str, key: str) -> Head | None:
+        row = await self._database.row(
+            "SELECT id, key, sequence, type, envelope, writer, requested FROM marketplace.parked"
+            " WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1",
+            handler,
+            key,
+        )
+        return Head(**row) if row else None
 
-    async def _release_key(self, subscription: Subscription, key: str) -> int:
-        """Replay the key's events in order until none is left, or one fails again and keeps the key parked."""
-        released = 0
-        while True:
-            head = await self._database.row(
-                "SELECT id, key, sequence, type, envelope, writer, requested FROM marketplace.parked"
-                " WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1",
-                subscription.name,
-                key,
-            )
-            if head is None:
-                if await self._unpark(subscription.name, key):
-                    return released
-                continue
-            if head["requested"] == "drop":
-                await self._database.execute(
-                    "UPDATE marketplace.inbox SET sequence = greatest(sequence, $3) WHERE (handler, key) = ($1, $2)",
-                    subscription.name,
-                    key,
-                    head["sequence"],
-                )
-            else:
-                token = replaying.set(True)
-                try:
-                    await apply_event(subscription, _opened(head))
-                except (Unavailable, OSError):
-                    raise
-                except Exception as error:
-                    await self._failed_again(head["id"], f"{type(error).__name__}: {error}")
-                    return released
-                finally:
-                    replaying.reset(token)
-            await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", head["id"])
-            released += 1
+    async def pass_over(self, handler: str, head: Head) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.inbox SET sequence = greatest(sequence, $3) WHERE (handler, key) = ($1, $2)",
+            handler,
+            head.key,
+            head.sequence,
+        )
 
-    async def _failed_again(self, id_: str, error: str) -> None:
-        """It waits for a person once more."""
+    async def forget(self, id_: str) -> None:
+        await self._database.execute("DELETE FROM marketplace.parked WHERE id = $1", id_)
+
+    async def failed_again(self, id_: str, error: str) -> None:
         await self._database.execute(
             "UPDATE marketplace.parked SET error = $2, requested = NULL, retry_at = NULL, attempts = attempts + 1"
             " WHERE id = $1",
@@ -318,7 +247,19 @@ class PostgresParking(Parking):
             error,
         )
 
-    async def _unpark(self, handler: str, key: str) -> bool:
+    async def wait_longer(self, handler: str, key: str, error: str) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.parked p SET attempts = attempts + 1, error = $3,"
+            " retry_at = now() + make_interval(secs => ($4::float8[])[least(attempts + 1, cardinality($4::float8[]))])"
+            " WHERE p.id = (SELECT id FROM marketplace.parked WHERE (handler, key) = ($1, $2) ORDER BY sequence LIMIT 1)"
+            " AND requested IS NULL",
+            handler,
+            key,
+            error,
+            list(DEFER_PAUSES),
+        )
+
+    async def unpark(self, handler: str, key: str) -> bool:
         async def work(connection: Connection) -> bool:
             await connection.execute("SELECT FROM marketplace.inbox WHERE (handler, key) = ($1, $2) FOR UPDATE", handler, key)
             if await connection.row("SELECT FROM marketplace.parked WHERE (handler, key) = ($1, $2) LIMIT 1", handler, key):
@@ -330,23 +271,14 @@ class PostgresParking(Parking):
 
         return await self._database.transact(work)
 
+    async def requested(self, groups: Sequence[str]) -> Sequence[Kept]:
+        rows = await self._database.fetch(_REQUESTED, list(groups))
+        return [Kept(**row | {"raw": bytes(row["raw"])}) for row in rows]
 
-def _opened(row: Row) -> Envelope:
-    """A parked row's event. :raises Unreadable:"""
-    envelope = decode_envelope(row["envelope"], row["sequence"], row["writer"])
-    place = f"{envelope.topic}:{envelope.key}"
-    if row["type"] not in (None, envelope.type) or row["key"] not in (place, f"{place}@{envelope.writer}"):
-        raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
-    return envelope
+    async def still_unreadable(self, id_: str, error: str) -> None:
+        await self._database.execute(
+            "UPDATE marketplace.unreadable SET requested = NULL, attempts = attempts + 1, error = $2 WHERE id = $1", id_, error
+        )
 
-
-def _id_of(message: Message) -> str:
-    """That of the event, where one can tell."""
-    try:
-        return message.open().id
-    except Unreadable:
-        return _fingerprint(message.envelope.encode())
-
-
-def _fingerprint(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+    async def forget_unreadable(self, id_: str) -> None:
+        await self._database.execute("DELETE FROM marketplace.unreadable WHERE id = $1", id_)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from datetime import datetime
 from typing import TypeVar
 
-from marketplace_core import calls
 from marketplace_core.adapters.postgres.server import Connection, Database, Row, UniqueViolation, json_text
-from marketplace_core.errors import Failure, MarketplaceError, Unavailable
+from marketplace_core.errors import MarketplaceError, Unavailable
 from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, KeyParked, Message, UnitOfWork, Units
-from marketplace_core.ports.gathering import GatheringUnit, in_flight, stored_answer
+from marketplace_core.ports.gathering import (
+    Answer,
+    GatheringUnit,
+    applying,
+    attempt,
+    conclude,
+    found,
+    in_flight,
+    stored_answer,
+)
+from marketplace_core.ports.releasing import is_replaying, place_of
 from marketplace_core.values import Clock
 
 __all__ = ["PostgresUnit", "PostgresUnits"]
 
 T = TypeVar("T")
-
-#: Set while a parked event is being replayed: only then may its key pass.
-replaying: ContextVar[bool] = ContextVar("marketplacereplaying", default=False)
 
 LANES = 16
 NOTIFY_CHANNEL = "marketplace_outbox"
@@ -116,17 +121,8 @@ class PostgresUnits(Units):
             if row["digest"] is not None:
                 return None, _replay(claim, row, answer)
             unit = self._unit(connection)
-            await connection.execute("SAVEPOINT work")
-            try:
-                result = await work(unit)
-            except MarketplaceError as error:
-                if not error.is_refusal:
-                    raise
-                await connection.execute("ROLLBACK TO SAVEPOINT work")
-                unit.clear()
-                await unit.flush(self._answer_row(claim, refused=True, body=json_text(Failure.of(error))))
-                return unit, error
-            await unit.flush(self._answer_row(claim, refused=False, body=json_text(result)))
+            result = await attempt(unit, work, connection.execute)
+            await unit.flush(self._answer_row(claim, Answer.of(result)))
             return unit, result
 
         for _ in range(3):
@@ -136,33 +132,21 @@ class PostgresUnits(Units):
                 if error.constraint != "idempotency_pkey":
                     raise
                 continue  # its owner committed between our look and our insert: look again
-            if unit is None:
-                calls.mark_replayed()
-            else:
-                await unit.committed()
-            if isinstance(result, MarketplaceError):
-                raise result
-            return result
+            return await conclude(unit, result)
         raise Unavailable()
 
     async def stored(self, claim: Claim, answer: type[T]) -> tuple[bool, T | None]:
         row = await self._database.row(_STORED, claim.scope, self.qualified(claim.method), claim.key)
-        if row is None:
-            return False, None
-        result = _replay(claim, row, answer)
-        calls.mark_replayed()
-        if isinstance(result, MarketplaceError):
-            raise result
-        return True, result
+        return found(None if row is None else _replay(claim, row, answer))
 
-    def _answer_row(self, claim: Claim, *, refused: bool, body: str) -> Row:
+    def _answer_row(self, claim: Claim, answer: Answer) -> Row:
         return {
             "scope": claim.scope,
             "method": self.qualified(claim.method),
             "key": claim.key,
             "digest": claim.digest.hex(),
-            "refused": refused,
-            "body": body,
+            "refused": answer.refused,
+            "body": answer.body,
         }
 
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
@@ -176,8 +160,7 @@ class PostgresUnits(Units):
             await unit.flush()
             return unit
 
-        call = calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)
-        with calls.scope(call):
+        with applying(envelope):
             unit = await self._database.transact(transaction)
             if unit is not None:
                 await unit.committed()
@@ -188,10 +171,10 @@ async def _is_next(connection: Connection, handler: str, envelope: Envelope) -> 
     """Note that the handler has seen it. False: it had, or a later one. :raises KeyParked:"""
     place = f"{envelope.topic}:{envelope.key}"
     while True:
-        row = await connection.row(_APPLY, handler, place, envelope.sequence, replaying.get(), envelope.writer)
+        row = await connection.row(_APPLY, handler, place, envelope.sequence, is_replaying(), envelope.writer)
         if row is not None:
             return True
-        if place == (other := await place_of(connection, handler, envelope)):
+        if place == (other := await place_in(connection, handler, envelope)):
             break
         place = other
     state = await connection.row("SELECT sequence FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
@@ -200,13 +183,11 @@ async def _is_next(connection: Connection, handler: str, envelope: Envelope) -> 
     return False
 
 
-async def place_of(connection: Connection | Database, handler: str, event: Envelope | Message) -> str:
-    """The key of the inbox row that counts this event: of a second writer of an aggregate it is one of its own."""
+async def place_in(connection: Connection | Database, handler: str, event: Envelope | Message) -> str:
+    """Of the handler's inbox."""
     place = f"{event.topic}:{event.key}"
     row = await connection.row("SELECT writer FROM marketplace.inbox WHERE (handler, key) = ($1, $2)", handler, place)
-    if row is None or row["writer"] == event.writer or "" in (row["writer"], event.writer):
-        return place
-    return f"{place}@{event.writer}"
+    return place_of(event, None if row is None else row["writer"])
 
 
 def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:

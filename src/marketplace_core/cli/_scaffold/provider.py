@@ -47,7 +47,9 @@ def provider_of(capability: str, port: type, own: Mapping[str, str], others: Map
         "SUITE_MODULE": suite,
         "SuiteContract": f"{port.__name__}Contract",
         "EVENTS_OUT": f"| events out | {events} |\n" if events else "",
+        "CAPABILITY_NAME": capability,
         '["catalog", "wishlist"]': '["wishlist"]',
+        '["auth", "wishlist"]': '["wishlist"]' if capability == "auth" else '["auth", "wishlist"]',
     }
     return {path: re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text) for path, text in texts.items()}
 

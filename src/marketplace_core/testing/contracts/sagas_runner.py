@@ -39,13 +39,14 @@ from marketplace_core.values import Clock
 __all__ = ["TABLES", "EngineContract", "EngineRunner", "MakeEngine", "PostgresActs", "RowJournal", "take_up"]
 
 TABLES = """
-CREATE TABLE public.acts (id int GENERATED ALWAYS AS IDENTITY, saga text, act text);
-CREATE TABLE public.tries (id int GENERATED ALWAYS AS IDENTITY, saga text, act text, key text);
-CREATE TABLE public.faults (saga text, act text, how text, times int);
-CREATE TABLE public.sagas (saga text PRIMARY KEY, status text, steps jsonb);
-CREATE TABLE public.waits (saga text, signal text, number int, due_at timestamptz, PRIMARY KEY (saga, signal, number));
-CREATE TABLE public.parked (saga text, step text, PRIMARY KEY (saga, step));
-CREATE TABLE public.given_up (saga text PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS public.acts (id int GENERATED ALWAYS AS IDENTITY, saga text, act text);
+CREATE TABLE IF NOT EXISTS public.tries (id int GENERATED ALWAYS AS IDENTITY, saga text, act text, key text);
+CREATE TABLE IF NOT EXISTS public.faults (saga text, act text, how text, times int);
+CREATE TABLE IF NOT EXISTS public.sagas (saga text PRIMARY KEY, status text, steps jsonb);
+CREATE TABLE IF NOT EXISTS public.waits
+  (saga text, signal text, number int, due_at timestamptz, PRIMARY KEY (saga, signal, number));
+CREATE TABLE IF NOT EXISTS public.parked (saga text, step text, PRIMARY KEY (saga, step));
+CREATE TABLE IF NOT EXISTS public.given_up (saga text PRIMARY KEY);
 """
 
 #: Makes an engine of a deployment, whose own tables may be in that database.
@@ -56,6 +57,11 @@ class PostgresActs(Acts, ActsProbe):
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self.units: Units = PostgresUnits(database, clock, "contract")
+
+    async def prepare(self) -> None:
+        """Make :data:`TABLES`, where they are not there yet."""
+        async with self._database.connection() as connection:
+            await connection.script(TABLES)
 
     async def do(self, saga_id: str, thing: str) -> str:
         await self._act(saga_id, f"do {thing}")
@@ -216,12 +222,18 @@ async def _note(call: StepCall, attempts: int, error: str) -> None:
 
 
 class EngineContract(SagaContract):
-    """The suite for an engine. Fixtures: ``make_engine``, a :data:`MakeEngine`; ``database``, with :data:`TABLES`; ``clock``, a
-    movable one; ``start_runner``, which runs :func:`take_up` in a process."""
+    """The suite for an engine. Fixtures: ``make_engine``, a :data:`MakeEngine`; ``start_runner``, which runs :func:`take_up` in
+    a process. The kit has the others."""
 
     @pytest.fixture
-    def acts(self, database: Database, clock: Clock) -> PostgresActs:
-        return PostgresActs(database, clock)
+    def clock(self, movable_clock: RedisClock) -> RedisClock:
+        return movable_clock
+
+    @pytest.fixture
+    async def acts(self, database: Database, clock: Clock) -> PostgresActs:
+        acts = PostgresActs(database, clock)
+        await acts.prepare()
+        return acts
 
     @pytest.fixture
     async def runner(

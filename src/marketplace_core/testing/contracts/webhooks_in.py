@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import pytest
 
+from marketplace_core.adapters.postgres.server import Database
+from marketplace_core.adapters.postgres.units import PostgresUnits
+from marketplace_core.adapters.postgres.webhooks_in import PostgresWebhookInbox, WebhookTable
 from marketplace_core.ports import StoredWebhook, UnitOfWork, Units, WebhookInbox, WebhookState, webhooks
 from marketplace_core.testing.contracts import Happened, together
 from marketplace_core.testing.contracts.clock import MovableClock
 from marketplace_core.webhooks import WebhookAnswer
 
-__all__ = ["Outgoing", "WebhookInboxContract"]
+__all__ = ["Outgoing", "WebhookInboxContract", "WebhookTableContract"]
 
 Outgoing = Callable[[], Awaitable[list[str]]]
 """The types of the events that have left, in order."""
 
 DAY = 86_400.0
 DAYS = timedelta(days=30)
+
+Databases = Callable[[Sequence[str]], Awaitable[Database]]
 
 
 class WebhookInboxContract:
@@ -107,6 +113,66 @@ class WebhookInboxContract:
         await inbox.purge(units, DAYS)
         answers = [await _keep(inbox, units, _webhook(told, id=id_)) for id_ in (*(f"msg-{n}" for n in range(6)), "young")]
         assert answers == ["accepted"] * 5 + ["duplicate"] * 2
+
+
+class WebhookTableContract(WebhookInboxContract):
+    """The suite over a plugin's own table in PostgreSQL, which must read what was written to it before its later migrations.
+
+    Fixture: ``told``. ``plugin`` has the migrations of the schema ``schema``; after the first ``released`` of them ``rows`` can
+    be written, an ``INSERT`` of ``old-1``, which waits and is about ``subject``, and of ``old-2``, which was ignored, both from
+    ``gateway`` with the body ``{}``.
+    """
+
+    plugin: ClassVar[ModuleType]
+    schema: ClassVar[str]
+    table: ClassVar[WebhookTable]
+    event: ClassVar[type]
+    released: ClassVar[int]
+    rows: ClassVar[str]
+    subject: ClassVar[str]
+
+    @pytest.fixture
+    async def database(self, database_factory: Databases) -> Database:
+        return await database_factory([f"CREATE SCHEMA {self.schema};", *self._scripts()])
+
+    @pytest.fixture
+    def inbox(self, database: Database) -> WebhookInbox[Any]:
+        return self._on(database)
+
+    @pytest.fixture
+    def clock(self, movable_clock: MovableClock) -> MovableClock:
+        return movable_clock
+
+    @pytest.fixture
+    def units(self, database: Database, clock: MovableClock) -> Units:
+        return PostgresUnits(database, clock, "contract", frozenset({"contract"}))
+
+    @pytest.fixture
+    def outgoing(self, database: Database) -> Outgoing:
+        async def types() -> list[str]:
+            return [row["type"] for row in await database.fetch("SELECT type FROM marketplace.outbox ORDER BY id")]
+
+        return types
+
+    def _scripts(self) -> list[str]:
+        return [each.script for each in self.plugin.migrations()]
+
+    def _on(self, database: Database) -> WebhookInbox[Any]:
+        return PostgresWebhookInbox(database, self.table, self.event)
+
+    async def test_rows_of_a_release_are_read(self, database_factory: Databases, clock: MovableClock) -> None:
+        """And a process of it that runs beside us writes on as it did."""
+        scripts = self._scripts()
+        before, after = scripts[: self.released], scripts[self.released :]
+        database = await database_factory([f"CREATE SCHEMA {self.schema};", *before, self.rows, *after])
+        inbox, units = self._on(database), PostgresUnits(database, clock, "contract", frozenset({"contract"}))
+        waits = await inbox.waiting("gateway", "old-1")
+        assert waits is not None and (waits.subject, waits.body) == (self.subject, b"{}")
+        assert await inbox.waiting("gateway", "old-2") is None
+        taken = await units.run(lambda uow: inbox.close(uow, "gateway", "old-1", "applied"))
+        assert taken is not None and taken.event is not None
+        await database.execute(self.rows.replace("old-", "new-"))
+        assert await inbox.waiting("gateway", "new-1") is not None
 
 
 class _Crash(Exception):

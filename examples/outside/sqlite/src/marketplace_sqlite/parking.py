@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from marketplace_core.errors import Unavailable
-from marketplace_core.events import Envelope, Unreadable, decode_envelope
-from marketplace_core.outbox import apply_event
-from marketplace_core.ports import Message, Parked, Parking, RawMessage, Reader, Subscription
+from marketplace_core.events import Envelope
+from marketplace_core.ports import Message, Parked, RawMessage
+from marketplace_core.ports.releasing import (
+    Head,
+    Kept,
+    ReleasingParking,
+    id_of,
+    id_of_unreadable,
+    pause_after,
+)
 from marketplace_sqlite.server import Database, Row
-from marketplace_sqlite.units import place_of, replaying
+from marketplace_sqlite.units import place_in
 
 __all__ = ["SqliteParking"]
 
-#: Seconds before each further try of a key for which somebody is away; the last one repeats.
-_DEFER_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 #: How often it is looked whether another process has asked for something.
 LOOK_SECONDS = 1.0
-#: Keys that are released at a time: each may wait for the time-out of who is away.
-_RELEASE_AT_ONCE = 8
 
 #: The first event of each key that waits, which speaks for the key. What was never tried only stood behind another one: as a
 #: head it is due at once. ?1: handlers, as JSON.
@@ -65,10 +66,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (handler, key, sequence)
 _FAILED = """
 DO UPDATE SET error = excluded.error, requested = NULL, retry_at = NULL, attempts = p.attempts + excluded.attempts
 """
-_NONE: Mapping[str, Reader] = {}
 
 
-class SqliteParking(Parking):
+class SqliteParking(ReleasingParking):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._told = database.told.event()
@@ -88,7 +88,7 @@ class SqliteParking(Parking):
         await self._mark(handler, message, _FAILED, error, attempts)
 
     async def defer(self, handler: str, message: Message, error: str) -> None:
-        await self._mark(handler, message, "DO NOTHING", error, 1, _DEFER_PAUSES[0])
+        await self._mark(handler, message, "DO NOTHING", error, 1, pause_after(0))
 
     async def _mark(
         self, handler: str, message: Message, conflict: str, error: str, attempts: int, pause: float | None = None
@@ -97,7 +97,7 @@ class SqliteParking(Parking):
         now = time.time()
 
         def work(raw: sqlite3.Connection) -> None:
-            place = place_of(raw, handler, message)
+            place = place_in(raw, handler, message)
             if raw.execute(_MARK, (handler, place, message.sequence, now, message.writer)).fetchall():
                 _keep(raw, handler, place, message, conflict, error, attempts, None if pause is None else now + pause)
 
@@ -106,7 +106,7 @@ class SqliteParking(Parking):
 
     async def append(self, handler: str, message: Message) -> bool:
         def work(raw: sqlite3.Connection) -> bool:
-            place = place_of(raw, handler, message)
+            place = place_in(raw, handler, message)
             found = "SELECT 1 FROM marketplace_inbox WHERE (handler, key) = (?, ?) AND parked_at IS NOT NULL"
             if not raw.execute(found, (handler, place)).fetchall():
                 return False
@@ -120,7 +120,7 @@ class SqliteParking(Parking):
         await self._database.execute(
             "INSERT INTO marketplace_unreadable (id, reader, topic, partition, raw, error, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO NOTHING",
-            f"{group}:{_fingerprint(message.topic.encode() + message.raw)}",
+            id_of_unreadable(group, message),
             group,
             message.topic,
             message.partition,
@@ -134,14 +134,14 @@ class SqliteParking(Parking):
     async def seen(self, handler: str, event: Message | Envelope) -> int:
         def read(raw: sqlite3.Connection) -> int:
             sql = "SELECT sequence FROM marketplace_inbox WHERE (handler, key) = (?, ?)"
-            rows = raw.execute(sql, (handler, place_of(raw, handler, event))).fetchall()
+            rows = raw.execute(sql, (handler, place_in(raw, handler, event))).fetchall()
             return rows[0]["sequence"] if rows else 0
 
         return await self._database.read(read)
 
     async def supersede(self, handler: str, event: Envelope) -> None:
         def work(raw: sqlite3.Connection) -> None:
-            place = place_of(raw, handler, event)
+            place = place_in(raw, handler, event)
             gone = "DELETE FROM marketplace_parked WHERE (handler, key) = (?, ?) AND sequence <= ?"
             raw.execute(gone, (handler, place, event.sequence))
             raw.execute(_SUPERSEDE, (handler, place, event.sequence, event.writer))
@@ -186,97 +186,62 @@ class SqliteParking(Parking):
         self._database.told.tell()
         return found
 
-    async def release(self, handlers: Mapping[str, Subscription], readers: Mapping[str, Reader] = _NONE) -> int:
-        return await self._release_keys(handlers) + await self._reread(readers)
-
-    async def _reread(self, readers: Mapping[str, Reader]) -> int:
-        """One after the other, in the order in which they came."""
-        done = 0
-        sql = f"SELECT * {_UNREADABLE} AND requested IS NOT NULL ORDER BY at, id LIMIT 100"
-        for row in await self._database.fetch(sql, json.dumps(list(readers))) if readers else ():
-            if row["requested"] == "replay":
-                try:
-                    await readers[row["reader"]](RawMessage(row["topic"], row["partition"], row["raw"], row["error"]))
-                except (Unavailable, OSError):
-                    return done  # asked for still, and tried again in the next round
-                except Exception as error:
-                    await self._database.execute(
-                        "UPDATE marketplace_unreadable SET requested = NULL, attempts = attempts + 1, error = ? WHERE id = ?",
-                        str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}",
-                        row["id"],
-                    )
-                    continue
-            await self._database.execute("DELETE FROM marketplace_unreadable WHERE id = ?", row["id"])
-            done += 1
-        return done
-
-    async def _release_keys(self, handlers: Mapping[str, Subscription]) -> int:
+    async def ready(self, handlers: Sequence[str]) -> Sequence[tuple[str, str]]:
         keys = await self._database.fetch(
             f"SELECT handler, key FROM ({_HEADS}) WHERE asked OR retry_at <= ?2 ORDER BY retry_at",  # noqa: S608 - constants
             json.dumps(list(handlers)),
             time.time(),
         )
-        released = 0
-        for begin in range(0, len(keys), _RELEASE_AT_ONCE):
-            some = keys[begin : begin + _RELEASE_AT_ONCE]
-            tries = (self._try_key(handlers[row["handler"]], row["key"]) for row in some)
-            ends = await asyncio.gather(*tries, return_exceptions=True)
-            for end in ends:
-                if isinstance(end, BaseException):
-                    raise end
-                released += end
-        return released
+        return [(row["handler"], row["key"]) for row in keys]
 
-    async def _try_key(self, subscription: Subscription, key: str) -> int:
-        try:
-            return await self._release_key(subscription, key)
-        except (Unavailable, OSError) as error:
-            told = f"{type(error).__name__}: {error}"
-            await self._database.write(lambda raw: _wait_longer(raw, subscription.name, key, told))
-            return 0
+    async def head(self, handler: str, key: str) -> Head | None:
+        row = await self._database.row(
+            "SELECT id, key, sequence, type, envelope, writer, requested FROM marketplace_parked"
+            " WHERE (handler, key) = (?, ?) ORDER BY sequence LIMIT 1",
+            handler,
+            key,
+        )
+        return Head(**row) if row else None
 
-    async def _release_key(self, subscription: Subscription, key: str) -> int:
-        """Replay the key's events in order until none is left, or one fails again and keeps the key parked."""
-        released = 0
-        while True:
-            head = await self._database.row(
-                "SELECT id, key, sequence, type, envelope, writer, requested FROM marketplace_parked"
-                " WHERE (handler, key) = (?, ?) ORDER BY sequence LIMIT 1",
-                subscription.name,
-                key,
-            )
-            if head is None:
-                if await self._database.write(lambda raw: _unpark(raw, subscription.name, key)):
-                    return released
-                continue
-            if head["requested"] == "drop":
-                await self._database.execute(
-                    "UPDATE marketplace_inbox SET sequence = max(sequence, ?) WHERE (handler, key) = (?, ?)",
-                    head["sequence"],
-                    subscription.name,
-                    key,
-                )
-            else:
-                token = replaying.set(True)
-                try:
-                    await apply_event(subscription, _opened(head))
-                except (Unavailable, OSError):
-                    raise
-                except Exception as error:
-                    await self._failed_again(head["id"], f"{type(error).__name__}: {error}")
-                    return released
-                finally:
-                    replaying.reset(token)
-            await self._database.execute("DELETE FROM marketplace_parked WHERE id = ?", head["id"])
-            released += 1
+    async def pass_over(self, handler: str, head: Head) -> None:
+        await self._database.execute(
+            "UPDATE marketplace_inbox SET sequence = max(sequence, ?) WHERE (handler, key) = (?, ?)",
+            head.sequence,
+            handler,
+            head.key,
+        )
 
-    async def _failed_again(self, id_: str, error: str) -> None:
-        """It waits for a person once more."""
+    async def forget(self, id_: str) -> None:
+        await self._database.execute("DELETE FROM marketplace_parked WHERE id = ?", id_)
+
+    async def failed_again(self, id_: str, error: str) -> None:
         await self._database.execute(
             "UPDATE marketplace_parked SET error = ?, requested = NULL, retry_at = NULL, attempts = attempts + 1 WHERE id = ?",
             error,
             id_,
         )
+
+    async def wait_longer(self, handler: str, key: str, error: str) -> None:
+        await self._database.write(lambda raw: _wait_longer(raw, handler, key, error))
+
+    async def unpark(self, handler: str, key: str) -> bool:
+        return await self._database.write(lambda raw: _unpark(raw, handler, key))
+
+    async def requested(self, groups: Sequence[str]) -> Sequence[Kept]:
+        rows = await self._database.fetch(
+            f"SELECT id, reader, topic, partition, raw, error, requested {_UNREADABLE} AND requested IS NOT NULL"
+            " ORDER BY at, id LIMIT 100",
+            json.dumps(list(groups)),
+        )
+        return [Kept(**row) for row in rows]
+
+    async def still_unreadable(self, id_: str, error: str) -> None:
+        await self._database.execute(
+            "UPDATE marketplace_unreadable SET requested = NULL, attempts = attempts + 1, error = ? WHERE id = ?", error, id_
+        )
+
+    async def forget_unreadable(self, id_: str) -> None:
+        await self._database.execute("DELETE FROM marketplace_unreadable WHERE id = ?", id_)
 
 
 # ── within a transaction ─────────────────────────────────────────────────────────────────────────────────────
@@ -292,9 +257,8 @@ def _keep(
     attempts: int = 0,
     retry_at: float | None = None,
 ) -> None:
-    id_ = f"{handler}:{_id_of(message)}"
     event = (message.sequence, message.type, message.envelope, message.writer)
-    raw.execute(_KEEP + conflict, (id_, handler, place, *event, error, attempts, time.time(), retry_at))
+    raw.execute(_KEEP + conflict, (id_of(handler, message), handler, place, *event, error, attempts, time.time(), retry_at))
 
 
 def _wait_longer(raw: sqlite3.Connection, handler: str, key: str, error: str) -> None:
@@ -305,7 +269,7 @@ def _wait_longer(raw: sqlite3.Connection, handler: str, key: str, error: str) ->
     ).fetchall()
     for row in rows:
         if row["requested"] is None:
-            pause = _DEFER_PAUSES[min(row["attempts"], len(_DEFER_PAUSES) - 1)]
+            pause = pause_after(row["attempts"])
             raw.execute(
                 "UPDATE marketplace_parked SET attempts = attempts + 1, error = ?, retry_at = ? WHERE id = ?",
                 (error, time.time() + pause, row["id"]),
@@ -326,24 +290,3 @@ def _parked(row: Row) -> Parked:
     names = ("id", "handler", "key", "type", "sequence", "error", "attempts", "waiting")
     retry_at = None if row["retry_at"] is None else datetime.fromtimestamp(row["retry_at"], UTC)
     return Parked(**{name: row[name] for name in names}, at=datetime.fromtimestamp(row["at"], UTC), retry_at=retry_at)
-
-
-def _opened(row: Row) -> Envelope:
-    """A parked row's event. :raises Unreadable:"""
-    envelope = decode_envelope(row["envelope"], row["sequence"], row["writer"])
-    place = f"{envelope.topic}:{envelope.key}"
-    if row["type"] != envelope.type or row["key"] not in (place, f"{place}@{envelope.writer}"):
-        raise Unreadable(f"the envelope is of {envelope.type} {envelope.key}")
-    return envelope
-
-
-def _id_of(message: Message) -> str:
-    """That of the event, where one can tell."""
-    try:
-        return message.open().id
-    except Unreadable:
-        return _fingerprint(message.envelope.encode())
-
-
-def _fingerprint(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()

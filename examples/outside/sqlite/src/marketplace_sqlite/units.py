@@ -5,26 +5,30 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from datetime import datetime
 from typing import TypeVar
 
-import msgspec
-
-from marketplace_core import calls
-from marketplace_core.errors import Failure, MarketplaceError
+from marketplace_core.errors import MarketplaceError
 from marketplace_core.events import Envelope, Event
 from marketplace_core.ports import Claim, KeyParked, Message, UnitOfWork, Units
-from marketplace_core.ports.gathering import GatheringUnit, Leaving, in_flight, stored_answer
+from marketplace_core.ports.gathering import (
+    Answer,
+    GatheringUnit,
+    Leaving,
+    applying,
+    attempt,
+    conclude,
+    found,
+    in_flight,
+    stored_answer,
+)
+from marketplace_core.ports.releasing import is_replaying, place_of
 from marketplace_core.values import Clock
 from marketplace_sqlite.server import Connection, Database, Row
 
 __all__ = ["SqliteUnit", "SqliteUnits"]
 
 T = TypeVar("T")
-
-#: Set while a parked event is being replayed: only then may its key pass.
-replaying: ContextVar[bool] = ContextVar("marketplace_sqlite_replaying", default=False)
 
 _COUNT = """
 INSERT INTO marketplace_aggregates AS a (topic, key, sequence) VALUES (?, ?, 1)
@@ -93,7 +97,8 @@ class SqliteUnits(Units):
             return unit, answer
 
         unit, answer = await self._database.transact(transaction, unit=True)
-        await self._committed(unit)
+        self._tell(unit)
+        await unit.committed()
         return answer
 
     async def once(self, claim: Claim, answer: type[T], work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -108,56 +113,36 @@ class SqliteUnits(Units):
             if row is not None:
                 return None, _replay(claim, row, answer)
             unit = self._unit(connection)
-            await connection.execute("SAVEPOINT work")
-            try:
-                result = await work(unit)
-            except MarketplaceError as error:
-                if not error.is_refusal:
-                    raise
-                await connection.execute("ROLLBACK TO work")
-                unit.clear()
-                await self._keep(connection, claim, Failure.of(error), refused=True)
-                return unit, error
+            result = await attempt(unit, work, connection.execute)
             await unit.flush()
-            await self._keep(connection, claim, result, refused=False)
+            await self._keep(connection, claim, Answer.of(result))
             return unit, result
 
         if place in claims:
             raise in_flight()
         claims.add(place)
         unit, result = await self._database.transact(transaction, unit=True, ended=lambda: claims.discard(place))
-        if unit is None:
-            calls.mark_replayed()
-        else:
-            await self._committed(unit)
-        if isinstance(result, MarketplaceError):
-            raise result
-        return result
+        if unit is not None:
+            self._tell(unit)
+        return await conclude(unit, result)
 
     async def stored(self, claim: Claim, answer: type[T]) -> tuple[bool, T | None]:
         row = await self._database.row(_STORED, *self._place(claim))
-        if row is None:
-            return False, None
-        result = _replay(claim, row, answer)
-        calls.mark_replayed()
-        if isinstance(result, MarketplaceError):
-            raise result
-        return True, result
+        return found(None if row is None else _replay(claim, row, answer))
 
     def _place(self, claim: Claim) -> tuple[str, str, str]:
         return claim.scope, self.qualified(claim.method), claim.key
 
-    async def _keep(self, connection: Connection, claim: Claim, body: object, *, refused: bool) -> None:
-        text = msgspec.json.encode(body).decode()
-        await connection.execute(_ANSWER, *self._place(claim), claim.digest.hex(), refused, text, time.time())
+    async def _keep(self, connection: Connection, claim: Claim, answer: Answer) -> None:
+        row = (*self._place(claim), claim.digest.hex(), answer.refused, answer.body, time.time())
+        await connection.execute(_ANSWER, *row)
 
-    async def _committed(self, unit: SqliteUnit) -> None:
+    def _tell(self, unit: SqliteUnit) -> None:
         if unit.items:
             self._database.told.tell()
-        await unit.committed()
 
     async def apply(self, handler: str, envelope: Envelope, work: Callable[[UnitOfWork], Awaitable[None]]) -> bool:
-        handler, may_pass = self.qualified(handler), replaying.get()
+        handler, may_pass = self.qualified(handler), is_replaying()
 
         async def transaction(connection: Connection) -> SqliteUnit | None:
             if not await connection.do(lambda raw: _is_next(raw, handler, envelope, may_pass)):
@@ -167,17 +152,17 @@ class SqliteUnits(Units):
             await unit.flush()
             return unit
 
-        call = calls.Call(trace=envelope.trace, origin=envelope.origin, request_id=envelope.id)
-        with calls.scope(call):
+        with applying(envelope):
             unit = await self._database.transact(transaction, unit=True)
             if unit is not None:
-                await self._committed(unit)
+                self._tell(unit)
+                await unit.committed()
             return unit is not None
 
 
 def _is_next(raw: sqlite3.Connection, handler: str, envelope: Envelope, may_pass: bool) -> bool:
     """Note that the handler has seen it. False: it had, or a later one. :raises KeyParked:"""
-    place = place_of(raw, handler, envelope)
+    place = place_in(raw, handler, envelope)
     if raw.execute(_APPLY, (handler, place, envelope.sequence, may_pass, envelope.writer)).fetchall():
         return True
     rows = raw.execute("SELECT sequence FROM marketplace_inbox WHERE (handler, key) = (?, ?)", (handler, place)).fetchall()
@@ -186,13 +171,11 @@ def _is_next(raw: sqlite3.Connection, handler: str, envelope: Envelope, may_pass
     return False
 
 
-def place_of(raw: sqlite3.Connection, handler: str, event: Envelope | Message) -> str:
-    """The key of the inbox row that counts this event: of a second writer of an aggregate it is one of its own."""
+def place_in(raw: sqlite3.Connection, handler: str, event: Envelope | Message) -> str:
+    """Of the handler's inbox."""
     place = f"{event.topic}:{event.key}"
     rows = raw.execute("SELECT writer FROM marketplace_inbox WHERE (handler, key) = (?, ?)", (handler, place)).fetchall()
-    if not rows or rows[0]["writer"] == event.writer or "" in (rows[0]["writer"], event.writer):
-        return place
-    return f"{place}@{event.writer}"
+    return place_of(event, rows[0]["writer"] if rows else None)
 
 
 def _replay(claim: Claim, row: Row, answer: type[T]) -> T | MarketplaceError:
