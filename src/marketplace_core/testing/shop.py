@@ -110,6 +110,12 @@ class Shop:
         """The order once its checkout has ended."""
         return await buyer.until(f"/orders/{order_id}", lambda order: order["status"] != "pending")
 
+    async def send(self, seller: Client) -> Any:
+        """The seller's one package leaves; gives its shipment once that has a label."""
+        [package] = (await seller.get("/orders"))["items"]
+        shipment = await seller.post(f"/orders/{package['id']}/ship", None, 202)
+        return await seller.until(f"/shipments/{shipment['id']}", lambda one: one["status"] == "label_created")
+
     async def ledger(self, order_id: str) -> list[tuple[str, int]]:
         """What really happened at the gateway: kinds and amounts, in order."""
         return [(row["kind"], row["amount"]["amount"]) for row in await self.payments.ledger(order_id)]
