@@ -16,7 +16,7 @@ HEADERS = {
     "order_delivered_customer_date,order_estimated_delivery_date",
     "order_items": "order_id,order_item_id,product_id,seller_id,shipping_limit_date,price,freight_value",
     "order_payments": "order_id,payment_sequential,payment_type,payment_installments,payment_value",
-    "order_reviews": "review_id,order_id,review_score",
+    "order_reviews": "review_id,order_id,review_score,review_comment_title,review_comment_message,review_creation_date",
 }
 #: One order of every status, of four people; the tea pot is sold by two sellers, the spoon by none.
 ROWS = {
@@ -55,7 +55,7 @@ ROWS = {
         "o5,1,credit_card,1,12",
         "elsewhere,1,credit_card,1,free",
     ],
-    "order_reviews": ['r1,o1,5\n"r2","o2",4'],
+    "order_reviews": ['r1,o1,5,,"Boa, muito boa.",2017-01-10 00:00:00\n"r2","o2",4,,,2017-02-09 00:00:00'],
 }
 
 

@@ -37,3 +37,18 @@ async def test_analytics(shop: Shop) -> None:
     overview = await shop.admin.get(f"/reports/overview?interval=month{own}")
     assert (overview["orders"], overview["sellers"], overview["buyers"]) == (1, 1, 1)
     assert overview["gross"] == potters["gross"]
+
+    await shop.send(potter)
+    parcel = await shop.send(weaver)
+    await shop.carriers.call("POST", f"/shipments/{parcel['tracking_number']}/advance", {"code": "returned"})
+    await weaver.until(f"/shipments/{parcel['id']}", lambda one: one["status"] == "returned")
+    await shop.market.settle()
+    [sent], [back] = await _report(potter, "returns"), await _report(weaver, "returns")
+    assert (sent["units"], sent["returned"], sent["rate"], sent["reasons"]) == (2, 0, 0, [])
+    nothing = {"amount": 0, "currency": "EUR"}
+    assert (back["units"], back["returned"], back["rate"], back["refunded"]) == (1, 1, 1, nothing)
+    assert back["reasons"] == [{"reason": "undelivered", "returned": 1, "refunded": nothing}]
+    own = f"&seller_id={(await weaver.get('/shop'))['id']}"
+    assert await _report(shop.admin, "returns", own) == [back]
+    [order] = (await weaver.get("/orders"))["items"]
+    assert [line["returned"] for line in order["items"]] == [1]

@@ -89,7 +89,7 @@ MISTAKES: Mapping[str, Mistake] = {
     ),
     "an event of a newer release ends the batch": Mistake("test_what_cannot_be_read_holds_up_nothing", Keeper, "row", _raising),
     "fields of a newer release are refused": Mistake(
-        "test_what_this_release_does_not_know_of_an_event_is_passed_over", retention, "kept_of", _strict
+        "test_what_this_release_does_not_know_of_an_event_is_passed_over", retention, "retained", _strict
     ),
     "weeks begin on Sundays": _said(
         "test_intervals_begin_at_midnight_on_mondays_and_on_the_first", ("toMonday", "toStartOfWeek")

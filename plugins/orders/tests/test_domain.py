@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from marketplace_orders.domain import (
-    TRACKING,
     Charge,
     Discount,
     Line,
@@ -24,9 +23,9 @@ from marketplace_orders.domain import (
     remaining,
     share,
     ship_units,
-    track,
     units_left,
 )
+from marketplace_orders.tracking import TRACKING, track
 
 from marketplace_core.values import Money, new_id, split_money
 

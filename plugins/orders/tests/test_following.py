@@ -181,6 +181,30 @@ async def test_what_is_told_twice_or_of_nothing_changes_nothing(bench: Any) -> N
     assert len(await bench.events("orders.package_delivered")) == 1
 
 
+async def test_what_a_carrier_brings_back_is_told_once_with_what_was_in_it(bench: Any) -> None:
+    """Parcels of 1, 1 and 2 of 4 units, the last of which does arrive at first."""
+    order = await bench.confirmed(await bench.stock(), units=4)
+    package = order.packages[0]
+    item = package.items[0].id
+    parcels = []
+    for units in (1, 1, 2):
+        request = ShipRequest(items=(CancelItem(item, units),))
+        parcels.append(await bench.orders.ship(package.seller.id, package.id, request))
+    await bench.track(order, parcels[0], "returned")
+    await bench.track(order, parcels[0], "returned")
+    await bench.track(order, parcels[2], "delivered")
+    await bench.track(order, parcels[2], "returned")
+    told = await bench.events("orders.items_returned")
+    assert [(one["reason"], one["lines"][0]["item_id"], one["lines"][0]["quantity"]) for one in told] == [
+        ("undelivered", item, 1),
+        ("sent_back", item, 2),
+    ]
+    value = package.items[0].total.amount
+    assert sum(one["lines"][0]["total"]["amount"] for one in told) == value * 3 // 4
+    assert all(one["refund"] == {"amount": 0, "currency": "EUR"} for one in told)
+    assert (await bench.now(order)).packages[0].items[0].returned == 3
+
+
 async def test_what_is_cancelled_can_be_all_that_had_not_arrived(bench: Any) -> None:
     """One unit has arrived, the other is cancelled: the package is delivered by that, and the order ends."""
     order = await bench.confirmed(await bench.stock(), units=2)

@@ -13,9 +13,10 @@ from marketplace_core.testing.contracts.reviews import ReviewsContract
 from marketplace_core.testing.marketplace import Marketplace
 from plugins.reviews.tests import wrong_reviews
 from plugins.reviews.tests.conftest import PLUGINS, QUICK, Open
+from plugins.reviews.tests.wrong_imports import IMPORTS
 from plugins.reviews.tests.wrong_pictures import PICTURES
 
-MISTAKES = {**wrong_reviews.MISTAKES, **PICTURES}
+MISTAKES = {**wrong_reviews.MISTAKES, **IMPORTS, **PICTURES}
 
 
 class TestReviews(ReviewsContract):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct
 
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, declare_queue, event
+from marketplace_core.events import Event, Personal, PersonId, declare_queue, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 from marketplace_core.values import Id, Money, PageQuery
@@ -57,11 +57,11 @@ class Submission(Struct, frozen=True, kw_only=True):
 
     content: Content
     cause: Cause
-    author_id: str | None
+    author_id: PersonId | None
     seller_id: str | None = None
-    snapshot: dict[str, str]
-    images: tuple[str, ...] = ()
-    note: str = ""
+    snapshot: Personal[dict[str, str]]
+    images: Personal[tuple[str, ...]] = ()
+    note: Personal[str] = ""
     price: Money | None = None
     category_id: str | None = None
 
@@ -86,9 +86,11 @@ class Judgement(Struct, frozen=True):
 
 
 class Score(Struct, frozen=True):
+    """``detail`` may quote what was found."""
+
     check: str
     score: float
-    detail: str
+    detail: Personal[str]
 
 
 class Appeal(Struct, frozen=True):
@@ -205,10 +207,10 @@ class ContentSubmitted(Event, frozen=True, kw_only=True):
     subject: str
     content: Content
     cause: Cause
-    author_id: str | None
-    snapshot: dict[str, str]
-    images: tuple[str, ...] = ()
-    note: str = ""
+    author_id: PersonId | None
+    snapshot: Personal[dict[str, str]]
+    images: Personal[tuple[str, ...]] = ()
+    note: Personal[str] = ""
     seller_id: str | None = None
 
 
@@ -257,7 +259,7 @@ class AuthorTold(Event, frozen=True, kw_only=True):
     subject: str
     content: Content
     item_id: str
-    author_id: str | None
+    author_id: PersonId | None
     seller_id: str | None
     approved: bool
     reason_code: str | None

@@ -13,9 +13,9 @@ from marketplace_core.errors import declare_codes
 from marketplace_core.events import Event, Personal, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.pictures.values import PictureItems, SentPicture
-from marketplace_core.ports import mutation, query
+from marketplace_core.ports import mutation, patient, query
 from marketplace_core.scopes import declare_scopes
-from marketplace_core.values import Id, PageQuery
+from marketplace_core.values import Id, Imported, PageQuery
 from marketplace_core.values import Page as PageOf
 
 if TYPE_CHECKING:
@@ -128,6 +128,24 @@ class SellerReviewQuery(PageQuery, frozen=True, kw_only=True):
 class InvitedLine(Struct, frozen=True):
     item_id: str
     product_id: str
+
+
+class ImportReview(Struct, frozen=True, kw_only=True):
+    """What somebody said in another system of a line of an order, as it was shown there. ``delivered_at`` None: nobody knows
+    when it arrived, or that it did."""
+
+    id: str
+    order_id: str
+    order_item_id: str
+    product_id: str
+    seller_id: str
+    account_id: str
+    author: str
+    rating: int
+    title: str
+    text: str
+    delivered_at: datetime | None
+    created_at: datetime
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,6 +320,15 @@ class Reviews(ABC):
     async def reply(self, seller_id: str, review_id: str, reply: ReplyDraft) -> Review:
         """The seller's one reply. :raises Conflict: ``reviews.already_replied``. :raises NotFound: it is not published, or not
         of this seller's products."""
+
+    # history of another system
+
+    @abstractmethod
+    @patient(seconds=60.0)
+    @mutation(retriable=True)
+    async def import_reviews(self, reviews: list[ImportReview]) -> list[Imported]:
+        """Publish those whose ids are not known, in the same order; ``duplicate`` where the line has another review, or is
+        another account's. They were shown: nobody judges them, unless somebody reports them or their author edits them."""
 
     # for other plugins
 

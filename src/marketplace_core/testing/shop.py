@@ -107,6 +107,12 @@ class People:
         """The order once its checkout has ended."""
         return await buyer.until(f"/orders/{order_id}", lambda order: order["status"] != "pending")
 
+    async def send(self, seller: Client) -> Any:
+        """The seller's one package leaves; gives its shipment once that has a label."""
+        [package] = (await seller.get("/orders"))["items"]
+        shipment = await seller.post(f"/orders/{package['id']}/ship", None, 202)
+        return await seller.until(f"/shipments/{shipment['id']}", lambda one: one["status"] == "label_created")
+
 
 @dataclass(kw_only=True)
 class Shop(People):

@@ -18,7 +18,7 @@ app.add_typer(importing, name="import")
 
 SHOWN = 20
 KINDS = ("sellers", "products", "customers", "orders", "items", "payments", "reviews")
-STAGES = ("files", "sellers", "customers", "products", "orders")
+STAGES = ("files", "sellers", "customers", "products", "orders", "reviews")
 
 
 @importing.command()
@@ -28,7 +28,7 @@ def olist(
     data: Data = DATA,
     json: Json = False,
 ) -> int:
-    """Write the sellers, products, people, orders and payments of a history. Running it again changes nothing."""
+    """Write the sellers, products, people, orders, payments and reviews of a history. Running it again changes nothing."""
     from marketplace_olist.files import NotAnOlistFolder, check_folder  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""What an Olist folder says, joined in memory: compact rows by key. Payments and reviews are only passed through.
+"""What an Olist folder says, joined in memory: compact rows by key.
 
 Everything made of it has an id that follows from the folder's own key, so that a repeat finds what it made before.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from marketplace_olist import files
-from marketplace_olist.files import BadOlistRow, CustomerRow, ItemRow, OrderRow, PaymentRow, ProductRow, SellerRow
+from marketplace_olist.files import BadOlistRow, CustomerRow, ItemRow, OrderRow, PaymentRow, ProductRow, ReviewRow, SellerRow
 
 __all__ = ["Facts", "OlistCount", "Person", "read_facts"]
 
 
 class OlistCount(Struct):
-    """``skipped``: what joins to no order of the folder, or has nowhere to go yet."""
+    """``skipped``: what joins to no order of the folder, or has nowhere to go."""
 
     read: int = 0
     written: int = 0
@@ -56,6 +56,7 @@ class Facts(Struct):
     orders: dict[str, tuple[int, OrderRow]] = field(default_factory=dict)
     items: dict[str, list[ItemRow]] = field(default_factory=dict)
     payments: dict[str, list[tuple[int, PaymentRow]]] = field(default_factory=dict)
+    reviews: dict[str, list[tuple[int, ReviewRow]]] = field(default_factory=dict)
     sold: dict[str, ItemRow] = field(default_factory=dict)
 
     def reject(self, count: OlistCount, row: BadOlistRow) -> None:
@@ -152,9 +153,20 @@ def _read_payments(folder: Path, facts: Facts) -> None:
 
 
 def _read_reviews(folder: Path, facts: Facts) -> None:
-    """Nobody here keeps reviews yet."""
-    read = files.count(folder, files.REVIEWS)
-    facts.counts.reviews = OlistCount(read=read, skipped=read)
+    """A review is of an order; one of an order without items is of nothing, and is skipped."""
+    count = facts.counts.reviews
+    for line, row in files.read(folder, files.REVIEWS, ReviewRow, facts.items.__contains__):
+        count.read += 1
+        if row is None:
+            count.skipped += 1
+        elif isinstance(row, BadOlistRow):
+            facts.reject(count, row)
+        else:
+            others = facts.reviews.setdefault(row.order_id, [])
+            if len(others) == len(facts.items[row.order_id]):  # there is one of each line
+                facts.reject(count, _twice(line, files.REVIEWS, "order_id", row.order_id))
+            else:
+                others.append((line, row))
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -33,9 +33,9 @@ __all__ = [
     "OrderRow",
     "PaymentRow",
     "ProductRow",
+    "ReviewRow",
     "SellerRow",
     "check_folder",
-    "count",
     "read",
 ]
 
@@ -122,6 +122,17 @@ class PaymentRow(Struct, frozen=True):
     payment_value: Amount
 
 
+class ReviewRow(Struct, frozen=True):
+    """What somebody said of an order. ``order_id`` stands first: it says whether the row is wanted."""
+
+    order_id: Key
+    review_id: Key
+    review_score: Annotated[int, Meta(ge=1, le=5)]
+    review_creation_date: datetime
+    review_comment_title: Annotated[str, Meta(max_length=200)] = ""
+    review_comment_message: Annotated[str, Meta(max_length=5000)] = ""
+
+
 def check_folder(folder: Path) -> None:
     """:raises NotAnOlistFolder: at the first file that is missing."""
     for name in (SELLERS, PRODUCTS, CUSTOMERS, ORDERS, ITEMS, PAYMENTS, REVIEWS):
@@ -145,11 +156,6 @@ def read(
             yield line, None
         else:
             yield line, _row(name, line, cells, kind, prepare)
-
-
-def count(folder: Path, name: str) -> int:
-    """How many rows a file has."""
-    return sum(1 for _ in _cells(folder, name, ()))
 
 
 def _cells(folder: Path, name: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str] | None]]:
@@ -202,7 +208,10 @@ def _centavos(column: str, cell: str) -> int:
     return int(amount)
 
 
+_TIMES = [
+    name for kind in (OrderRow, ReviewRow) for name in kind.__struct_fields__ if name.endswith(("_timestamp", "_at", "_date"))
+]
 _PREPARED: dict[str, Callable[[str, str], Any]] = {
     **dict.fromkeys(("price", "freight_value", "payment_value"), _centavos),
-    **{name: _time for name in OrderRow.__struct_fields__ if name.endswith(("_timestamp", "_at", "_date"))},
+    **dict.fromkeys(_TIMES, _time),
 }

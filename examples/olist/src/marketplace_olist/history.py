@@ -16,6 +16,7 @@ from marketplace_core.capabilities.auth import Auth
 from marketplace_core.capabilities.catalog import Catalog
 from marketplace_core.capabilities.orders import Orders
 from marketplace_core.capabilities.payments import ImportPayment, Payments
+from marketplace_core.capabilities.reviews import Reviews
 from marketplace_core.capabilities.sellers import Sellers
 from marketplace_core.errors import MarketplaceError
 from marketplace_core.ports import IMPORT
@@ -43,11 +44,16 @@ class Ports(Struct, frozen=True):
     catalog: Catalog
     orders: Orders
     payments: Payments
+    reviews: Reviews | None
 
     @classmethod
     def of(cls, port: Callable[[type[Any]], Any]) -> Ports:
-        """:raises LookupError: the deployment lacks a capability."""
-        return cls(*(port(capability) for capability in (Auth, Sellers, Catalog, Orders, Payments)))
+        """Without reviews those of the files are skipped. :raises LookupError: the deployment lacks another capability."""
+        needed = [port(capability) for capability in (Auth, Sellers, Catalog, Orders, Payments)]
+        try:
+            return cls(*needed, port(Reviews))
+        except LookupError:
+            return cls(*needed, None)
 
 
 class Unequal(Struct, frozen=True):
@@ -111,6 +117,7 @@ async def import_olist(
         await run.people()
         await run.products()
         await run.orders()
+        await run.reviews()
     facts = run.facts
     facts.rejected.sort(key=lambda row: (row.file, row.line))
     statuses: dict[str, int] = {}
@@ -207,6 +214,19 @@ class _Run:
         for (row, _), result in zip(there, results, strict=True):
             lines = [line for line, _ in self.facts.payments[row.order_id]]
             self._told(count, files.PAYMENTS, lines, [result] * len(lines))
+
+    async def reviews(self) -> None:
+        """Of people with an account here: others' have no author."""
+        port, facts = self.ports.reviews, self.facts
+        facts.counts.reviews.skipped += sum(map(len, facts.reviews.values()))
+        if port is None:
+            return
+        rows = [facts.orders[key][1] for key in facts.reviews]
+        for batch in self._batches("reviews", [row for row in rows if self._knows(row)]):
+            lines = [line for row in batch for line, _ in facts.reviews[row.order_id]]
+            facts.counts.reviews.skipped -= len(lines)
+            results = await _send(port.import_reviews, [one for row in batch for one in made.reviews(facts, row)])
+            self._told(facts.counts.reviews, files.REVIEWS, lines, results)
 
     def _knows(self, row: OrderRow) -> bool:
         return self.facts.customers[row.customer_id][1].customer_unique_id not in self._strangers

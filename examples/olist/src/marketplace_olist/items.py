@@ -1,4 +1,4 @@
-"""What the rows of an Olist folder become: shops, people, products, orders and payments as the ports take them."""
+"""What the rows of an Olist folder become: shops, people, products, orders, payments and reviews as the ports take them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from marketplace_core.capabilities.auth import ImportAccount
 from marketplace_core.capabilities.catalog import ImportProduct, ImportVariant, SellerRef, SellerState
 from marketplace_core.capabilities.orders import ImportLine, ImportOrder
 from marketplace_core.capabilities.payments import ImportPart, ImportPayment
+from marketplace_core.capabilities.reviews import ImportReview
 from marketplace_core.capabilities.sellers import ImportSeller
 from marketplace_core.values import Address, Money, derived_id
 from marketplace_olist.facts import Facts, Person
 from marketplace_olist.files import ItemRow, OrderRow, ProductRow
 
-__all__ = ["CURRENCY", "UNSOLD", "account", "number", "order", "payment", "product", "seller"]
+__all__ = ["CURRENCY", "UNSOLD", "account", "number", "order", "payment", "product", "reviews", "seller"]
 
 CURRENCY = "BRL"
 COUNTRY = "BR"
@@ -164,6 +165,29 @@ def payment(facts: Facts, row: OrderRow, *, known: bool) -> ImportPayment | None
         parts=tuple(parts),
         at=_paid_at(row),
     )
+
+
+def reviews(facts: Facts, row: OrderRow) -> list[ImportReview]:
+    """The first is of the order's first line, and so on: the files do not say of which."""
+    unique_id = facts.customers[row.customer_id][1].customer_unique_id
+    found = zip(facts.reviews.get(row.order_id, ()), facts.items.get(row.order_id, ()), strict=False)
+    return [
+        ImportReview(
+            id=_id("review", f"{said.review_id}/{said.order_id}"),
+            order_id=_id("order", row.order_id),
+            order_item_id=_id("item", f"{item.order_id}/{item.order_item_id}"),
+            product_id=_id("product", item.product_id),
+            seller_id=_id("seller", item.seller_id),
+            account_id=_id("customer", unique_id),
+            author=_name(unique_id),
+            rating=said.review_score,
+            title=said.review_comment_title,
+            text=said.review_comment_message,
+            delivered_at=row.order_delivered_customer_date,
+            created_at=said.review_creation_date,
+        )
+        for (_, said), item in found
+    ]
 
 
 def _paid_at(row: OrderRow) -> datetime:

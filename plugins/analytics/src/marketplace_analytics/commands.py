@@ -106,7 +106,7 @@ def rebuild(
             except LookupError as error:
                 raise Failed("this deployment has no analytics", REMEDY) from error
             read = taken = 0
-            async for batch in _batches(market, files or ()):
+            async for batch in batches(market, files or ()):
                 taken += await port.restore(batch)
                 read += len(batch)
                 bars.update(task, advance=len(batch))
@@ -120,7 +120,7 @@ def rebuild(
     return 0
 
 
-async def _batches(market: Marketplace, files: Sequence[Path]) -> AsyncIterator[list[str]]:
+async def batches(market: Marketplace, files: Sequence[Path]) -> AsyncIterator[list[str]]:
     """Envelopes as JSON, of files or of what the outboxes still have."""
     for truth in () if files else market.places().values():
         rows = await truth.outbox.kept(0, BATCH)

@@ -16,13 +16,6 @@ from marketplace_core.events import EVENTS, PERSON, PERSONAL, Envelope, Event, U
 
 __all__ = ["Keeper", "PersonMark", "retained"]
 
-#: What events tell of persons that do not mark it.
-UNMARKED: Mapping[str, frozenset[str]] = {
-    "moderation.submitted": frozenset({"author_id", "snapshot", "note"}),
-    "moderation.held": frozenset({"scores"}),
-    "moderation.author_told": frozenset({"author_id"}),
-}
-
 
 class PersonMark(str):
     """What stands for an account: the same in all of its events, and nobody can tell whose it is."""
@@ -31,11 +24,11 @@ class PersonMark(str):
 
 
 @cache
-def retained(cls: type[Struct], left_out: frozenset[str] = frozenset()) -> type[Struct]:
+def retained(cls: type[Struct]) -> type[Struct]:
     """``cls`` without what is :data:`PERSONAL`, at any depth, and with a :class:`PersonMark` for each person."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(cls):
-        if field.name in left_out or (kept := _kept(field.type)) is None:
+        if (kept := _kept(field.type)) is None:
             continue
         factory = field.default_factory
         default = field.default if factory is NODEFAULT else msgspec.field(default_factory=factory)
@@ -97,7 +90,7 @@ class Keeper:
         return head + b"}" if data == b"{}" else head + b"," + data[1:]
 
     def _maker(self, cls: type[Event]) -> Callable[[bytes], bytes]:
-        decode = msgspec.json.Decoder(kept_of(cls), dec_hook=self._person).decode
+        decode = msgspec.json.Decoder(retained(cls), dec_hook=self._person).decode
         encode = msgspec.json.Encoder(enc_hook=str).encode
 
         def make(data: bytes) -> bytes:
@@ -111,10 +104,6 @@ class Keeper:
             raise NotImplementedError
         mark = self.mark(str(value))
         return PersonMark("" if mark in self.forgotten else mark)
-
-
-def kept_of(cls: type[Event]) -> type[Struct]:
-    return retained(cls, UNMARKED.get(cls.type, frozenset()))
 
 
 def _uuid(id_: str) -> str:

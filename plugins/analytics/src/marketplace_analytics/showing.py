@@ -15,8 +15,9 @@ from marketplace_core.values import minor_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["columns_of", "draw", "print_report", "write_csv"]
+__all__ = ["columns_of", "draw", "figure_of", "print_report", "write_csv"]
 
 #: The axis of a column, where it is no count: what stands beside it, and what a value is multiplied by.
 AXES: Mapping[str, tuple[str, float]] = {
@@ -103,27 +104,36 @@ def write_csv(path: Path, name: str, report: Report) -> None:
 
 
 def draw(path: Path, name: str, report: Report) -> None:
-    """One picture: under each other a plot for each unit that the report's columns are in."""
+    """One picture, as PNG: under each other a plot for each unit that the report's columns are in."""
     import matplotlib as mpl  # noqa: PLC0415 - a second, and only for who wants a picture
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot  # noqa: PLC0415
 
-    panels = _cohort_panels(report) if name == "cohorts" else _panels(name, report)
-    figure, axes = plt.subplots(len(panels), 1, figsize=(10, 1 + 3.2 * len(panels)), sharex=True, squeeze=False)
+    figure = figure_of(name, report)
     try:
-        for place, (unit, lines) in zip(axes[:, 0], panels.items(), strict=True):
-            _plot(place, unit, lines)
-        if name == "cohorts":
-            axes[-1, 0].set_xlabel("months after the first order")
-        else:
-            axes[-1, 0].set_xlabel("beginning of the interval (UTC)")
-            figure.autofmt_xdate()
-        figure.suptitle(f"{name}, as of {report.as_of:%Y-%m-%d %H:%M} UTC" if report.as_of else f"{name}: no event yet")
-        figure.tight_layout()
         figure.savefig(path, dpi=120, format="png")
     finally:
-        plt.close(figure)
+        pyplot.close(figure)
+
+
+def figure_of(name: str, report: Report) -> Figure:
+    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    panels = _cohort_panels(report) if name == "cohorts" else _panels(name, report)
+    figure, axes = pyplot.subplots(len(panels), 1, figsize=(11, 1 + 3.2 * len(panels)), sharex=True, squeeze=False)
+    for place, (unit, lines) in zip(axes[:, 0], panels.items(), strict=True):
+        _plot(place, unit, lines)
+    if name == "cohorts":
+        axes[-1, 0].set_xlabel("months after the first order")
+        axes[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        axes[-1, 0].set_xlabel("beginning of the interval (UTC)")
+        figure.autofmt_xdate()
+    figure.suptitle(f"{name}, as of {report.as_of:%Y-%m-%d %H:%M} UTC" if report.as_of else f"{name}: no event yet")
+    figure.tight_layout()
+    return figure
 
 
 Lines = dict[str, tuple[list[Any], list[float]]]
@@ -138,7 +148,7 @@ def _plot(axes: Axes, unit: str, lines: Lines) -> None:
     axes.grid(visible=True, alpha=0.3)
     axes.yaxis.set_major_formatter("{x:,.10g}")
     if lines:
-        axes.legend(loc="upper left", fontsize="small", ncols=3)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), fontsize="small")  # beside: it would cover what is drawn
 
 
 def _panels(name: str, report: Report) -> dict[str, Lines]:

@@ -20,6 +20,7 @@ __all__ = [
     "Shipment",
     "Timeline",
     "Units",
+    "arrived",
     "cancel_units",
     "commission",
     "order_status",
@@ -27,15 +28,12 @@ __all__ = [
     "settle",
     "share",
     "ship_units",
-    "track",
     "units_left",
     "weight",
 ]
 
 #: how far a package is; an order is as far as its least advanced package
 PROGRESS = ("pending", "confirmed", "partially_shipped", "shipped", "delivered", "completed")
-#: how far a shipment is; its status never goes back
-TRACKING = ("pending", "label_created", "in_transit", "out_for_delivery", "delivered", "returned")
 
 Units = dict[str, int]
 """Units by line id."""
@@ -256,10 +254,11 @@ def package_status(package: Package) -> str:
     if package.status == "completed":
         return "completed"
     over = all(shipment.status in {"delivered", "returned"} for shipment in package.shipments)
-    return "delivered" if over and any(map(_arrived, package.shipments)) else "shipped"
+    return "delivered" if over and any(map(arrived, package.shipments)) else "shipped"
 
 
-def _arrived(shipment: Shipment) -> bool:
+def arrived(shipment: Shipment) -> bool:
+    """Whether it ever did, though it may have come back."""
     return shipment.status == "delivered" or any(event.code == "delivered" for event in shipment.events)
 
 
@@ -371,28 +370,3 @@ def commission(base: Money, rate: str) -> Money:
     """The marketplace's part of ``base``, half even to the minor unit."""
     amount = (Decimal(base.amount) * Decimal(rate)).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
     return Money(int(amount), base.currency)
-
-
-# ── tracking ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def track(package: Package, told: Shipment) -> bool:
-    """Take over what logistics tells of one of the package's parcels; gives whether the package is delivered by it.
-
-    A status never goes back. An exception is shown until the parcel goes on, and not once it has arrived.
-    """
-    before = package.status
-    for index, known in enumerate(package.shipments):
-        if known.id == told.id:
-            told.status = _status(known, told.status)
-            package.shipments[index] = told
-    package.status = package_status(package)
-    return package.status == "delivered" and before != "delivered"
-
-
-def _status(known: Shipment, status: str) -> str:
-    passed = [known.status, *(event.code for event in known.events)]
-    reached = max((TRACKING.index(code) for code in passed if code in TRACKING), default=0)
-    if status == "exception":
-        return known.status if reached >= TRACKING.index("delivered") else status
-    return status if TRACKING.index(status) >= reached else known.status

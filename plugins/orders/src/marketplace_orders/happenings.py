@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from marketplace_core.capabilities.orders import (
     EventLine,
     EventPackage,
     ItemsCancelled,
+    ItemsReturned,
     OrderConfirmed,
     OrderPlaced,
     PackageDelivered,
@@ -16,9 +18,9 @@ from marketplace_core.capabilities.orders import (
     PaymentMethod,
 )
 from marketplace_core.values import Money
-from marketplace_orders import domain, views
+from marketplace_orders import domain, tracking, views
 
-__all__ = ["cancelled", "confirmed", "delivered", "placed", "shipped"]
+__all__ = ["cancelled", "confirmed", "delivered", "placed", "returned", "shipped"]
 
 
 def placed(record: domain.Order, payment: PaymentMethod | None, expires_at: datetime) -> OrderPlaced:
@@ -111,6 +113,22 @@ def cancelled(
 
 def delivered(record: domain.Order, package: domain.Package) -> PackageDelivered:
     return PackageDelivered(order_id=record.id, package_id=package.id, seller_id=package.seller_id)
+
+
+def returned(record: domain.Order, package: domain.Package, shipment_id: str, status: str) -> ItemsReturned | None:
+    """Of a parcel that its carrier brings back, which is not taken over yet. Nothing is refunded by that alone."""
+    parcel = tracking.brought_back(package, shipment_id, status)
+    if parcel is None:
+        return None
+    kept = [replace(line, shipped=line.returned, cancelled=0) for line in package.items]  # shares are of the next units
+    return ItemsReturned(
+        order_id=record.id,
+        package_id=package.id,
+        seller_id=package.seller_id,
+        lines=views.event_lines(replace(package, items=kept), parcel.items),
+        reason="sent_back" if domain.arrived(parcel) else "undelivered",
+        refund=Money.zero(record.total.currency),
+    )
 
 
 def _lines(record: domain.Order) -> list[EventLine]:

@@ -37,7 +37,7 @@ from marketplace_core.capabilities.payments import PaymentChanged, PaymentSettle
 from marketplace_core.errors import Conflict, Failure, MarketplaceError, NotFound
 from marketplace_core.ports import UnitOfWork, Units, command, command_after, handler, natural
 from marketplace_core.values import Clock, Imported, Page, new_id
-from marketplace_orders import domain, happenings, imports, quotes, views
+from marketplace_orders import domain, happenings, imports, quotes, tracking, views
 from marketplace_orders.cancelling import Cancelling, check_cancellable, units_of
 from marketplace_orders.config import OrdersConfig
 from marketplace_orders.open_orders import OpenOrders, Place, in_progress
@@ -332,13 +332,16 @@ class OrderService(Orders):
         package = record.package(event.package_id) if record else None
         if record is None or package is None:
             return
-        delivered = domain.track(package, quotes.shipment(event.shipment))
+        returned = happenings.returned(record, package, event.shipment.id, event.shipment.status)
+        delivered = tracking.track(package, quotes.shipment(event.shipment))
         package.updated_at = uow.now
         domain.settle(record, uow.now, self._config.complete_days)
         record.note(uow.now, f"shipment.{event.code or event.shipment.status}", "carrier")
         await self._store.save(uow, record)
         if delivered:
             uow.emit(happenings.delivered(record, package))
+        if returned is not None:
+            uow.emit(returned)
 
     async def complete_delivered(self) -> None:
         """A schedule: orders that were delivered long enough ago are completed."""

@@ -14,6 +14,7 @@ from marketplace_core.capabilities.orders import OrderConfirmed, PackageDelivere
 from marketplace_core.capabilities.reviews import (
     AcceptedReview,
     Act,
+    ImportReview,
     InvitedLine,
     ProductRated,
     Rated,
@@ -37,8 +38,8 @@ from marketplace_core.errors import Conflict, Forbidden, NotFound
 from marketplace_core.events import Event
 from marketplace_core.pictures import Pictures
 from marketplace_core.ports import IMPORT, Cache, UnitOfWork, Units, command, command_after, handler
-from marketplace_core.values import Page, PageQuery, new_id
-from marketplace_reviews import domain, views
+from marketplace_core.values import Imported, Page, PageQuery, new_id
+from marketplace_reviews import domain, imports, views
 from marketplace_reviews.config import ReviewsConfig
 from marketplace_reviews.domain import Line, NotPossible, Tally
 from marketplace_reviews.pictures import PictureUseCases
@@ -208,6 +209,29 @@ class ReviewService(PictureUseCases):
         self._forget_after(uow, review.product_id)
         return views.review(review, self._pictures.url, reply_waits=True)
 
+    # ── history of another system ────────────────────────────────────────────────────────────────────────────
+
+    @command
+    async def import_reviews(self, uow: UnitOfWork, reviews: list[ImportReview]) -> list[Imported]:
+        await self._store.add_lines(uow, [imports.line(one) for one in reviews])
+        found: dict[str, Imported] = {}
+        for given in sorted(reviews, key=lambda one: one.order_item_id):  # so that two such calls never wait for each other
+            found[given.id] = await self._import(uow, given)
+        return [found[given.id] for given in reviews]
+
+    async def _import(self, uow: UnitOfWork, given: ImportReview) -> Imported:
+        line = await self._store.lock_line(uow, given.order_item_id)
+        if line is None or line.account_id != given.account_id or line.review_id not in (None, given.id):
+            return imports.TAKEN
+        if line.review_id == given.id or line.number:  # or its author has deleted it here
+            return Imported("unchanged")
+        line.review_id, line.number = given.id, 1
+        await self._store.save_line(uow, line)
+        review = imports.review(given)
+        await self._store.save(uow, review)
+        self._changed(uow, review, line.number, at=given.created_at)
+        return Imported("written")
+
     # ── for other plugins ────────────────────────────────────────────────────────────────────────────────────
 
     async def get_ratings(self, kind: RatedKind, ids: list[str]) -> list[Rated]:
@@ -291,7 +315,9 @@ class ReviewService(PictureUseCases):
     def _score(self, tally: Tally) -> float:
         return tally.score(self._config.prior_average, self._config.prior_count)
 
-    def _changed(self, uow: UnitOfWork, review: domain.Review, number: int, *, deleted: bool = False) -> None:
+    def _changed(
+        self, uow: UnitOfWork, review: domain.Review, number: int, *, deleted: bool = False, at: datetime | None = None
+    ) -> None:
         uow.emit(
             ReviewChanged(
                 review_id=review.id,
@@ -301,7 +327,8 @@ class ReviewService(PictureUseCases):
                 rating=None if deleted else review.counted,
                 status=None if deleted else review.status,  # type: ignore[arg-type]
                 version_number=number,
-            )
+            ),
+            at,
         )
         self._forget_after(uow, review.product_id)
 

@@ -116,7 +116,11 @@ class PackageShipped(Event, frozen=True, kw_only=True):
 
 @event("orders.items_returned", key="order_id")
 class ItemsReturned(Event, frozen=True, kw_only=True):
-    """Units that had arrived came back to their seller; ``refund`` is what the buyer gets for them."""
+    """Units came back to their seller; ``refund`` is what the buyer gets for them.
+
+    ``reason``: ``undelivered`` where the carrier brings a parcel back that never arrived, ``sent_back`` one that had; nothing
+    is refunded by that alone.
+    """
 
     order_id: str
     package_id: str

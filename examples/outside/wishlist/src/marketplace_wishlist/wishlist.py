@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from marketplace_core.capabilities import declare
 from marketplace_core.errors import declare_codes
-from marketplace_core.events import Event, event
+from marketplace_core.events import Event, PersonId, event
 from marketplace_core.hookspecs import hookspec
 from marketplace_core.ports import mutation, query
 
@@ -43,7 +43,7 @@ class WishlistView(Struct, frozen=True):
 class WishAdded(Event, frozen=True, kw_only=True):
     """Somebody wishes for a product."""
 
-    account_id: str
+    account_id: PersonId
     product_id: str
 
 

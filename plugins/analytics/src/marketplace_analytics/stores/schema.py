@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
-from marketplace_analytics.retention import PersonMark, kept_of
+from marketplace_analytics.retention import PersonMark, retained
 from marketplace_core.events import Event
 
 __all__ = ["FORGOTTEN", "OWN", "columns_of", "erasing", "making", "table_of"]
@@ -27,8 +27,6 @@ _ENVELOPE = {
     "_version": "UInt16",
     "_sequence": "UInt64",
 }
-#: What reports ask for where the moderation that is deployed does not tell it.
-_REPORTED = {"moderation.decided": {"by": "LowCardinality(String)", "overturned": "Bool"}}
 
 FORGOTTEN = """CREATE TABLE IF NOT EXISTS _forgotten (mark String) ENGINE = ReplacingMergeTree ORDER BY mark"""
 UNREAD = """CREATE TABLE IF NOT EXISTS _unread (id String, type String, version UInt16, error String)
@@ -44,8 +42,8 @@ def table_of(event_type: str) -> str:
 
 def columns_of(cls: type[Event]) -> dict[str, str]:
     """The type of each column of an event's table, by its name."""
-    own = {field.encode_name: _column(field.type) for field in msgspec.structs.fields(kept_of(cls))}
-    return {**_ENVELOPE, **_REPORTED.get(cls.type, {}), **own}
+    own = {field.encode_name: _column(field.type) for field in msgspec.structs.fields(retained(cls))}
+    return {**_ENVELOPE, **own}
 
 
 def making(cls: type[Event], there: Mapping[str, str] | None) -> Iterator[str]:
@@ -69,7 +67,7 @@ def making(cls: type[Event], there: Mapping[str, str] | None) -> Iterator[str]:
 def erasing(cls: type[Event]) -> Iterator[str]:
     """Statements that take the person ``{mark:String}`` out of an event's rows."""
     table = table_of(cls.type)
-    for field in msgspec.structs.fields(kept_of(cls)):
+    for field in msgspec.structs.fields(retained(cls)):
         name = f"`{field.encode_name}`"
         if _is_person(field.type):
             yield f"ALTER TABLE {table} UPDATE {name} = '' WHERE {name} = {{mark:String}}"
