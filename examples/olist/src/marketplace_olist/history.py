@@ -49,11 +49,11 @@ class Ports(Struct, frozen=True):
     @classmethod
     def of(cls, port: Callable[[type[Any]], Any]) -> Ports:
         """Without reviews those of the files are skipped. :raises LookupError: the deployment lacks another capability."""
-        needed = [port(capability) for capability in (Auth, Sellers, Catalog, Orders, Payments)]
         try:
-            return cls(*needed, port(Reviews))
+            reviews = port(Reviews)
         except LookupError:
-            return cls(*needed, None)
+            reviews = None
+        return cls(port(Auth), port(Sellers), port(Catalog), port(Orders), port(Payments), reviews)
 
 
 class Unequal(Struct, frozen=True):
