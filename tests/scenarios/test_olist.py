@@ -138,8 +138,8 @@ async def _look(shop: Shop, source: Path) -> None:
     payment = await shop.admin.get(f"/payments/{order['payment']['id']}")
     assert [one["kind"] for one in payment["operations"]] == ["authorize"] + ["capture"] * len(paid)
     assert [one["amount"]["amount"] for one in payment["operations"][1:]] == paid
-    page = await shop.admin.get("/orders?status=shipped&limit=100")
-    assert len(page["items"]) == 100
+    page = await shop.admin.get("/orders?status=delivered&limit=100")
+    assert len(page["items"]) == 100 and page["next"] is not None
     [confirmed, *_] = (await shop.admin.get("/orders?status=confirmed"))["items"]
     refused = await shop.admin.post(f"/orders/{confirmed['id']}/cancel", {"reason": "too late"}, 409)
     assert refused["code"] == "orders.not_cancellable"

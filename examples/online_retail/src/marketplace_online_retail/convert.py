@@ -97,7 +97,7 @@ class Code:
 def read(source: Path, progress: Progress = lambda _: None) -> dict[str, Code]:
     """All codes of the file in the order in which they occur; ``progress`` hears how many bytes are read."""
     codes: dict[str, Code] = {}
-    with _opened(source) as (lines, position):
+    with opened(source) as (lines, position):
         reader = csv.DictReader(lines, strict=True)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
@@ -121,7 +121,7 @@ def read(source: Path, progress: Progress = lambda _: None) -> dict[str, Code]:
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[tuple[io.TextIOBase, Callable[[], int]]]:
+def opened(source: Path) -> Iterator[tuple[io.TextIOBase, Callable[[], int]]]:
     try:
         with ExitStack() as stack:
             raw = stack.enter_context(source.open("rb"))

@@ -28,9 +28,8 @@ def relive(order: ImportOrder, token: Callable[[str], str], line_weight_g: int) 
     told: Happened = [(order.placed_at, happenings.placed(record, None, order.placed_at))]
     if order.confirmed_at is not None or order.status in _STEPS[1:]:
         told.append((_confirm(record, order), happenings.confirmed(record)))
-    if order.status == "cancelled":
-        told += _cancel(record, order)
-    elif order.status in _STEPS[2:]:
+    told += _cancel(record, order)
+    if order.status in _STEPS[2:]:
         told += _send(record, order, token, line_weight_g)
     record.status = order.status
     record.updated_at = max(entry.at for entry in record.timeline)
@@ -55,30 +54,40 @@ def _confirm(record: domain.Order, order: ImportOrder) -> datetime:
 
 
 def _cancel(record: domain.Order, order: ImportOrder) -> Happened:
-    """Nobody told when: as soon as it can have been."""
-    at = order.confirmed_at or order.placed_at
+    """All units, or those that the lines say; each when it is told, or as soon as it can have been."""
+    begun = order.confirmed_at or order.placed_at
+    said = {line.id: line for line in order.lines}
     told: Happened = []
     for package in record.packages:
-        lines = views.event_lines(package)
-        amount = domain.cancel_units(package, domain.units_left([package]))
+        units = domain.units_left([package])
+        if order.status != "cancelled":
+            units = {line.id: said[line.id].cancelled for line in package.items if said[line.id].cancelled}
+        if not units:
+            continue
+        at = max([said[id_].cancelled_at or begun for id_ in units])
+        lines = views.event_lines(package, units)
+        amount = domain.cancel_units(package, units)
         remaining = domain.remaining(record.packages, order.currency)
         told.append((at, happenings.cancelled(record, package, lines, amount, remaining)))
-    _note(record, at, "orders.items_cancelled", "system")
+    if told or order.status == "cancelled":
+        _note(record, max([begun, *(at for at, _ in told)]), "orders.items_cancelled", "system")
     return told
 
 
 def _send(record: domain.Order, order: ImportOrder, token: Callable[[str], str], line_weight_g: int) -> Happened:
     sent = order.shipped_at or order.confirmed_at or order.placed_at
     told: Happened = []
-    for package in record.packages:
-        lines = views.event_lines(package)
+    packages = [package for package in record.packages if any(line.left for line in package.items)]
+    for package in packages:
+        units = domain.units_left([package])
+        lines = views.event_lines(package, units)
         shipment = _shipment(package, order, sent, token)
         charge = domain.ship_units(package, shipment.items, shipment)
         told.append((sent, happenings.shipped(record, package, shipment, lines, charge, line_weight_g, sent)))
     _note(record, sent, "orders.package_shipped", "seller")
     if order.status == "delivered":
         arrived = order.delivered_at or sent
-        told += [(arrived, happenings.delivered(record, package)) for package in record.packages]
+        told += [(arrived, happenings.delivered(record, package)) for package in packages]
         _note(record, arrived, "shipment.delivered", "carrier")
     return told
 

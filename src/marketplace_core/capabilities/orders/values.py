@@ -290,7 +290,10 @@ CancelItems = Annotated[tuple[CancelItem, ...], Meta(max_length=1000)]
 
 
 class ImportLine(Struct, frozen=True, kw_only=True):
-    """One bought variant of an order of another system. ``shipping`` is its part, ``country`` where its parcel came from."""
+    """One bought variant of an order of another system. ``shipping`` is its part, ``country`` where its parcel came from.
+
+    ``cancelled``: units that were taken back, at the latest ``cancelled_at`` (None: nobody knows when); the others went out.
+    """
 
     id: str
     variant_id: str
@@ -302,6 +305,8 @@ class ImportLine(Struct, frozen=True, kw_only=True):
     quantity: int
     unit_price: Money
     shipping: Money
+    cancelled: int = 0
+    cancelled_at: datetime | None = None
 
 
 class ImportOrder(Struct, frozen=True, kw_only=True):
