@@ -12,7 +12,7 @@ __all__ = ["ELASTICSEARCH", "ElasticsearchSettings"]
 
 
 class ElasticsearchSettings(ServerSettings, forbid_unknown_fields=True):
-    """``flavor``: whose server it is; the client refuses an OpenSearch that is not said to be one. ``tls``: whether it is spoken
+    """``flavor``: whose server it is: an OpenSearch that is not said to be one is refused. ``tls``: whether it is spoken
     to by TLS; ``ca``: a file with the authority of its certificate, if it is none of the machine's. ``seconds``: how long one
     answer may take. ``connections``: of a process, to each host."""
 

@@ -14,7 +14,7 @@ from marketplace_core.capabilities.search import FacetValue
 from marketplace_search.config import SearchConfig
 from marketplace_search.domain import likeness, words_of
 from marketplace_search.store import Counts, Found, Hit, Record, Wanted
-from marketplace_search.stores import schema as kept
+from marketplace_search.stores import records as kept
 from marketplace_search.stores.filters import Filters, any_of, together
 from marketplace_search.stores.marking import Marker
 from marketplace_search.stores.planning import Plan, Planner, Word
