@@ -88,7 +88,7 @@ def _properties() -> dict[str, Any]:
     token = {"type": "keyword", "ignore_above": _LONG}
     words = {"type": "text", "analyzer": "whitespace", "index_options": "freqs"}
     stems = {**words, "analyzer": "stems", "search_analyzer": "whitespace"}
-    found = dict.fromkeys(("id", "shown", "flags", "seller_id", "category_id", "facets", TITLE_WORDS), token)
+    found: dict[str, Any] = dict.fromkeys(("id", "shown", "flags", "seller_id", "category_id", "facets", TITLE_WORDS), token)
     # By these is nothing counted.
     found |= {name: {**token, "doc_values": False} for name in ("combined", "title_key")}
     found |= {name: {"type": "long"} for name in ("mark", "price", "created", "rating")}
