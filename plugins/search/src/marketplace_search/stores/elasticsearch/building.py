@@ -14,7 +14,7 @@ from marketplace_core.errors import Unavailable
 from marketplace_search.store import Building, Record, Seller
 from marketplace_search.stores.elasticsearch.bulk import Item, send
 from marketplace_search.stores.elasticsearch.documents import INACTIVE, document
-from marketplace_search.stores.elasticsearch.generations import Generation, Generations, Lease, Made
+from marketplace_search.stores.elasticsearch.generations import ORDER_SECONDS, Generation, Generations, Lease, Made
 from marketplace_search.stores.elasticsearch.writing import PATIENCE, decode_record
 from marketplace_search.stores.records import Known, rebuilt
 
@@ -72,7 +72,7 @@ class Rebuilding(Building):
         changed = await self._take_over(self._since)
         async with self._server.asking() as client:
             self._blocked = True
-            await client.indices.add_block(index=self._former.index, block="write")
+            await client.options(request_timeout=ORDER_SECONDS).indices.add_block(index=self._former.index, block="write")
         changed |= await self._take_over(until)
         await self._take_over_gone()
         await self._list_inactive()
@@ -143,5 +143,8 @@ async def _done(server: Elasticsearch, generation: Generation) -> int:
     """The sequence number up to which every write to it is done: one that is under way has a greater one."""
     async with server.asking() as client:
         told = await client.indices.stats(index=generation.index, level="shards", filter_path="indices.*.shards")
-    ((copies,),) = (found["shards"].values() for found in told["indices"].values())
-    return min(int(copy["seq_no"]["local_checkpoint"]) for copy in copies if copy["routing"]["primary"])
+    for found in told.get("indices", {}).values():
+        for copy in found["shards"].get("0", ()):
+            if copy["routing"]["primary"] and "seq_no" in copy:
+                return int(copy["seq_no"]["local_checkpoint"])
+    raise Unavailable("The index of the search is not allocated.")

@@ -1,7 +1,7 @@
 """The indexes of a search: generations, one of which has the name that is read, and the lease of who builds another.
 
-``<prefix>-search`` is an alias of the generation that is read, ``<prefix>-search-<n>``; to publish another is to move it, which
-is done at once for everybody. Who writes does so by an alias of that generation alone, ``…-<n>-writes``: where that is gone, a
+``<prefix>-search`` is an alias of the generation that is read, ``<prefix>-search-<id>``; to publish another is to move it,
+which is done at once for everybody. Who writes does so by an alias of that generation alone, ``…-<id>-writes``: where that is gone, a
 write is refused, and never begins an index of its own.
 """
 
@@ -22,13 +22,15 @@ from marketplace_core.errors import Unavailable
 from marketplace_core.values import new_id
 from marketplace_search.stores.elasticsearch.documents import template
 
-__all__ = ["FORMAT", "LEASE_SECONDS", "Generation", "Generations", "Lease", "Made"]
+__all__ = ["FORMAT", "LEASE_SECONDS", "ORDER_SECONDS", "Generation", "Generations", "Lease", "Made"]
 
 #: Counts changes of the documents: an index of another number is built anew.
 FORMAT = 1
 #: Who builds says so each second; one of whom nothing was heard for so long is taken for killed.
 LEASE_SECONDS = 4.0
 BEAT_SECONDS = 1.0
+#: What a change of the cluster's state may take.
+ORDER_SECONDS = 30.0
 
 
 class Made(Struct, frozen=True):
@@ -47,10 +49,6 @@ class Generation(Struct, frozen=True):
     built: bool
 
     @property
-    def number(self) -> int:
-        return int(self.index.rpartition("-")[2])
-
-    @property
     def writes(self) -> str:
         """The name by which it is written to."""
         return f"{self.index}-writes"
@@ -62,6 +60,12 @@ class Generations:
     def __init__(self, server: Elasticsearch) -> None:
         self.server, self.name = server, f"{server.prefix}-search"
         self._unbuilt, self._first = f"{self.name}-unbuilt", f"{self.name}-1"
+
+    @contextlib.asynccontextmanager
+    async def _ordering(self) -> AsyncIterator[AsyncElasticsearch]:
+        """For what the leader of the cluster does, which takes its time."""
+        async with self.server.asking() as client:
+            yield client.options(request_timeout=ORDER_SECONDS)
 
     async def live(self) -> Generation | None:
         """The generation that is read, if there is one."""
@@ -76,17 +80,17 @@ class Generations:
     async def begun(self, made: Made) -> Generation:
         """The one that is read; where there is none, an empty one is begun."""
         while (found := await self.live()) is None:
-            async with self.server.asking() as client:
+            async with self._ordering() as client:
                 # Whoever comes late with this finds the name in use: it is kept for ever.
                 with contextlib.suppress(BadRequestError):
                     await self._create(client, self._first, made, [self.name, self._unbuilt])
         return found
 
     async def new(self, made: Made) -> Generation:
-        """An empty generation that nobody reads yet. Under the lease."""
-        async with self.server.asking() as client:
-            numbers = [int(index.rpartition("-")[2]) for index in await self._all(client)]
-            index = f"{self.name}-{1 + max(numbers, default=1)}"
+        """An empty generation that nobody reads yet, whose name nobody had or will have: who was thought killed may still delete
+        what it has begun. Under the lease."""
+        index = f"{self.name}-{new_id()}"
+        async with self._ordering() as client:
             await self._create(client, index, made, [])
         return Generation(index, made, True)
 
@@ -109,7 +113,7 @@ class Generations:
             actions += [{"remove": {"index": old.index, "alias": alias, "must_exist": False}} for alias in gone]
         else:
             actions.append({"remove_index": {"index": old.index}})
-        async with self.server.asking() as client:
+        async with self._ordering() as client:
             try:
                 await client.indices.update_aliases(actions=actions)
             except NotFoundError as error:
@@ -118,7 +122,7 @@ class Generations:
     async def sweep(self) -> None:
         """Delete what a killed building has left, and let the read one be written to. Under the lease."""
         live = await self.live()
-        async with self.server.asking() as client:
+        async with self._ordering() as client:
             for index in await self._all(client):
                 if index != self._first and (live is None or index != live.index):
                     await client.indices.delete(index=index, ignore_unavailable=True)
@@ -151,7 +155,9 @@ class Lease:
         async with self._server.asking() as client:
             with contextlib.suppress(BadRequestError):  # it is there
                 settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}
-                await client.indices.create(index=self._index, settings=settings, mappings={"dynamic": False})
+                await client.options(request_timeout=ORDER_SECONDS).indices.create(
+                    index=self._index, settings=settings, mappings={"dynamic": False}
+                )
             try:
                 told = await client.create(index=self._index, id="build", document=self._beat())
             except ConflictError:
