@@ -1,7 +1,7 @@
 """The indexes of a search: generations, one of which has the name that is read, and the lease of who builds another.
 
 ``<prefix>-search`` is an alias of the generation that is read, ``<prefix>-search-<id>``; to publish another is to move it,
-which is done at once for everybody. Who writes does so by an alias of that generation alone, ``…-<id>-writes``: where that is gone, a
+which is done at once for everybody. Who writes does so by an alias of that generation alone, ``…-<id>-writes``: without it a
 write is refused, and never begins an index of its own.
 """
 
@@ -87,8 +87,8 @@ class Generations:
         return found
 
     async def new(self, made: Made) -> Generation:
-        """An empty generation that nobody reads yet, whose name nobody had or will have: who was thought killed may still delete
-        what it has begun. Under the lease."""
+        """An empty generation that nobody reads yet, whose name nobody had or will have: who was thought killed may still
+        delete what it has begun. Under the lease."""
         index = f"{self.name}-{new_id()}"
         async with self._ordering() as client:
             await self._create(client, index, made, [])
