@@ -21,9 +21,10 @@ from figures import Bench, Line, figure
 from marketplace_search.config import SearchConfig
 from marketplace_search.domain import words_of
 from marketplace_search.store import Wanted
+from marketplace_search.stores.records import rebuilt
 from marketplace_search.stores.schema import document, open_index, stemmer, texts_of
 from marketplace_search.stores.tantivy import TantivyStore
-from marketplace_search.stores.writing import BULK_HEAP, BULK_THREADS, rebuilt
+from marketplace_search.stores.writing import BULK_HEAP, BULK_THREADS
 
 from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.capabilities.catalog import CategoryRef, ProductPage, Rating, SellerRef, Variant

@@ -17,7 +17,8 @@ class Hole:
     ``after``: it is silent from the first thing on that is sent and holds these bytes.
     """
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str | int) -> None:
+        """``socket``: of the server, or its port."""
         self.silent = self.deaf = False
         self.after: bytes | None = None
         self.port = 0
@@ -43,7 +44,7 @@ class Hole:
             writer.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there = await asyncio.open_unix_connection(self._socket)
+        there_reader, there = await self._connect()
         self._open |= {writer, there}
         task: Any = asyncio.current_task()
         self._tasks.add(task)
@@ -52,6 +53,11 @@ class Hole:
         finally:
             self._open -= {writer, there}
             self._tasks.discard(task)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._socket, int):
+            return await asyncio.open_connection("127.0.0.1", self._socket)
+        return await asyncio.open_unix_connection(self._socket)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
         with contextlib.suppress(OSError):

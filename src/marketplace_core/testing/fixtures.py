@@ -16,6 +16,7 @@ import pytest_asyncio
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from marketplace_core.adapters.elasticsearch.native import EmbeddedOpenSearch
     from marketplace_core.adapters.kafka.native import EmbeddedKafka
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
@@ -32,6 +33,7 @@ __all__ = [
     "marketplace",
     "marketplace_servers",
     "movable_clock",
+    "opensearch_server",
     "payments_simulator",
     "redis_cache",
     "redis_cache_url",
@@ -148,6 +150,15 @@ def kafka_server() -> EmbeddedKafka:
     from marketplace_core.testing.native import native_server  # noqa: PLC0415
 
     return native_server(EmbeddedKafka)
+
+
+@pytest.fixture
+def opensearch_server() -> EmbeddedOpenSearch:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.elasticsearch.native import EmbeddedOpenSearch  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedOpenSearch)
 
 
 @pytest.fixture

@@ -188,7 +188,8 @@ async def open_marketplace(
     """Installed plugins by name, in this order, on databases of their own.
 
     :param runner: ``processes`` is the deployment of ``examples/split.toml``; HTTP is then always answered.
-    :param settings: TOML lines for a plugin's table, or for that of the ``deployment``.
+    :param settings: TOML lines for a plugin's table, or for that of the ``deployment``; of one of ``resources``, what its table
+        has beside the address (``flavor = "opensearch"``).
     :param http: whether all audiences are answered at ``url``.
     :param simulators: addresses of those that will run beside it, by name: they follow its clock.
     :param resources: addresses of further servers by name, of whatever kind, for plugins whose ``settings`` say that they are
@@ -249,10 +250,10 @@ async def assembled(
         **resources,
     }
 
+    further = {name: settings.get(name, "") for name in (*_indexes(plugins, folder), *resources)}
+
     def write() -> Assembly:
-        (folder / "test.toml").write_text(
-            topology.text(urls, tables, simulators, settings.get("deployment", ""), [*_indexes(plugins, folder), *resources])
-        )
+        (folder / "test.toml").write_text(topology.text(urls, tables, simulators, settings.get("deployment", ""), further))
         loaded = load_all(folder / "test.toml")
         return Assembly(loaded.deployment, loaded.registry)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from marketplace_core._supervisor.ports import free_port
 from marketplace_core.values import AUDIENCES
@@ -69,19 +70,20 @@ class Topology:
         plugins: Mapping[str, str],
         simulators: Mapping[str, str],
         deployment: str = "",
-        more: Sequence[str] = (),
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
 
-        ``deployment``: further TOML lines for that table; ``more``: the names of further resources, of which
-        ``sagas`` is where sagas run, and ``bus`` what events go over. A plugin whose table says what it is ``on`` is there.
+        ``deployment``: further TOML lines for that table; ``more``: further resources, each with what its table has beside
+        the address; on ``sagas`` sagas run, and events go over ``bus``. A plugin whose table says what it is ``on`` is there.
         """
         home_of_sagas = (name for name, inside in self.databases.items() if "orchestrator" in inside)
         sagas = "sagas" if "sagas" in more else next(home_of_sagas, next(iter(self.databases)))
         bus = "bus" if "bus" in more else "lasting"
         named = {name: urls[name] for name in ("lasting", "cache", "files")}
         lines = [_HEAD.format(bus=bus, sagas=sagas, more=deployment, **named)]
-        lines += [f'{name} = "{urls[name]}"' for name in (*self.databases, *more)]
+        lines += [f'{name} = "{urls[name]}"' for name in self.databases]
+        lines += [f'{name} = {{ url = "{urls[name]}"{told and ", "}{told} }}' for name, told in more.items()]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():
             told = "on" in tomllib.loads(settings)

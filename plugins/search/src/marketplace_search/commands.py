@@ -64,9 +64,9 @@ def evaluate(
     data: Data = DATA,
     json: Json = False,
 ) -> int:
-    """How well the index on this machine finds known products. No server is needed."""
+    """How well the index finds known products. One in a folder needs no server."""
     from marketplace_search.evaluation import figures, read  # noqa: PLC0415
-    from marketplace_search.stores.tantivy import make  # noqa: PLC0415
+    from marketplace_search.plugin import STORES  # noqa: PLC0415
 
     try:
         pairs = read(queries.read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ def evaluate(
             context = market.context("search")
         except KeyError as error:
             raise Failed("this deployment has no search", REMEDY) from error
-        return await figures(make(context), pairs)
+        return await figures(context.store(STORES), pairs)
 
     found = unopened(file, data, act)
     if json:

@@ -19,7 +19,10 @@ from marketplace_search.config import SearchConfig
 from marketplace_search.service import SearchService
 from marketplace_search.store import SearchStore, SignalStore
 
-STORES = {"tantivy": "marketplace_search.stores.tantivy:make"}
+STORES = {
+    "tantivy": "marketplace_search.stores.tantivy:make",
+    "elasticsearch": "marketplace_search.stores.elasticsearch:make",
+}
 SIGNALS = {"postgres": "marketplace_search.stores.postgres:make"}
 
 
@@ -31,7 +34,7 @@ def info() -> PluginInfo:
         provides="search",
         requires=("catalog",),
         uses=("sellers",),
-        stores=("tantivy",),
+        stores=("tantivy", "elasticsearch"),
         roles={"signals": ("postgres",)},
     )
 

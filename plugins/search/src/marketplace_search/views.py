@@ -11,7 +11,7 @@ from marketplace_core.capabilities.catalog import Category, Rating, SellerRef
 from marketplace_core.capabilities.search import Facets, FacetValue, Fallback, PriceRange, RankedHit, SearchHit
 from marketplace_search.domain import price_ranges
 from marketplace_search.store import Counts, Found, Hit
-from marketplace_search.stores.schema import created_at
+from marketplace_search.stores.records import created_at
 
 __all__ = ["Tree", "facets", "fallback", "hit", "ranked"]
 

@@ -9,7 +9,7 @@ from tantivy import FieldType, Occur, Query, Schema
 
 from marketplace_search.domain import combined
 from marketplace_search.store import Wanted
-from marketplace_search.stores.schema import APART, ATTRIBUTE
+from marketplace_search.stores.records import APART, ATTRIBUTE
 
 __all__ = ["Filters", "any_of", "together"]
 

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import Protocol
 
 from marketplace_core.capabilities.search import Highlight
 from marketplace_search.domain import fold
-from marketplace_search.stores.planning import Word
-from marketplace_search.stores.schema import Stemmer
 
-__all__ = ["Marker"]
+__all__ = ["Forms", "Marker", "Stems"]
 
 SNIPPET = 160
 _WORD = re.compile(r"[^\W_]+")
 
 
+class Forms(Protocol):
+    """A word of a search: what counts as it."""
+
+    @property
+    def forms(self) -> Set[str]: ...
+
+    @property
+    def stems(self) -> Sequence[str]: ...
+
+
+class Stems(Protocol):
+    def of(self, word: str, /) -> tuple[Sequence[str], bool]:
+        """The stems of a word as it is written, in small letters, and whether it is a stop word."""
+
+
 class Marker:
     """Of the words of a search."""
 
-    def __init__(self, words: Sequence[Word], stemmer: Stemmer) -> None:
+    def __init__(self, words: Sequence[Forms], stemmer: Stems) -> None:
         self._forms = {form for word in words for form in word.forms}
         self._stems, self._stemmer = {stem for word in words for stem in word.stems}, stemmer
 

@@ -10,7 +10,8 @@ from tantivy import Occur, Query, Schema, Searcher
 
 from marketplace_search.config import Weights
 from marketplace_search.domain import allowed_typos, distance, spelt
-from marketplace_search.stores.schema import TEXT_STEMS, TEXTS, TITLE_STEMS, WORDS, Stemmer, title_key
+from marketplace_search.stores.records import TEXT_STEMS, TEXTS, TITLE_STEMS, title_key
+from marketplace_search.stores.schema import WORDS, Stemmer
 
 __all__ = ["Plan", "Planner", "Word"]
 

@@ -12,12 +12,13 @@ from tantivy import DocAddress, Occur, Order, Query, Searcher
 from marketplace_core.capabilities.catalog import ProductPage, SellerRef
 from marketplace_core.capabilities.search import FacetValue
 from marketplace_search.config import SearchConfig
-from marketplace_search.domain import likeness, words_of
+from marketplace_search.domain import words_of
 from marketplace_search.store import Counts, Found, Hit, Record, Wanted
-from marketplace_search.stores import schema as kept
+from marketplace_search.stores import records as kept
 from marketplace_search.stores.filters import Filters, any_of, together
 from marketplace_search.stores.marking import Marker
 from marketplace_search.stores.planning import Plan, Planner, Word
+from marketplace_search.stores.ranking import corrected, nearness
 from marketplace_search.stores.schema import count_of, record_bytes
 from marketplace_search.stores.writing import Generation
 
@@ -166,23 +167,11 @@ class State:
         if not hits or plan is None:
             return [(float(score), address) for score, address in hits]
         best = max(float(score) for score, _ in hits) or 1.0
-        forms = [word.forms for word in plan.words]
-        stems = [word.stems for word in plan.words]
         scored = []
         for score, address in hits:
-            title = words_of(self._title(address))
-            near = likeness(forms, title)
-            if near < 1 and any(stems):
-                near = max(near, self._stemmed(plan.words, title))
+            near = nearness(plan.words, words_of(self._title(address)), self._stemmer)
             scored.append((float(score) / best + self._config.weights.title_match * near, address))
         return sorted(scored, key=lambda entry: -entry[0])
-
-    def _stemmed(self, words: Sequence[Word], title: Sequence[str]) -> float:
-        """Likeness, in which another form of a word counts nearly as much."""
-        forms = [{*word.forms, *word.stems} for word in words]
-        wanted = set().union(*forms)
-        cut = [next((form for form in (word, *self._stemmer.of(word)[0]) if form in wanted), word) for word in title]
-        return 0.99 * likeness(forms, cut)
 
     def _title(self, address: DocAddress) -> str:
         glance = _glance(record_bytes(self._searcher, address))
@@ -190,13 +179,9 @@ class State:
 
     def _corrected(self, plan: Plan | None, hits: Sequence[tuple[float, DocAddress]]) -> str | None:
         """By what stands in the best hit."""
-        if plan is None or not any(word.mended for word in plan.words):
+        if plan is None:
             return None
-        title = set(words_of(self._title(hits[0][1]))) if hits else set()
-        mended = [
-            next((other for other in word.mended if other in title), (word.mended or [word.text])[0]) for word in plan.words
-        ]
-        return " ".join(mended)
+        return corrected(plan.words, words_of(self._title(hits[0][1])) if hits else ())
 
     # ── hits ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,58 +3,46 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import tantivy
 from tantivy import DocAddress, Document, Filter, Index, Query, Searcher, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 
 from marketplace_core.capabilities.catalog import ProductPage
-from marketplace_search.domain import combinations, fold, price_bucket, spelt, words_of
+from marketplace_search.domain import fold, spelt, words_of
 from marketplace_search.store import Record
+from marketplace_search.stores.records import (
+    STEMMED,
+    TEXT_STEMS,
+    TEXTS,
+    TITLE_STEMS,
+    attributes_of,
+    created,
+    encode_record,
+    facets_of,
+    mark_of,
+    title_key,
+    together_of,
+)
 
 __all__ = [
-    "TEXTS",
-    "TEXT_STEMS",
-    "TITLE_STEMS",
     "WORDS",
     "Stemmer",
     "Text",
     "count_of",
-    "created_at",
     "document",
-    "mark_of",
     "open_index",
     "open_words",
     "schema_of",
     "stemmer",
     "texts_of",
-    "title_key",
 ]
 
-#: Fields of folded words, by their weight's name.
-TEXTS = ("title", "attributes", "category", "seller", "description", "sku")
-#: Fields of stems, of whichever language: of titles, and of attributes, categories and descriptions.
-TITLE_STEMS, TEXT_STEMS = "title_stems", "text_stems"
-STEMMED = ("attributes", "category", "description")
-#: What stands before the values of facets; see :func:`document`.
-CATEGORY, SELLER, PRICE, OPTION, ATTRIBUTE = "c", "s", "p", "o", "a"
-APART = "\x1f"
-#: Of an attribute's value, as a facet.
-LONGEST = 200
 _LONG_WORD = 60
 _KEPT_WORDS = 32_768
 _KEPT_TEXTS = 4096
-encode_record = msgspec.json.Encoder().encode
-
-
-def mark_of(id_: str) -> int:
-    """40 bits that stand for an id."""
-    return int.from_bytes(hashlib.blake2b(id_.encode(), digest_size=5).digest(), "big")
 
 
 def count_of(searcher: Searcher, query: Query) -> int:
@@ -249,49 +237,9 @@ def _product(made: Document, record: Record, page: ProductPage) -> None:
         made.add_text("flags", "stock")
     for variant in page.variants:
         made.add_text("sku", fold(variant.sku))
-    facets = [f"{SELLER}{APART}{page.seller.id}", f"{PRICE}{APART}{price_bucket(price)}"]
     if page.category is not None:
         made.add_text("category_id", page.category.id)
-        facets.append(f"{CATEGORY}{APART}{page.category.id}")
-    facets += [f"{ATTRIBUTE}{APART}{name}{APART}{value}" for name, value in attributes_of(page) if len(value) <= LONGEST]
-    facets += {f"{OPTION}{APART}{name}{APART}{value}" for each in page.variants for name, value in each.options.items()}
-    for token in facets:
+    for token in facets_of(page, price):
         made.add_text("facets", token)
-    for token in _together(record, page):
+    for token in together_of(record, page):
         made.add_text("combined", token)
-
-
-def _together(record: Record, page: ProductPage) -> Iterable[str]:
-    """What one variant has together; with a ``+`` before it where that one can be bought."""
-    found: dict[str, None] = {}
-    for variant in page.variants:
-        tokens = combinations(tuple(sorted(variant.options.items())))
-        found.update(dict.fromkeys(tokens))
-        if record.available.get(variant.id, 0) > 0:
-            found.update(dict.fromkeys([f"+{token}" for token in tokens]))
-    return found
-
-
-def title_key(words: Iterable[str]) -> str:
-    """The same for all orders of the words."""
-    return " ".join(sorted(words))
-
-
-def attributes_of(page: ProductPage) -> Iterable[tuple[str, str]]:
-    """Names and values as texts; of a list each of its values."""
-    for name, value in page.attributes.items():
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, bool):
-                yield name, "true" if each else "false"
-            elif isinstance(each, str | int | float) and each != "":
-                yield name, str(each)
-
-
-def created(id_: str) -> int:
-    """The time and the count of an id that tells them (UUIDv7), as one number that grows; else 0."""
-    return int(id_[:8] + id_[9:13] + id_[15:18], 16) if len(id_) == 36 and id_[14] == "7" else 0
-
-
-def created_at(id_: str) -> datetime | None:
-    milliseconds = created(id_) >> 12
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 from tantivy import Document, FieldType, Index, IndexWriter, Query, Searcher
 
-from marketplace_core.capabilities.catalog import ProductPage, Rating
-from marketplace_search.store import Change, Record, Seller, Stamp, merged
+from marketplace_core.capabilities.catalog import ProductPage
+from marketplace_search.store import Change, Record, Seller, merged
 from marketplace_search.stores.folder import FORMAT, Folder, Made
+from marketplace_search.stores.records import SHORTEST, Known, rebuilt
 from marketplace_search.stores.schema import document, open_index, open_words, record_bytes, schema_of, stemmer, texts_of
 
-__all__ = ["BULK_HEAP", "BULK_THREADS", "Generation", "Rebuilding", "Writing", "put", "rebuilt"]
+__all__ = ["BULK_HEAP", "BULK_THREADS", "Generation", "Rebuilding", "Writing", "put"]
 
 LOCK_SECONDS = 30.0
 #: tantivy's least for a thread.
@@ -23,23 +23,11 @@ SMALL_HEAP = 15_000_000
 #: While a generation is built, and no longer: fewer segments, which need less merging.
 BULK_HEAP = 128_000_000
 BULK_THREADS = 1
-#: A shorter word is not what a misspelling was meant to be.
-SHORTEST = 3
 #: Whose words are.
 MENDED_BY = ("title", "attributes", "category", "seller")
 _decode_record = msgspec.json.Decoder(Record).decode
 
 
-class Known(Struct, frozen=True):
-    """As much of a record as a building takes over."""
-
-    id: str
-    rating: Rating | None = None
-    stamps: dict[str, Stamp] = {}
-
-
-#: Of what only the catalogue has told.
-_UNTOLD = {"page": Stamp(0), "stock": Stamp(0)}
 _decode_known = msgspec.json.Decoder(Known).decode
 
 
@@ -219,20 +207,3 @@ class Rebuilding:
         self._writing.end()
         with self._folder.lock("write", LOCK_SECONDS):
             self._folder.sweep()
-
-
-def rebuilt(told: ProductPage | Seller, known: Known | None) -> Record:
-    """With the stamps of what was known before it was asked for: what it shows is at least as late."""
-    stamps = known.stamps if known else {}
-    if isinstance(told, Seller):
-        return Record(id=told.id, kind="sellers", name=told.name, active=told.active, stamps=stamps or {"page": told.stamp})
-    return Record(
-        id=told.id,
-        kind="products",
-        seller_id=told.seller.id,
-        status="published",
-        page=told,
-        rating=known.rating if known else None,
-        available={variant.id: variant.available for variant in told.variants},
-        stamps=stamps or _UNTOLD,
-    )
