@@ -331,6 +331,9 @@ async def migrate(
             told = process.bus.missing if dry_run else process.bus.prepare
             if steps := await told(process.routing.published(process.bus)):
                 ran[bus] = [*ran.get(bus, ()), *steps]
+        if (files := deployment.on.get("blobs")) is not None:
+            steps = await (process.blobs.missing() if dry_run else process.blobs.prepare())
+            ran[files] = [*ran.get(files, ()), *steps]
     return ran
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from marketplace_core.adapters.kafka.native import EmbeddedKafka
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
+    from marketplace_core.adapters.s3.native import EmbeddedMinio
     from marketplace_core.adapters.temporal.native import EmbeddedTemporal
     from marketplace_core.testing.marketplace import Marketplace
     from marketplace_core.testing.servers import Servers
@@ -31,6 +32,7 @@ __all__ = [
     "kafka_server",
     "marketplace",
     "marketplace_servers",
+    "minio_server",
     "movable_clock",
     "payments_simulator",
     "redis_cache",
@@ -148,6 +150,15 @@ def kafka_server() -> EmbeddedKafka:
     from marketplace_core.testing.native import native_server  # noqa: PLC0415
 
     return native_server(EmbeddedKafka)
+
+
+@pytest.fixture
+def minio_server() -> EmbeddedMinio:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.s3.native import EmbeddedMinio  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedMinio)
 
 
 @pytest.fixture

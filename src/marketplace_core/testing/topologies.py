@@ -49,7 +49,7 @@ on = {{ bus = "{bus}", jobs = "lasting", clock = "lasting", cache = "cache", blo
 [resources]
 lasting = "{lasting}"
 cache = {{ url = "{cache}", role = "cache" }}
-files = "folder:{files}"
+files = "{files}"
 """
 
 
@@ -74,14 +74,16 @@ class Topology:
         """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
 
         ``deployment``: further TOML lines for that table; ``more``: the names of further resources, of which
-        ``sagas`` is where sagas run, and ``bus`` what events go over. A plugin whose table says what it is ``on`` is there.
+        ``sagas`` is where sagas run, ``bus`` what events go over, and ``files`` where blobs are. A plugin whose table says what
+        it is ``on`` is there.
         """
         home_of_sagas = (name for name, inside in self.databases.items() if "orchestrator" in inside)
         sagas = "sagas" if "sagas" in more else next(home_of_sagas, next(iter(self.databases)))
         bus = "bus" if "bus" in more else "lasting"
-        named = {name: urls[name] for name in ("lasting", "cache", "files")}
+        files = urls["files"] if "files" in more else f"folder:{urls['files']}"
+        named = {"lasting": urls["lasting"], "cache": urls["cache"], "files": files}
         lines = [_HEAD.format(bus=bus, sagas=sagas, more=deployment, **named)]
-        lines += [f'{name} = "{urls[name]}"' for name in (*self.databases, *more)]
+        lines += [f'{name} = "{urls[name]}"' for name in (*self.databases, *more) if name != "files"]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():
             told = "on" in tomllib.loads(settings)
