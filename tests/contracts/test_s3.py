@@ -10,7 +10,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import aiohttp
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from PIL import Image
 
+from marketplace_core._runtime.pools import ThreadPool
 from marketplace_core.adapters.s3.blobs import S3Blobs
 from marketplace_core.adapters.s3.client import Address, Bucket
 from marketplace_core.adapters.s3.kind import S3Settings
@@ -27,6 +30,9 @@ from marketplace_core.adapters.s3.native import EmbeddedMinio
 from marketplace_core.adapters.s3.opening import S3Server
 from marketplace_core.adapters.s3.opening import blobs as blobs_of
 from marketplace_core.errors import Unavailable
+from marketplace_core.http.egress import Egress
+from marketplace_core.http.routing import Upload
+from marketplace_core.pictures import Pictures, PictureSizes
 from marketplace_core.ports import Blobs
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.contracts.blobs import BlobsContract
@@ -116,6 +122,35 @@ async def test_a_batch_is_a_request_each_and_they_go_side_by_side(server: S3Serv
     assert await blobs.list() == []
 
 
+async def test_pictures_pass_by_as_often_as_they_must(server: S3Server, blobs: S3Blobs) -> None:
+    requests, pool = Requests(), ThreadPool("pictures", 2)
+    await requests.watch(server.connection)
+    pictures = Pictures("catalog", blobs, pool, lambda: Egress("catalog"), PictureSizes())
+    files = [Upload("file", f"{n}.png", "", file, 1) for n in range(10) if (file := _png(n))]
+    records, _ = pictures.accept(await pictures.keep(files), room=10)
+    made = await pictures.make(records)
+    assert [record.status for record in made] == ["ready"] * 10
+    kept = len(await blobs.list("catalog/"))
+    assert kept >= 20
+    assert requests.counts.total() - 1 <= 1.1 * (10 + 10 + kept), "each is put, what came is got once, and each size is put"
+    requests.counts.clear()
+
+    async def referred(keys: Sequence[str]) -> set[str]:
+        return {key for key in keys if made[0].key == key}
+
+    assert await pictures.sweep(referred) == 0, "a moment ago is too young"
+    assert await pictures.sweep(referred, timedelta(seconds=-60)) == 10 + kept - 1
+    assert requests.counts.total() <= 10
+    assert [entry.key for entry in await blobs.list()] == [made[0].key]
+    await pool.close()
+
+
+def _png(n: int) -> io.BytesIO:
+    file = io.BytesIO()
+    Image.new("RGB", (200, 200), (20 * n, 90, 120)).save(file, "PNG")
+    return file
+
+
 async def test_each_says_what_it_is_and_has_a_checksum(server: S3Server, blobs: S3Blobs) -> None:
     await blobs.put({"p/1.webp": b"picture", "p/page.html": io.BytesIO(b"<script>")})
     told = [
@@ -170,6 +205,7 @@ async def test_an_address_is_signed_once_for_half_of_the_time_that_it_lasts(serv
 
 
 async def test_an_address_is_of_the_host_that_browsers_reach(address: str, opened: Opened) -> None:
+    assert await blobs_of(opened(address, media="edge")).link("p/1.webp") is None, "we give it ourselves"
     link = await blobs_of(opened(address, public="https://files.example/", media_seconds=3600)).link("p/1.webp")
     assert link is not None and link.url.startswith(f"https://files.example/{Address.of(address).bucket}/p/1.webp?")
     assert "X-Amz-Expires=3600" in link.url
