@@ -329,8 +329,9 @@ async def migrate(
             ran[name] = await (truth.missing(wanted) if dry_run else truth.migrate(wanted, partial(progress, name)))
         if (bus := deployment.on.get("bus")) is not None:
             told = process.bus.missing if dry_run else process.bus.prepare
-            if steps := await told(process.routing.published(process.bus)):
-                ran[bus] = [*ran.get(bus, ()), *steps]
+            ran.setdefault(bus, []).extend(await told(process.routing.published(process.bus)))
+        if (files := deployment.on.get("blobs")) is not None:
+            ran.setdefault(files, []).extend(await (process.blobs.missing() if dry_run else process.blobs.prepare()))
     return ran
 
 

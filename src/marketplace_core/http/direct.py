@@ -17,6 +17,7 @@ from marketplace_core.http.openapi import document
 from marketplace_core.http.replies import Reply, is_fresh, problem_reply
 from marketplace_core.http.routing import Router
 from marketplace_core.ports import Blobs, content_type_of
+from marketplace_core.ports.stores import FOREVER
 from marketplace_core.values import AUDIENCES, Audience, etag
 
 __all__ = ["SILENT", "Direct", "direct_answers", "metrics_reply", "readiness"]
@@ -30,7 +31,6 @@ SILENT = frozenset({"/healthz", "/readyz", "/metrics"})
 MEDIA = "/media/"
 #: What people have sent is for nobody's eyes before it is drawn anew.
 AS_IT_CAME = "uploads/"
-FOREVER = "public, max-age=31536000, immutable"
 #: Swagger UI sets styles of elements, and has its icons in its stylesheet.
 DOCS_POLICY = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; img-src data:; connect-src 'self'; "
@@ -120,7 +120,10 @@ def _readiness(ready: Ready) -> Callable[[Exchange], Awaitable[Reply]]:
 
 def _picture(blobs: Blobs, key: str) -> Callable[[Exchange], Awaitable[Reply]]:
     async def run(exchange: Exchange) -> Reply:
-        content = await blobs.get(key) if _MEDIA_KEY(key) and not key.startswith(AS_IT_CAME) else None
+        shown = bool(_MEDIA_KEY(key)) and not key.startswith(AS_IT_CAME)
+        if shown and (link := await blobs.link(key)) is not None:
+            return Reply(302, [("location", link.url), ("cache-control", f"public, max-age={link.seconds}")])
+        content = await blobs.get(key) if shown else None
         if content is None:
             raise NotFound("There is no such picture.")
         headers = [

@@ -14,7 +14,17 @@ from marketplace_core.ports.outbox import FailedJob, JobQueue, Lanes, Outbox, Ou
 from marketplace_core.ports.parking import Parked, Parking, Reader, Subscription
 from marketplace_core.ports.pools import Pool, PoolFull, ProcessDied
 from marketplace_core.ports.projections import ProjectionUnit, ProjectionUnits, Source
-from marketplace_core.ports.stores import BlobEntry, Blobs, Cache, FeedEntry, FeedLost, FeedPage, FeedStore, content_type_of
+from marketplace_core.ports.stores import (
+    BlobEntry,
+    BlobLink,
+    Blobs,
+    Cache,
+    FeedEntry,
+    FeedLost,
+    FeedPage,
+    FeedStore,
+    content_type_of,
+)
 from marketplace_core.ports.units import Claim, HasRoles, HasUnits, KeyParked, UnitOfWork, Units, qualified
 from marketplace_core.ports.webhooks import StoredWebhook, WebhookInbox, WebhookState
 from marketplace_core.ports.webhooks_out import Endpoint, WebhookDelivery, WebhookMessage, WebhookOutbox
@@ -22,6 +32,7 @@ from marketplace_core.ports.webhooks_out import Endpoint, WebhookDelivery, Webho
 __all__ = [
     "IMPORT",
     "BlobEntry",
+    "BlobLink",
     "Blobs",
     "Bus",
     "Cache",

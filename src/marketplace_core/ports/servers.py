@@ -129,7 +129,7 @@ class Server(ABC):
 
 
 class Step(Struct, frozen=True):
-    """A migration that is still to run, or has run. ``plugin`` is ``<plugin>`` or ``<plugin>.<role>``, or ``bus``."""
+    """A migration that is still to run, or has run. ``plugin`` is ``<plugin>`` or ``<plugin>.<role>``, ``bus`` or ``blobs``."""
 
     plugin: str
     number: int

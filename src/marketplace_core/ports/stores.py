@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct
 
-__all__ = ["BlobEntry", "Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore", "content_type_of"]
+if TYPE_CHECKING:
+    from marketplace_core.ports.servers import Step
+
+__all__ = ["BlobEntry", "BlobLink", "Blobs", "Cache", "FeedEntry", "FeedLost", "FeedPage", "FeedStore", "content_type_of"]
 
 
 class BlobEntry(Struct, frozen=True, gc=False):
@@ -19,6 +22,16 @@ class BlobEntry(Struct, frozen=True, gc=False):
     size: int
     put_at: datetime
 
+
+class BlobLink(Struct, frozen=True, gc=False):
+    """Where a blob can be read by GET without us. ``seconds``: for so long whoever is told may remember it."""
+
+    url: str
+    seconds: int
+
+
+#: For whoever keeps a blob by its key, which never has another.
+FOREVER = "public, max-age=31536000, immutable"
 
 #: Of this table, and not of the machine's: what a picture is does not depend on where it is shown. Nothing here is a page that
 #: could run in somebody's browser.
@@ -72,7 +85,22 @@ class Blobs(ABC):
 
     @abstractmethod
     def url(self, key: str) -> str:
-        """Where a browser finds it."""
+        """Where a browser finds it, for ever."""
+
+    async def link(self, key: str) -> BlobLink | None:
+        """Where to send those who ask for :meth:`url`, whether the blob is there or not. None: they are given its bytes."""
+        return None
+
+    async def missing(self) -> Sequence[Step]:
+        """What :meth:`prepare` would do. :raises MigrationError: see there."""
+        return ()
+
+    async def prepare(self) -> Sequence[Step]:
+        """Make where they are kept, where that is not made by itself, and set it up. ``marketplace migrate`` does it.
+
+        :raises MigrationError: it cannot be done. :raises Unavailable: not now.
+        """
+        return ()
 
 
 class Cache(ABC):

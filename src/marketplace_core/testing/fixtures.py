@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from marketplace_core.adapters.kafka.native import EmbeddedKafka
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
+    from marketplace_core.adapters.s3.native import EmbeddedMinio
     from marketplace_core.adapters.temporal.native import EmbeddedTemporal
     from marketplace_core.testing.marketplace import Marketplace
     from marketplace_core.testing.servers import Servers
@@ -32,6 +33,7 @@ __all__ = [
     "kafka_server",
     "marketplace",
     "marketplace_servers",
+    "minio_server",
     "movable_clock",
     "opensearch_server",
     "payments_simulator",
@@ -159,6 +161,15 @@ def opensearch_server() -> EmbeddedOpenSearch:
     from marketplace_core.testing.native import native_server  # noqa: PLC0415
 
     return native_server(EmbeddedOpenSearch)
+
+
+@pytest.fixture
+def minio_server() -> EmbeddedMinio:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.s3.native import EmbeddedMinio  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedMinio)
 
 
 @pytest.fixture

@@ -193,8 +193,8 @@ async def open_marketplace(
     :param http: whether all audiences are answered at ``url``.
     :param simulators: addresses of those that will run beside it, by name: they follow its clock.
     :param resources: addresses of further servers by name, of whatever kind, for plugins whose ``settings`` say that they are
-        ``on`` them; on one that is called ``sagas`` sagas run, and over one that is called ``bus`` events go.
-        They are brought up to date as ``marketplace migrate`` does.
+        ``on`` them; on one that is called ``sagas`` sagas run, over one that is called ``bus`` events go, and on one that is
+        called ``files`` blobs are. They are brought up to date as ``marketplace migrate`` does.
     :param databases: existing databases, to open again what an earlier marketplace left: ``urls`` of that one.
     """
     with tempfile.TemporaryDirectory(prefix="mp-") as name:
@@ -280,6 +280,8 @@ async def _migrate(assembly: Assembly, urls: Mapping[str, str], names: Collectio
                 await process.truth_on(name).migrate(wanted, lambda _: None)
         if "bus" in names:
             await process.bus.prepare(process.routing.published(process.bus))
+        if "files" in names:
+            await process.blobs.prepare()
 
 
 def _split(plugins: Sequence[str]) -> Topology:

@@ -50,7 +50,7 @@ on = {{ bus = "{bus}", jobs = "lasting", clock = "lasting", cache = "cache", blo
 [resources]
 lasting = "{lasting}"
 cache = {{ url = "{cache}", role = "cache" }}
-files = "folder:{files}"
+files = "{files}"
 """
 
 
@@ -75,15 +75,18 @@ class Topology:
         """``urls`` of every resource by name; ``plugins`` with the TOML lines of each one's table; ``simulators`` by URL.
 
         ``deployment``: further TOML lines for that table; ``more``: further resources, each with what its table has beside
-        the address; on ``sagas`` sagas run, and events go over ``bus``. A plugin whose table says what it is ``on`` is there.
+        the address; on ``sagas`` sagas run, events go over ``bus``, and blobs are in ``files``. A plugin whose table says what
+        it is ``on`` is there.
         """
         home_of_sagas = (name for name, inside in self.databases.items() if "orchestrator" in inside)
         sagas = "sagas" if "sagas" in more else next(home_of_sagas, next(iter(self.databases)))
         bus = "bus" if "bus" in more else "lasting"
-        named = {name: urls[name] for name in ("lasting", "cache", "files")}
+        files = urls["files"] if "files" in more else f"folder:{urls['files']}"
+        named = {"lasting": urls["lasting"], "cache": urls["cache"], "files": files}
         lines = [_HEAD.format(bus=bus, sagas=sagas, more=deployment, **named)]
         lines += [f'{name} = "{urls[name]}"' for name in self.databases]
-        lines += [f'{name} = {{ url = "{urls[name]}"{told and ", "}{told} }}' for name, told in more.items()]
+        further = {name: told for name, told in more.items() if name != "files"}
+        lines += [f'{name} = {{ url = "{urls[name]}"{told and ", "}{told} }}' for name, told in further.items()]
         home = {plugin: name for name, inside in self.databases.items() for plugin in inside}
         for plugin, settings in plugins.items():
             told = "on" in tomllib.loads(settings)

@@ -16,12 +16,12 @@ from marketplace_core.context import PluginContext
 from marketplace_core.hookspecs import PluginInfo, Sink, hookimpl
 from marketplace_core.http.routing import Router
 
-STORES = {"chdb": "marketplace_analytics.stores.clickhouse:make"}
+STORES = dict.fromkeys(("chdb", "clickhouse"), "marketplace_analytics.stores.clickhouse:make")
 
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="analytics", version="0.1.0", provides="analytics", stores=("chdb",))
+    return PluginInfo(name="analytics", version="0.1.0", provides="analytics", stores=("chdb", "clickhouse"))
 
 
 @hookimpl

@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from marketplace_core.adapters.clickhouse.kind import ClickHouseSettings
 from marketplace_core.adapters.clickhouse.server import ClickHouse
 from marketplace_core.ports.servers import Native, Opening, Server
 
-__all__ = ["ClickHouseServer", "NativeChdb", "open_server"]
+__all__ = ["ClickHouseServer", "NativeChdb", "open_remote", "open_server"]
 
 
 class ClickHouseServer(Server):
-    def __init__(self, dsn: str) -> None:
-        self._client = ClickHouse(dsn)
+    def __init__(self, dsn: str, settings: ClickHouseSettings | None = None) -> None:
+        self._client = ClickHouse(dsn, (settings or ClickHouseSettings()).seconds)
 
     @property
     def connection(self) -> ClickHouse:
@@ -30,6 +31,10 @@ class ClickHouseServer(Server):
 def open_server(opening: Opening) -> ClickHouseServer:
     folder = opening.url.partition(":")[2].removeprefix("//")
     return ClickHouseServer(f"chdb://{os.path.abspath(folder)}")
+
+
+def open_remote(opening: Opening) -> ClickHouseServer:
+    return ClickHouseServer(opening.url, opening.settings if isinstance(opening.settings, ClickHouseSettings) else None)
 
 
 class NativeChdb(Native):

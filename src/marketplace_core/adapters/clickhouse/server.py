@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from marketplace_core.errors import Unavailable
 
@@ -14,6 +15,10 @@ __all__ = ["ClickHouse"]
 T = TypeVar("T")
 
 THREADS = 4
+#: Seconds for a connection.
+CONNECTING = 2
+#: What a server says of itself, not of what it was asked: it is slow, full, or not whole.
+_LATER = frozenset((159, 202, 209, 210, 241, 242, 243, 252, 319, 999))
 #: What is inserted is written as it stands in events: unknown fields are skipped, and null is a column's default.
 INSERTING = {
     "date_time_input_format": "best_effort",
@@ -27,11 +32,15 @@ INSERTING = {
 class ClickHouse:
     """Making it opens nothing. chdb takes 0.6 s and 220 MB to be there: the first who asks waits for it."""
 
-    def __init__(self, dsn: str) -> None:
-        """``dsn`` as clickhouse-connect has it: ``chdb:///path``, ``clickhouse://user:password@host:8123/database``."""
+    def __init__(self, dsn: str, seconds: int = 30) -> None:
+        """``dsn``: ``chdb:///path``, ``clickhouse://user:password@host:8123/database``, ``clickhouses://`` over TLS.
+
+        ``seconds``: for so long a server may be silent.
+        """
         self._dsn = dsn
+        self._seconds = seconds
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Future[Any] | None = None
         self._client: Any = None
 
     async def ready(self) -> None:
@@ -62,10 +71,11 @@ class ClickHouse:
         self._threads.shutdown(wait=False)
 
     async def _opened(self) -> Any:
+        """Who comes while another opens it has what that one has, also where it is away."""
         if self._client is None:
-            async with self._opening:
-                if self._client is None:
-                    self._client = await self._run(self._open)
+            if self._opening is None or self._opening.done():
+                self._opening = asyncio.ensure_future(self._run(self._open))
+            self._client = await asyncio.shield(self._opening)
         return self._client
 
     def _open(self) -> Any:
@@ -73,8 +83,20 @@ class ClickHouse:
 
         if self._dsn.startswith("chdb:"):
             return clickhouse_connect.get_client(dsn=self._dsn)
-        # In a session statements would wait for each other.
-        return clickhouse_connect.get_client(dsn=self._dsn, autogenerate_session_id=False)
+        parts = urlsplit(self._dsn)
+        secure = parts.scheme == "clickhouses"
+        return clickhouse_connect.get_client(
+            host=parts.hostname,
+            port=parts.port or (8443 if secure else 8123),
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=unquote(parts.path.strip("/")) or "default",
+            interface="https" if secure else "http",
+            autogenerate_session_id=False,  # in a session statements would wait for each other
+            connect_timeout=CONNECTING,
+            send_receive_timeout=self._seconds,
+            dedicated_pool=True,
+        )
 
     async def _run(self, act: Callable[[], T]) -> T:
         """:raises Unavailable: the server is away."""
@@ -87,6 +109,8 @@ class ClickHouse:
 
 
 def _is_away(error: Exception) -> bool:
-    from clickhouse_connect.driver.exceptions import OperationalError  # noqa: PLC0415
+    from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError  # noqa: PLC0415
 
+    if isinstance(error, DatabaseError) and error.code in _LATER:
+        return True
     return isinstance(error, OSError | OperationalError) or "Unable to open the chdb engine" in str(error)

@@ -11,6 +11,7 @@ from marketplace_core.ports.servers import imported
 #: Where each program is said to be.
 PROGRAMS = {
     "kafka": "marketplace_core.adapters.kafka.native:KAFKA",
+    "minio": "marketplace_core.adapters.s3.native:MINIO",
     "temporal": "marketplace_core.adapters.temporal.native:TEMPORAL",
     "opensearch": "marketplace_core.adapters.elasticsearch.native:OPENSEARCH",
     "toxiproxy": "marketplace_core.adapters.native.toxiproxy:TOXIPROXY",

@@ -1,0 +1,1 @@
+"""S3, of AWS and of whoever speaks it, for blobs."""
