@@ -28,8 +28,9 @@ JobFunction = Callable[[str], Awaitable[None]]
 
 #: Between two looks at the queue while something is being done, or is another's.
 POLL_SECONDS = 0.2
-#: Without a word a worker at rest looks only so often, or when a job comes due that waits for its next try.
-REST_SECONDS = 2.0
+#: Without a word a worker at rest looks only so often, or when a job comes due that waits for its next try: a word is lost with
+#: the worker that heard it. Shorter than an answer may take.
+REST_SECONDS = 4.0
 MAX_JOBS = 2
 #: A job is somebody's for so long, and this is renewed while it runs. What a killed process was doing is free then;
 #: shorter, and a process that was starved for a moment would see its job done twice.
