@@ -61,7 +61,10 @@ def rewritten(deployment: Deployment, data: Path) -> dict[str, Any]:
 
 def _embedded(resource: Resource) -> dict[str, Any]:
     """What its table says that the server here knows as well. :raises EmbeddedError: there is none here."""
-    kind = installed_kinds().by_name.get(resource.kind)
+    kinds = installed_kinds().by_name
+    kind = kinds.get(resource.kind)
+    if kind is not None and kind.native is None and kind.here is not None:
+        kind = kinds.get(kind.here)
     if kind is None or kind.native is None:
         cause = f"resources.{resource.name}: no server of the kind {resource.kind or 'that its address has'!r} is started here"
         raise EmbeddedError(cause, f"say its kind, or run it yourself and leave out --servers ({resource.name})")

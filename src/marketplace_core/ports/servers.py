@@ -69,7 +69,8 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     infrastructure that it can play (``bus``, ``jobs``, …), what makes it of a server. ``truth`` names a function
     ``(server, owner) -> Truth``, where it can hold truth, and ``keeps`` what it has then beside units and an outbox: an
     ``inbox`` with parked keys, without which nobody on it can listen, ``schedules``, a ``lease``, ``migrations``. ``native``
-    names a :class:`Native`: with it the address ``embedded:<name>`` is known, too, whose table may hold ``native_settings``.
+    names a :class:`Native`: with it the address ``embedded:<name>`` is known, too, whose table may hold ``native_settings``;
+    where there is none, ``here`` names the kind that stands for it on this machine.
     ``scripts`` names a function for ``check``: of a migration's script and ``<plugin>`` or ``<plugin>.<role>``, it gives what
     the script touches that is not its own, each with how it should be called. Where there is none, scripts are not looked at.
     ``one_process``: one process must own it. ``path``: its address is a path of this machine; a relative one is beside the
@@ -86,6 +87,7 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     settings: type[ServerSettings] = ServerSettings
     native: str | None = None
     native_settings: type[ServerSettings] | None = None
+    here: str | None = None
     one_process: bool = False
     path: bool = False
     needs: tuple[str, ...] = ()

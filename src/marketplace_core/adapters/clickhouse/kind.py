@@ -33,4 +33,5 @@ CLICKHOUSE = ServerKind(
     open="marketplace_core.adapters.clickhouse.opening:open_remote",
     needs=("clickhouse_connect",),
     settings=ClickHouseSettings,
+    here="chdb",
 )

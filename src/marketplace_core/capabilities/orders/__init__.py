@@ -16,6 +16,7 @@ from marketplace_core.capabilities.orders.events import (
     PackageShipped,
 )
 from marketplace_core.capabilities.orders.hooks import OrdersHooks
+from marketplace_core.capabilities.orders.imports import ImportLine, ImportOrder
 from marketplace_core.capabilities.orders.port import Orders
 from marketplace_core.capabilities.orders.values import (
     AdminOrderQuery,
@@ -24,8 +25,6 @@ from marketplace_core.capabilities.orders.values import (
     CouponView,
     Discount,
     Funder,
-    ImportLine,
-    ImportOrder,
     Line,
     LineDiscount,
     Order,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from marketplace_core.capabilities.orders.imports import ImportOrder
 from marketplace_core.capabilities.orders.values import (
     AdminOrderQuery,
     CancelItem,
-    ImportOrder,
     Order,
     OrderQuery,
     PackageQuery,
