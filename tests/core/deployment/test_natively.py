@@ -18,9 +18,8 @@ def test_every_server_is_one_that_up_starts(tmp_path: Path) -> None:
     made = natively(outline(DISTRIBUTED), tmp_path)
     before, after = outline(DISTRIBUTED), load(made, secrets=False)
     assert all(resource.embedded for resource in after.resources.values())
-    assert {name: one.kind for name, one in after.resources.items()} == {
-        name: one.kind for name, one in before.resources.items()
-    }
+    kinds = {name: resource.kind for name, resource in before.resources.items()}
+    assert {name: resource.kind for name, resource in after.resources.items()} == {**kinds, "events": "chdb"}
     assert before.on.items() <= after.on.items()
     assert after.name == before.name and after.limits.rates == before.limits.rates
     assert (after.profile, after.secret) == ("embedded", None)
