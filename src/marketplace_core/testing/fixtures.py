@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from marketplace_core.adapters.kafka.native import EmbeddedKafka
+    from marketplace_core.adapters.mongo import Database as MongoDatabase
+    from marketplace_core.adapters.mongo.native import EmbeddedMongo
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
     from marketplace_core.adapters.temporal.native import EmbeddedTemporal
@@ -31,6 +33,8 @@ __all__ = [
     "kafka_server",
     "marketplace",
     "marketplace_servers",
+    "mongo_database",
+    "mongo_server",
     "movable_clock",
     "payments_simulator",
     "redis_cache",
@@ -148,6 +152,29 @@ def kafka_server() -> EmbeddedKafka:
     from marketplace_core.testing.native import native_server  # noqa: PLC0415
 
     return native_server(EmbeddedKafka)
+
+
+@pytest.fixture
+def mongo_server() -> EmbeddedMongo:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.mongo.native import EmbeddedMongo  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedMongo)
+
+
+@pytest_asyncio.fixture
+async def mongo_database(mongo_server: EmbeddedMongo) -> AsyncIterator[MongoDatabase]:
+    """A database of the test's own with core's collections."""
+    from marketplace_core.adapters.mongo import Database  # noqa: PLC0415
+    from marketplace_core.adapters.mongo.migrate import migrate_database  # noqa: PLC0415
+    from marketplace_core.values import new_id  # noqa: PLC0415
+
+    made = Database(mongo_server.url(f"t-{new_id()}"))
+    await migrate_database(made, {})
+    yield made
+    await made.drop()
+    await made.close()
 
 
 @pytest.fixture

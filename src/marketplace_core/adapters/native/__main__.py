@@ -11,6 +11,7 @@ from marketplace_core.ports.servers import imported
 #: Where each program is said to be.
 PROGRAMS = {
     "kafka": "marketplace_core.adapters.kafka.native:KAFKA",
+    "mongo": "marketplace_core.adapters.mongo.native:SECANTUS",
     "temporal": "marketplace_core.adapters.temporal.native:TEMPORAL",
     "toxiproxy": "marketplace_core.adapters.native.toxiproxy:TOXIPROXY",
 }
