@@ -124,6 +124,11 @@ class Connection(Operations):
         """One that is so, as it is; who locks or writes it too before this transaction ends is run again."""
         return await self.change(name, where, {"$set": {"turn": ObjectId()}})
 
+    async def lock_all(self, name: str, where: Document) -> list[Document]:
+        """All that are so, by their ids."""
+        await self.update(name, where, {"$set": {"turn": ObjectId()}})
+        return await self.find(name, where, sort=[("_id", 1)])
+
 
 class Database(Operations):
     """One database of a server, or of a set of them. Making it connects to nothing."""
