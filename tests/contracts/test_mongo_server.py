@@ -13,6 +13,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from marketplace_core.adapters.mongo import Connection, Database, UniqueViolation
 from marketplace_core.adapters.mongo import migrate as migrating
+from marketplace_core.adapters.mongo import server as connecting
 from marketplace_core.adapters.mongo.kind import MongoSettings
 from marketplace_core.adapters.mongo.leases import lease
 from marketplace_core.adapters.mongo.migrate import migrate_database, missing_steps
@@ -253,6 +254,56 @@ async def _ready(url: str, settings: MongoSettings) -> None:
         await server.ready()
     finally:
         await server.close()
+
+
+# ── a server that is killed ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_server_that_is_killed_loses_nothing_and_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same clients: no process has to be started again."""
+    monkeypatch.setattr(connecting, "STATEMENT_SECONDS", 1.0)
+    server = EmbeddedMongo(tmp_path)
+    await server.start()
+    opened = MongoServer("documents", server.url(), MongoSettings())
+    database, acknowledged = opened.connection, list[str]()
+    await migrate_database(database, {})
+    await database.command({"create": "contract.rows"})
+    units = MongoUnits(database, SystemClock(), "contract")
+
+    async def write(name: str) -> None:
+        async def work(uow: UnitOfWork) -> None:
+            await database.on(uow).insert("contract.rows", [{"_id": name}])
+            uow.emit(Happened(thing=name[0]))
+
+        await units.run(work)
+        acknowledged.append(name)
+
+    async def go_on(key: str) -> None:
+        for number in range(10_000):
+            await write(f"{key}{number}")
+
+    writing = [asyncio.create_task(go_on(key)) for key in "abc"]
+    await eventually(lambda: len(acknowledged) >= 30, within=10.0)
+    server.kill()
+    ends = await asyncio.gather(*writing, return_exceptions=True)
+    assert all(isinstance(end, Unavailable) for end in ends), ends
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(opened.ready(), 20.0)
+    before = len(acknowledged)
+
+    await server.start()
+    await opened.ready()
+    await write("after")
+    assert len(acknowledged) == before + 1
+    rows = [row["_id"] for row in await database.find("contract.rows", {})]
+    told = await database.find("marketplace.outbox", {}, sort=[("_id", 1)])
+    assert set(acknowledged) <= set(rows) and len(told) == len(rows)
+    for key in "abc":
+        assert [row["sequence"] for row in told if row["key"] == key] == list(range(1, 1 + sum(one[0] == key for one in rows)))
+    await opened.close()
+    await server.stop()
 
 
 # ── migrations ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -40,7 +40,7 @@ _READ = ReadConcern("majority")
 _WRITE = WriteConcern("majority", wtimeout=int(STATEMENT_SECONDS * 1000))
 #: Seconds before a transaction that met another one is run again: at most these, and twice as long each time.
 _PAUSE, _LONGEST_PAUSE = 0.002, 0.1
-_FIND_SECONDS = 5.0
+_FIND_SECONDS = 3.0
 #: How long the server keeps who watches waiting, before it says that there is nothing.
 _WATCH_SECONDS = 1.0
 
