@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
 #: The extras of core that `make install` takes.
-EXTRAS = ("embedded", "analytics", "dbos", "temporal", "kafka", "elasticsearch", "s3", "otlp", "testing", "dev")
+EXTRAS = ("embedded", "analytics", "dbos", "mongo", "temporal", "kafka", "elasticsearch", "s3", "otlp", "testing", "dev")
 PYTHON = "3.11"
 
 

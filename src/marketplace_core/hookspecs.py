@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 PROJECT = "marketplace"
-_SCRIPT = re.compile(r"(?P<number>\d+)_(?P<name>\w+)\.sql")
+_SCRIPT = re.compile(r"(?P<number>\d+)_(?P<name>\w+)\.(sql|json)")
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -104,7 +104,8 @@ class MisnamedScript(ValueError):
 
 
 def migrations_of(package: str) -> list[Migration]:
-    """What a package keeps in ``migrations/<store>/<number>_<name>.sql``; further roles' in ``migrations/<role>.<store>``.
+    """What a package keeps in ``migrations/<store>/<number>_<name>.sql`` (or ``.json``); further roles' in
+    ``migrations/<role>.<store>``.
 
     :raises MisnamedScript: one is called otherwise.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from marketplace_core.adapters.mongo import Database
 from marketplace_core.capabilities.reviews import Reviews
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.reviews import ReviewsContract
@@ -23,6 +24,16 @@ class TestReviews(ReviewsContract):
     @pytest_asyncio.fixture(params=["local", "wire"])
     async def market(self, request: pytest.FixtureRequest, marketplace: Open) -> Marketplace:
         return await marketplace(PLUGINS, runner=request.param, settings=QUICK)
+
+
+@pytest.mark.xdist_group("mongo")
+class TestReviewsInMongo(ReviewsContract):
+    """Ratings stay where they are, so the two stores are on servers of two kinds."""
+
+    @pytest_asyncio.fixture
+    async def market(self, mongo_database: Database, marketplace: Open) -> Marketplace:
+        where = 'store = "mongo"\non = { reviews = "documents", ratings = "main" }'
+        return await marketplace(PLUGINS, settings={**QUICK, "reviews": where}, resources={"documents": mongo_database.url})
 
 
 @pytest.mark.parametrize(("test", "name"), [(test, name) for test, wrong in MISTAKES.items() for name in wrong])

@@ -31,6 +31,7 @@ def check_file(deployment: Deployment, raw: Raw, problems: Problems, *, secrets:
     if secrets:
         _references(raw, problems)
         check_secrets(deployment, problems)
+    _trials(deployment, problems)
     _addresses(deployment, problems)
     _services(deployment, problems)
     _gateways(deployment, problems)
@@ -57,6 +58,19 @@ def _deployment(deployment: Deployment, problems: Problems) -> None:
         except ValueError:
             remedy = 'write it as "10.0.0.0/8"'
             problems.add(f"{key}.trusted_proxies[{index}]", f"{proxy!r} is no network of addresses", remedy)
+
+
+def _trials(deployment: Deployment, problems: Problems) -> None:
+    if deployment.profile != "production" or not problems.none_at("deployment", "profile"):
+        return
+    for resource in deployment.resources.values():
+        if resource.trial is not None:
+            said = f"{resource.trial} = {resource.settings[resource.trial]!r}"
+            problems.add(
+                f"resources.{resource.name}.{resource.trial}",
+                f"{said} is for a trial, and this is a production deployment",
+                "take it out, or choose another profile",
+            )
 
 
 def _references(raw: Raw, problems: Problems) -> None:

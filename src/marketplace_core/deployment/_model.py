@@ -50,7 +50,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     """A named server, or a folder. ``url`` is as the file has it, so perhaps a reference.
 
     ``kind`` is ``""`` where only the reference, which was not looked up, would tell. ``lasting``: whether it keeps what it is
-    given; a Redis for caches does not.
+    given; a Redis for caches does not. ``trial``: the setting that no production deployment may have.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     kind: str
     embedded: bool = False
     lasting: bool = True
+    trial: str | None = None
     settings: dict[str, Any] = {}
 
     def __repr__(self) -> str:

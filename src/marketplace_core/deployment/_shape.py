@@ -166,7 +166,15 @@ def _resource(name: str, value: Any, problems: Problems, secrets: bool) -> Resou
     decoded = _table(settings, kind.settings_of(embedded=embedded), key, problems)
     if any(problems.at(f"{key}.{setting}") for setting in settings):  # what it is good for is not known
         return Resource(name=name, url=shape.url, kind="")
-    return Resource(name=name, url=shape.url, kind=kind.name, embedded=embedded, lasting=decoded.lasting, settings=settings)
+    return Resource(
+        name=name,
+        url=shape.url,
+        kind=kind.name,
+        embedded=embedded,
+        lasting=decoded.lasting,
+        trial=decoded.trial,
+        settings=settings,
+    )
 
 
 def _plugin(name: str, value: Any, problems: Problems) -> PluginEntry:

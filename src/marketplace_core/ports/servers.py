@@ -60,6 +60,11 @@ class ServerSettings(Struct, forbid_unknown_fields=True):
         """Whether the server keeps what it is given. What is a cache does not, and plays no role that must last."""
         return True
 
+    @property
+    def trial(self) -> str | None:
+        """The setting that is for development and tests alone: ``check`` refuses it in a production deployment."""
+        return None
+
 
 class ServerKind(Struct, frozen=True, kw_only=True):
     """A kind of server.

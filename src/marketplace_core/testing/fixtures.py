@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from marketplace_core.adapters.elasticsearch.native import EmbeddedOpenSearch
     from marketplace_core.adapters.kafka.native import EmbeddedKafka
+    from marketplace_core.adapters.mongo import Database as MongoDatabase
+    from marketplace_core.adapters.mongo.native import EmbeddedMongo
     from marketplace_core.adapters.postgres import Connection, Database
     from marketplace_core.adapters.redis.clock import RedisClock
     from marketplace_core.adapters.s3.native import EmbeddedMinio
@@ -34,6 +36,8 @@ __all__ = [
     "marketplace",
     "marketplace_servers",
     "minio_server",
+    "mongo_database",
+    "mongo_server",
     "movable_clock",
     "opensearch_server",
     "payments_simulator",
@@ -170,6 +174,29 @@ def minio_server() -> EmbeddedMinio:
     from marketplace_core.testing.native import native_server  # noqa: PLC0415
 
     return native_server(EmbeddedMinio)
+
+
+@pytest.fixture
+def mongo_server() -> EmbeddedMongo:
+    """Of the test's group: see :mod:`marketplace_core.testing.native`."""
+    from marketplace_core.adapters.mongo.native import EmbeddedMongo  # noqa: PLC0415
+    from marketplace_core.testing.native import native_server  # noqa: PLC0415
+
+    return native_server(EmbeddedMongo)
+
+
+@pytest_asyncio.fixture
+async def mongo_database(mongo_server: EmbeddedMongo) -> AsyncIterator[MongoDatabase]:
+    """A database of the test's own with core's collections."""
+    from marketplace_core.adapters.mongo import Database  # noqa: PLC0415
+    from marketplace_core.adapters.mongo.migrate import migrate_database  # noqa: PLC0415
+    from marketplace_core.values import new_id  # noqa: PLC0415
+
+    made = Database(mongo_server.url(f"t-{new_id()}"))
+    await migrate_database(made, {})
+    yield made
+    await made.drop()
+    await made.close()
 
 
 @pytest.fixture

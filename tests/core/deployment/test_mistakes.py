@@ -180,6 +180,16 @@ def test_production_refuses_what_is_for_development(write: Callable[..., Path]) 
     assert_told(problems(path), ["deployment.clock: a production clock", "simulators.payments: a production deployment"])
 
 
+_ASSUMED = 'documents = { url = "mongodb://db.internal/shop", replica_set = "assumed" }'
+
+
+def test_production_refuses_a_replica_set_that_is_only_assumed(write: Callable[..., Path]) -> None:
+    assumed = ('main = "embedded:postgres"', f'main = "embedded:postgres"\n{_ASSUMED}')
+    assert problems(write(GOOD, assumed)) == []
+    told = problems(write(GOOD, assumed, ('profile = "test"', 'profile = "production"')))
+    assert_told(told, ["resources.documents.replica_set: replica_set = 'assumed' is for a trial", "simulators.payments: "])
+
+
 def test_only_the_embedded_profile_may_do_without_a_secret(write: Callable[..., Path]) -> None:
     none = ('secret = "env:ATLAS_SECRET"', "")
     assert_told(problems(write(GOOD, none)), ["deployment.secret: it is missing; write secret ="])

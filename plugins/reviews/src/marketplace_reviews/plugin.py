@@ -16,7 +16,7 @@ from marketplace_reviews.config import ReviewsConfig
 from marketplace_reviews.service import ReviewService
 from marketplace_reviews.store import RatingStore, ReviewStore
 
-STORES = {"postgres": "marketplace_reviews.stores.postgres:make"}
+STORES = {"postgres": "marketplace_reviews.stores.postgres:make", "mongo": "marketplace_reviews.stores.mongo:make"}
 RATINGS = {"postgres": "marketplace_reviews.stores.postgres_ratings:make"}
 
 
@@ -28,7 +28,7 @@ def info() -> PluginInfo:
         provides="reviews",
         requires=("users",),
         uses=("moderation",),
-        stores=("postgres",),
+        stores=("postgres", "mongo"),
         roles={"ratings": ("postgres",)},
         emits=("moderation",),
     )

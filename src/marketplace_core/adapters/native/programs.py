@@ -9,7 +9,7 @@ Each is a small frozen object that an adapter's ``native`` module holds beside i
 :meth:`Program.install` gives the folder that it fills, ``<cache>/<name>-<version>-<digest>``, at once where it is there. It is
 filled beside that and renamed, under a lock, so that who looks on finds all of it or nothing, and of several processes that
 want it one installs it. The digest is of everything that says what is in it. Versions are pinned; what is brought is checked by
-the client: Maven by the repository's checksums, Go by its checksum database.
+the client: Maven by the repository's checksums, Go by its checksum database, pip by those of its index.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import ClassVar
 from marketplace_core.adapters.native.errors import EmbeddedError
 from marketplace_core.adapters.native.startup import last_lines
 
-__all__ = ["CACHE", "Go", "Maven", "Program", "cache_folder"]
+__all__ = ["CACHE", "Go", "Maven", "Program", "Wheels", "cache_folder"]
 
 #: Where programs are kept, if not in the user's cache.
 CACHE = "MARKETPLACE_SERVERS_CACHE"
@@ -168,3 +168,22 @@ class Maven(Program):
         (folder / "pom.xml").write_text(_POM.format(name=self.name, dependencies=dependencies))
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
         return [["mvn", "--batch-mode", "--quiet", "--strict-checksums", goal, "-DoutputDirectory=libs"]]
+
+
+@dataclass(frozen=True)
+class Wheels(Program):
+    """A virtual environment of its own, whose ``python`` has these and nothing else. ``wheels``: each as ``name==version``,
+    with all that they need. Commands of theirs name the folder in which they were made: they are called by their modules."""
+
+    wheels: tuple[str, ...] = field(kw_only=True)
+
+    client = "python3"
+    remedy = "install Python with its venv module (python3-venv of Debian)"
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    def commands(self, folder: Path) -> Sequence[Sequence[str | Path]]:
+        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        return [[sys.executable, "-m", "venv", folder], [*pip, "--no-deps", "--only-binary", ":all:", *self.wheels]]

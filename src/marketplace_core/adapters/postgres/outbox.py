@@ -9,8 +9,8 @@ from typing import Any
 
 from psqlpy.exceptions import Error as DriverError
 
+from marketplace_core.adapters._notices import PARKED_CHANNEL
 from marketplace_core.adapters._waits import ANSWER_SECONDS
-from marketplace_core.adapters.postgres.notices import PARKED_CHANNEL
 from marketplace_core.adapters.postgres.server import Connection, Database, translated
 from marketplace_core.adapters.postgres.units import LANES, NOTIFY_CHANNEL
 from marketplace_core.outbox import Lanes, Outbox

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from marketplace_core.adapters.postgres.notices import PARKED_CHANNEL
+from marketplace_core.adapters._notices import PARKED_CHANNEL
 from marketplace_core.adapters.postgres.server import Connection, Database
 from marketplace_core.adapters.postgres.units import place_in
 from marketplace_core.events import Envelope

@@ -18,9 +18,9 @@ from psqlpy.exceptions import Error as DriverError
 
 from marketplace_core import metrics
 from marketplace_core._runtime import failpoints
+from marketplace_core.adapters._notices import Notices
 from marketplace_core.adapters._waits import ANSWER_SECONDS, STATEMENT_SECONDS, Waiting, bounded_dsn, patience
 from marketplace_core.adapters.postgres.listening import Listening
-from marketplace_core.adapters.postgres.notices import Notices
 from marketplace_core.errors import Invalid, Problem, Unavailable
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.ports.gathering import before_commit

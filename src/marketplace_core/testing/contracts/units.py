@@ -30,7 +30,7 @@ class Elsewhere(Event, frozen=True, kw_only=True):
 class UnitsContract(IdempotencyRules):
     """Fixtures: ``units`` of a plugin that emits on the topic ``contract``; ``other_units`` of another one on the same store;
     ``probe``, a :class:`Probe` of that store, and its ``parking``. ``one_writer``: where the store lets one unit write at a
-    time, and the others wait.
+    time, and the others wait. ``examples``: how many the model is tried on.
     """
 
     # ── run ──────────────────────────────────────────────────────────────────────────────────────────────

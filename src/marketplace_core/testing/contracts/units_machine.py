@@ -249,7 +249,8 @@ async def _lost() -> None:
 
 class IdempotencyRules:
     one_writer: ClassVar[bool] = False
+    examples: ClassVar[int] = 60
 
     async def test_calls_are_what_the_model_says(self, units: Units, probe: Any) -> None:
         acts = {"written": staticmethod(probe.written), "write": staticmethod(probe.write)}
-        await run_machine(Idempotency, 60, 25, units=units, one_writer=self.one_writer, **acts)
+        await run_machine(Idempotency, self.examples, 25, units=units, one_writer=self.one_writer, **acts)
