@@ -346,3 +346,11 @@ def test_what_a_script_touches_of_others_is_told() -> None:
     script = '[{"create": "shop.a"}, {"createIndexes": "other.b", "indexes": []}, {"drop": "c"}]'
     assert list(outside(script, "shop")) == [("other.b", "shop.b"), ("c", "shop.c")]
     assert list(outside('[{"create": "shop_ratings.a"}]', "shop.ratings")) == []
+
+
+def test_one_module_imports_the_driver() -> None:
+    """So that its successor changes that module and no other."""
+    root = Path(connecting.__file__).parents[4]
+    sources = [*root.glob("src/**/*.py"), *root.glob("plugins/*/src/**/*.py")]
+    found = [path for path in sources if "motor.motor_asyncio" in path.read_text() or "import motor" in path.read_text()]
+    assert found == [Path(connecting.__file__)]
