@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 import psqlpy
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
 from marketplace_core._supervisor.state import running
@@ -49,6 +51,22 @@ class Distributed:
             yield client
         finally:
             await client.aclose()
+
+    @asynccontextmanager
+    async def mongo(self, resource: str) -> AsyncIterator[Any]:
+        client: Any = AsyncIOMotorClient(self.url(resource))
+        try:
+            yield client.get_default_database()
+        finally:
+            client.close()
+
+    async def hits(self, word: str) -> list[str]:
+        """The ids of the documents of every index of the search server that a word is in."""
+        address = urlsplit(self.url("index"))
+        where = f"http://{address.hostname}:{address.port}/{address.path.strip('/')}*/_search"
+        async with self._session.get(where, params={"q": word, "size": "50"}) as answer:
+            found = await answer.json()
+        return [hit["_id"] for hit in found["hits"]["hits"]]
 
     async def record(self, topic: str, good: Callable[[Any], bool]) -> ConsumerRecord:
         """The first record of a topic, from its beginning, whose event is good; read as anybody may read it."""

@@ -18,10 +18,10 @@ from marketplace_core.testing.client import Answer, Client
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.deployments import Running, elsewhere, up
 from marketplace_core.values import new_id
-from tests.scenarios.distributed import PATIENCE, Distributed, opened
+from tests.distributed.world import PATIENCE, Distributed, opened
 from tests.scenarios.prometheus import prometheus
 
-pytestmark = [pytest.mark.xdist_group("distributed"), pytest.mark.timeout(400)]  # fifty processes begin on two cores
+pytestmark = [pytest.mark.xdist_group("distributed"), pytest.mark.timeout(600)]  # fifty processes begin on two cores
 
 FILE = Path(__file__).parents[2] / "examples" / "distributed.toml"
 
@@ -141,8 +141,9 @@ async def test_flow_8_and_9_a_parcel_and_a_review(world: Distributed) -> None:
     review = await _written(buyer, product, body)
     await buyer.until(f"/reviews/{review['id']}", lambda one: one["status"] == "published", PATIENCE)
     await world.record("reviews", lambda event: event["key"] == review["id"])
-    [row] = await world.sql("reviews", "SELECT rating FROM reviews.reviews WHERE id = $1", review["id"])
-    assert row["rating"] == 4
+    async with world.mongo("reviews") as database:
+        document = await database["reviews.reviews"].find_one({"_id": review["id"]})
+    assert document is not None and document["rating"] == 4
     rated = {"average": 4.0, "count": 1}
     await buyer.until(f"/products/{product['id']}", lambda one: one["rating"] == rated, PATIENCE)
     stars = "SELECT stars_4 FROM reviews_ratings.tallies WHERE kind = 'product' AND id = $1"
@@ -167,6 +168,7 @@ async def test_flow_10_a_search(world: Distributed) -> None:
     guest = world.people.make("buyer")
     wanted = product["id"]
     await guest.until("/search?q=hamered+cezve", lambda page: wanted in [hit["id"] for hit in page["items"]], PATIENCE)
+    assert any(wanted in hit for hit in await world.hits("cezve"))
 
 
 async def test_flow_11_and_12_recommendations_and_the_base_feed(world: Distributed) -> None:
