@@ -45,7 +45,8 @@ async def shop(
         async with clients(market.audiences) as make:
             admin = make("admin")
             await admin.log_in("admin@example.org")
-            yield Shop(market, make, payments, carriers, admin, make("logistics"))
+            people = {"make": make, "admin": admin, "courier": make("logistics")}
+            yield Shop(market=market, payments=payments, carriers=carriers, **people)
     finally:
         for simulator in (payments, carriers):
             await simulator.stop()

@@ -24,7 +24,7 @@ async def shop(marketplace: Callable[..., Awaitable[Marketplace]]) -> AsyncItera
     async with clients(market.url) as make:
         admin = make("admin")
         await admin.log_in("admin@example.org")
-        yield Shop(market, make, nobody, nobody, admin, nobody)
+        yield Shop(market=market, make=make, payments=nobody, carriers=nobody, admin=admin, courier=nobody)
 
 
 @pytest.mark.behaviour("cart-4", "cart-7", "orders-1")

@@ -28,11 +28,16 @@ def settings() -> dict[str, str]:
 
 @pytest_asyncio.fixture
 async def shop(
-    runner: str, settings: dict[str, str], marketplace: Callable[..., Awaitable[Marketplace]], tmp_path: Path
+    runner: str,
+    settings: dict[str, str],
+    request: pytest.FixtureRequest,
+    marketplace: Callable[..., Awaitable[Marketplace]],
+    tmp_path: Path,
 ) -> AsyncIterator[Shop]:
+    """``WITH`` of a module names plugins beside those of a purchase."""
     payments, carriers = Simulator("payments", tmp_path), Simulator("carriers", tmp_path)
     market = await marketplace(
-        PLUGINS,
+        [*PLUGINS, *getattr(request.module, "WITH", ())],
         runner=runner,
         http=True,
         settings={"payments_simulator": payments.settings(), "carriers_simulator": carriers.settings(), **settings},

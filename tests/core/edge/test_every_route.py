@@ -92,6 +92,11 @@ async def _foreign_ids(shop: Shop) -> dict[tuple[str, str], str]:
     product = await shop.list_product(seller, "Tea Pot", 2495)
     seller_key = await seller.post("/api-keys", {"name": "erp"}, 201)
     courier_key = await shop.courier.post("/api-keys", {"name": "depot"}, 201)
+    held = await seller.patch(f"/products/{product['id']}", {"description": "Cheaper: kettle@example.org"})
+    await shop.market.settle()
+    [judged, *_] = (await seller.get("/moderation"))["items"]
+    await seller.patch(f"/products/{held['id']}", {"description": ""})
+    await shop.market.settle()
     buyer = await shop.buyer()
     address = await buyer.post("/me/addresses", ADDRESS, 201)
     order = await shop.ended(buyer, (await shop.order(buyer, [(product, 1)]))["id"])
@@ -111,6 +116,7 @@ async def _foreign_ids(shop: Shop) -> dict[tuple[str, str], str]:
         ("seller", "/orders/"): package["id"],
         ("seller", "/shipments/"): shipment["id"],
         ("seller", "/api-keys/"): seller_key["id"],
+        **{(audience, "/moderation/"): judged["id"] for audience in ("buyer", "seller")},
         ("logistics", "/shipments/"): shipment["id"],
         ("logistics", "/api-keys/"): courier_key["id"],
     }

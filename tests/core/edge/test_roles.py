@@ -15,6 +15,8 @@ from marketplace_core.testing.client import Client
 from marketplace_core.testing.shop import PASSWORD, Shop
 from marketplace_core.values import AUDIENCES, new_id
 
+WITH = ("analytics",)
+
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "roles.md"
 _ROW = re.compile(r"\| ([A-Z]+) `([^`]+)` \| (.*) \|")
 REFUSED = {"auth.required", "auth.forbidden", "sellers.no_shop", "sellers.suspended"}

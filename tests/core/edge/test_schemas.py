@@ -25,6 +25,8 @@ from marketplace_core.values import AUDIENCES, Audience
 from tests.core.edge.schemas.fuzz import Fuzz, Operation, generated, operations_of, wrong
 from tests.core.edge.schemas.world import World
 
+WITH = ("analytics",)
+
 EXAMPLES = int(os.environ.get("MARKETPLACE_EXAMPLES", "5"))
 SEED = int(os.environ.get("MARKETPLACE_SEED", "1"))
 ONLY = os.environ.get("MARKETPLACE_OPERATION")

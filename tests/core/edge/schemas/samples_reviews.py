@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from marketplace_core.values import new_id
 from tests.core.edge.schemas.samples import Sample, sample
 from tests.core.edge.schemas.world import World
 
@@ -78,3 +79,28 @@ async def _report(world: World, audience: str) -> Sample:
 @sample("POST /reviews/{id}/reply", on=("seller",), most=1)
 async def _reply(world: World, audience: str) -> Sample:
     return Sample({"id": await _new(world)}, {"text": "Thank you!"})
+
+
+# ── pictures and what is judged: of what is not there, which is answered as a problem ────────────────────────
+
+_UPLOAD = {"content-type": "multipart/form-data; boundary=cut"}
+
+
+@sample("POST /reviews/{id}/images", on=("buyer",), most=1)
+async def _picture_of_review(world: World, audience: str) -> Sample:
+    return Sample({"id": await _review(world)}, b"--cut--\r\n", _UPLOAD)
+
+
+@sample("POST /products/{id}/images", on=("seller",), most=1)
+async def _picture_of_product(world: World, audience: str) -> Sample:
+    return Sample({"id": world.product["id"]}, b"--cut--\r\n", _UPLOAD)
+
+
+@sample("POST /moderation/{id}/appeal", on=("buyer", "seller"), most=1)
+async def _appeal(world: World, audience: str) -> Sample:
+    return Sample({"id": new_id()}, {"text": "Let it stand."})
+
+
+@sample("POST /reviews/{id}/appeal", on=("buyer",), most=1)
+async def _appeal_of_review(world: World, audience: str) -> Sample:
+    return Sample({"id": await _review(world)}, {"text": "Let it stand."})
