@@ -79,10 +79,11 @@ def test_split_runs_each_service_by_itself(short_folder: Path) -> None:
         operated(running)
         assert "nothing to do" in running.run("migrate", os.fspath(file), "--dry-run")
         source = folder(short_folder)
-        assert imported(running, source) == WHOLE
+        whole = {**WHOLE, "reviews": (2, 2, 0, 0, 0)}  # there is somebody who keeps them
+        assert imported(running, source) == whole
         asyncio.run(history_is_seen(running))
         again = imported(running, source)
-        assert again == {name: (read, 0, written, 0, skipped) for name, (read, written, _, _, skipped) in WHOLE.items()}
+        assert again == {name: (read, 0, written, 0, skipped) for name, (read, written, _, _, skipped) in whole.items()}
 
 
 @pytest.mark.costly("a whole deployment with its demo, and every command of an operator")

@@ -155,3 +155,10 @@ async def ended(client: Any) -> None:
                 with contextlib.suppress(Exception):
                     await client.abort_transaction()
             await (client.close if isinstance(client, AIOKafkaAdminClient) else client.stop)()
+    _cut(client)
+
+
+def _cut(client: Any) -> None:
+    """The connections that an end which was given up left open: the driver closes them at its last step."""
+    for connection in list(getattr(getattr(client, "_client", None), "_conns", {}).values()):
+        connection.close()

@@ -104,3 +104,28 @@ async def _appeal(world: World, audience: str) -> Sample:
 @sample("POST /reviews/{id}/appeal", on=("buyer",), most=1)
 async def _appeal_of_review(world: World, audience: str) -> Sample:
     return Sample({"id": await _review(world)}, {"text": "Let it stand."})
+
+
+@sample("PUT /products/{id}/images", on=("seller",))
+async def _order_of_pictures(world: World, audience: str) -> Sample:
+    return Sample({"id": world.product["id"]}, {"ids": []})
+
+
+@sample("DELETE /products/{id}/images/{image}", on=("seller",), most=1)
+async def _picture(world: World, audience: str) -> Sample:
+    return Sample({"id": world.product["id"], "image": new_id()})
+
+
+@sample("POST /moderation/{id}/claim", "DELETE /moderation/{id}/claim", on=("admin",), most=1)
+async def _claim(world: World, audience: str) -> Sample:
+    return Sample({"id": new_id()})
+
+
+@sample("POST /moderation/{id}/decide", on=("admin",), most=1)
+async def _decide(world: World, audience: str) -> Sample:
+    return Sample({"id": new_id()}, {"decision": "approve"})
+
+
+@sample("POST /moderation/decide", on=("admin",))
+async def _decide_many(world: World, audience: str) -> Sample:
+    return Sample({}, {"items": [{"id": new_id(), "decision": "approve"}]})
