@@ -12,7 +12,7 @@ from marketplace_core.ports.servers import imported
 PROGRAMS = {
     "kafka": "marketplace_core.adapters.kafka.native:KAFKA",
     "minio": "marketplace_core.adapters.s3.native:MINIO",
-    "mongo": "marketplace_core.adapters.mongo.native:SECANTUS",
+    "secantusdb": "marketplace_core.adapters.mongo.native:SECANTUS",
     "temporal": "marketplace_core.adapters.temporal.native:TEMPORAL",
     "opensearch": "marketplace_core.adapters.elasticsearch.native:OPENSEARCH",
     "toxiproxy": "marketplace_core.adapters.native.toxiproxy:TOXIPROXY",
