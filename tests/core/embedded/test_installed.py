@@ -93,7 +93,7 @@ def test_every_program_is_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         program = imported(place)
         assert (program.name, program.version != "latest") == (name, True)
     assert main(["kafkaa"]) == 2
-    assert "use kafka, minio, temporal" in capsys.readouterr().err
+    assert "use kafka, minio, secantusdb, temporal" in capsys.readouterr().err
 
 
 # ── what runs ────────────────────────────────────────────────────────────────────────────────────────────────
