@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -84,6 +85,7 @@ def takes_two_at_once(_: Any, patch: pytest.MonkeyPatch) -> Methods:
 
     async def lock_line(self: Any, uow: Any, item_id: str) -> Any:
         row = await self._database.row("SELECT * FROM reviews.lines WHERE item_id = $1", item_id)
+        await asyncio.sleep(0.2)  # the others read it meanwhile: by luck alone they might come one after the other
         return None if row is None else domain.Line(**row)
 
     patch.setattr(PostgresReviewStore, "lock_line", lock_line)
