@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ def test_the_file_is_the_same_deployment_at_the_addresses_of_its_hosts(
     assert placed.services["catalog"].reached_at == "http://catalog:8103"
     assert placed.gateways["buyer"].listen == "0.0.0.0:8080"
     assert _without_places(placed) == _without_places(facts.deployment)
+
+
+def test_what_is_a_folder_beside_the_file_is_one_that_all_hosts_share(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text().replace('{ url = "env:MARKETPLACE_FILES", kind = "s3" }', '"folder:files"')
+    file = tmp_path / "shop.toml"
+    file.write_text(text.replace('{ url = "env:MARKETPLACE_INDEX", kind = "elasticsearch" }', '"tantivy:index"'))
+    resources = tomllib.loads(compose.render(gather(file))["marketplace.toml"])["resources"]
+    assert (resources["files"], resources["index"]) == ("folder:/data/files", "tantivy:/data/index")
 
 
 def test_proxies_reach_services_that_are_there(made: dict[str, str], services: dict[str, Any]) -> None:
