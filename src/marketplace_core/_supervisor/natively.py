@@ -65,9 +65,11 @@ def _embedded(resource: Resource) -> dict[str, Any]:
     kind = kinds.get(resource.kind)
     if kind is not None and kind.native is None and kind.here is not None:
         kind = kinds.get(kind.here)
-    if kind is None or kind.native is None:
-        cause = f"resources.{resource.name}: no server of the kind {resource.kind or 'that its address has'!r} is started here"
-        raise EmbeddedError(cause, f"say its kind, or run it yourself and leave out --servers ({resource.name})")
+    if kind is None:
+        raise EmbeddedError(f"resources.{resource.name} does not say what server it is", 'write kind = "postgres", or another')
+    if kind.native is None:
+        cause = f"resources.{resource.name} is a server of the kind {kind.name!r}, which cannot be started here"
+        raise EmbeddedError(cause, "run it yourself, and leave out --servers native")
     known = {field.encode_name for field in fields(kind.settings_of(embedded=True))}
     return {"url": EMBEDDED + kind.name, **{name: value for name, value in resource.settings.items() if name in known}}
 
