@@ -56,5 +56,5 @@ def test_the_same_file_is_written_to_the_same_place(tmp_path: Path) -> None:
 def test_a_server_that_cannot_be_started_here_is_named(tmp_path: Path) -> None:
     file = tmp_path / "shop.toml"
     file.write_text('[deployment]\ncurrency = "EUR"\nsecret = "env:S"\n[resources]\nmain = "env:SHOP"\n')
-    with pytest.raises(EmbeddedError, match=r"resources\.main does not say what server it is; write kind"):
+    with pytest.raises(EmbeddedError, match=r"resources\.main does not say what server it is: write kind"):
         natively(outline(file), tmp_path)
