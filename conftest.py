@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BEGAN = pytest.StashKey[float]()
+_SINCE = pytest.StashKey[float]()
 _IS_LAST = pytest.StashKey[bool]()
 
 
@@ -35,12 +37,14 @@ if "TMPDIR" not in os.environ and _has_room(_MEMORY):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--costs", metavar="FILE", help="a line for each test is added there: seconds of CPU, seconds, its name")
     parser.addini("cpu_seconds", "what a test may cost, its fixtures and all processes that it started included", default="20")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     item.stash[_BEGAN] = cpu_seconds()
+    item.stash[_SINCE] = time.monotonic()
     item.stash[_IS_LAST] = nextitem is None
     return (yield)
 
@@ -48,6 +52,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.when == "teardown" and (costs := item.config.getoption("--costs")):
+        with open(costs, "a") as file:
+            file.write(
+                f"{cpu_seconds() - item.stash[_BEGAN]:8.2f} {time.monotonic() - item.stash[_SINCE]:8.2f} {item.nodeid}\n"
+            )
     most = float(item.config.getini("cpu_seconds"))
     # The last one's fixtures are all that stands: what ends with the session is not its own cost, so it is judged without.
     when = "call" if item.stash[_IS_LAST] else "teardown"

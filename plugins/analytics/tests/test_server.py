@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -138,3 +140,13 @@ async def test_a_server_that_was_killed_has_what_it_acknowledged_and_is_found_ag
     for each in (client, late):
         await each.close()
     await wire.stop()
+
+
+def test_the_driver_leaves_the_interpreter_as_it_was() -> None:
+    """It makes the buffer of every file 32 times as large, and where reading is told, it is told wrong."""
+    look = (
+        "import io; at_first = io.DEFAULT_BUFFER_SIZE\n"
+        "from marketplace_core.adapters.clickhouse import server\n"
+        "assert server._driver().get_client and io.DEFAULT_BUFFER_SIZE == at_first, io.DEFAULT_BUFFER_SIZE"
+    )
+    subprocess.run([sys.executable, "-c", look], check=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -79,8 +81,7 @@ class ClickHouse:
         return self._client
 
     def _open(self) -> Any:
-        import clickhouse_connect  # noqa: PLC0415 - half a second and a library of 500 MB: only where it is opened
-
+        clickhouse_connect = _driver()
         if self._dsn.startswith("chdb:"):
             return clickhouse_connect.get_client(dsn=self._dsn)
         parts = urlsplit(self._dsn)
@@ -106,6 +107,16 @@ class ClickHouse:
             if _is_away(error):
                 raise Unavailable("The store of the reports does not answer.") from error
             raise
+
+
+def _driver() -> ModuleType:
+    """Half a second and a library of 500 MB: only where it is opened. It sets the buffer of *every* file to 256 KB."""
+    buffer = io.DEFAULT_BUFFER_SIZE
+    try:
+        import clickhouse_connect  # noqa: PLC0415
+    finally:
+        io.DEFAULT_BUFFER_SIZE = buffer  # type: ignore[misc]
+    return clickhouse_connect
 
 
 def _is_away(error: Exception) -> bool:
