@@ -22,13 +22,14 @@ from marketplace_core.testing.contracts import eventually
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_standby_is_not_our_mistake(database: Database) -> None:
+async def test_a_standby_is_not_our_mistake_and_its_connections_are_asked_once(database: Database) -> None:
     await database.execute("CREATE TABLE public.t (a int)")
     async with database.connection() as connection:
         await connection.execute("SET default_transaction_read_only = on")
-        with pytest.raises(Unavailable):
-            await connection.execute("INSERT INTO public.t VALUES (1)")
-        await connection.execute("SET default_transaction_read_only = off")
+    with pytest.raises(Unavailable):
+        await database.execute("INSERT INTO public.t VALUES (1)")
+    await database.execute("INSERT INTO public.t VALUES (2)")
+    assert await database.value("SELECT a FROM public.t") == 2
 
 
 async def test_a_statement_that_was_ended_is_not_our_mistake(database: Database) -> None:

@@ -49,24 +49,27 @@ def json_text(value: Any) -> str:
 
 
 #: What the server says where the work is not to blame: the driver gives no code. It met another one;
-#: the server was told to end it; it is full, or its disk; it is a standby now; its tables were changed since it was prepared.
+#: the server was told to end it; it is full, or its disk.
 _MET = re.compile(r"db error: ERROR: (deadlock detected|could not serialize access)")
 _BUSY = re.compile(r"db error: ERROR: canceling statement due to ")
 _UNABLE = re.compile(
-    r"db error: ERROR: (out of (shared )?memory|.*: (No space left on device|Disk quota exceeded|Input/output error)$"
-    r"|cannot execute .* (in a read-only transaction|during recovery)$)"
+    r"db error: ERROR: (out of (shared )?memory|.*: (No space left on device|Disk quota exceeded|Input/output error)$)"
 )
 #: What came in was not looked at before, or not well enough: whoever sent it is to be told, and not that we are broken.
 _UNHOLDABLE = re.compile(
     r"db error: ERROR: (invalid byte sequence for encoding|unsupported Unicode escape sequence|numeric field overflow"
     r'|[a-z ]*out of range|value ".*" is out of range for type|stack depth limit exceeded|string is too long)'
 )
-_CHANGED = "db error: ERROR: cached plan must not change result type"
+#: And what is so for as long as the connection is: it prepared what has changed since, or it leads to a server that was the
+#: first one until another was made that.
+_STALE = re.compile(
+    r"db error: ERROR: (cached plan must not change result type|cannot execute .* (in a read-only transaction|during recovery)$)"
+)
 _PASSING = (
     (_MET, "The work met another one; please repeat it."),
     (_BUSY, "The database is busy."),
     (_UNABLE, "The database cannot do that now."),
-    (re.compile(re.escape(_CHANGED)), "The database cannot do that now."),
+    (_STALE, "The database cannot do that now."),
 )
 
 
@@ -118,7 +121,7 @@ class Connection:
             self._database._give_up(self._pool)
             raise Unavailable(_SILENT) from None
         except DriverError as error:
-            if _CHANGED in str(error):  # and is so for ever on the connections that prepared it
+            if _STALE.search(str(error).split("\n", 1)[0]):
                 self._database._renew(self._pool)
             raise translated(error)  # noqa: B904 - that error tells too much
         self._database._heard = time.perf_counter()
