@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+from marketplace_core.testing import _costs as costs
+
 _BEGAN = pytest.StashKey[float]()
 _SINCE = pytest.StashKey[float]()
 _IS_LAST = pytest.StashKey[bool]()
@@ -43,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    item.stash[_BEGAN] = cpu_seconds()
+    item.stash[_BEGAN] = costs.of_one()
     item.stash[_SINCE] = time.monotonic()
     item.stash[_IS_LAST] = nextitem is None
     return (yield)
@@ -52,16 +53,15 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.when == "teardown" and (costs := item.config.getoption("--costs")):
-        with open(costs, "a") as file:
-            file.write(
-                f"{cpu_seconds() - item.stash[_BEGAN]:8.2f} {time.monotonic() - item.stash[_SINCE]:8.2f} {item.nodeid}\n"
-            )
+    if report.when == "teardown" and (file := item.config.getoption("--costs")):
+        spent, lasted = costs.of_one() - item.stash[_BEGAN], time.monotonic() - item.stash[_SINCE]
+        with Path(file).open("a") as lines:
+            lines.write(f"{spent:8.2f} {lasted:8.2f} {item.nodeid}\n")
     most = float(item.config.getini("cpu_seconds"))
     # The last one's fixtures are all that stands: what ends with the session is not its own cost, so it is judged without.
     when = "call" if item.stash[_IS_LAST] else "teardown"
     if report.when == when and report.passed and item.get_closest_marker("costly") is None:
-        spent = cpu_seconds() - item.stash[_BEGAN]
+        spent = costs.of_one() - item.stash[_BEGAN]
         if spent > most:
             report.outcome = "failed"
             report.longrepr = (
@@ -69,20 +69,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None
                 '(CONTRIBUTING.md), or say by @pytest.mark.costly("…") why it cannot'
             )
     return report
-
-
-def cpu_seconds() -> float:
-    """Of this process and all below it, those that have ended included. Time that others took from them does not count."""
-    ticks, below = 0, [os.getpid()]
-    while below:
-        process = Path(f"/proc/{below.pop()}")
-        try:
-            ticks += sum(map(int, (process / "stat").read_bytes().rpartition(b")")[2].split()[11:15]))
-            for thread in (process / "task").iterdir():
-                below += map(int, (thread / "children").read_bytes().split())
-        except OSError:  # it has just ended: its parent counts it from now on
-            continue
-    return ticks / _TICKS
 
 
 # ── what they share ──────────────────────────────────────────────────────────────────────────────────────────

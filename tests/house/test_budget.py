@@ -29,6 +29,11 @@ def test_ends_it():
     process.kill()
     process.communicate()
 
+def test_comes_first_of_those_that_share_what_burns():
+    from marketplace_core.testing._costs import shared
+    with shared():
+        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.8: pass"])
+
 @pytest.mark.costly("it is what it is about")
 def test_says_why():
     subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.8: pass"])
@@ -41,7 +46,7 @@ def test_what_costs_too_much_fails(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess("-p", "no:marketplace", "-p", "no:cacheprovider", "-rA")
     told = result.stdout.str()
-    result.assert_outcomes(passed=5, errors=2)
+    result.assert_outcomes(passed=6, errors=2)
     assert "test_burns took 0.6 s of CPU, and a test may take 0.4" in told
     assert "::test_has_it_burnt_by_a_process_that_runs_on took 0." in told
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketplace_core._runtime.serve import open_process
+from marketplace_core.testing._costs import shared
 from marketplace_core.testing._forks import forks
 from marketplace_core.testing.marketplace import SECRET, Marketplace, assembled
 from marketplace_core.testing.processes import Apart
@@ -36,7 +37,8 @@ def standing(servers: Servers, plugins: Sequence[str], deployment: str = "") -> 
     """The one of these plugins, and of these TOML lines for the deployment's table; started by the first who asks."""
     key = (*plugins, deployment)
     if key not in _running:
-        _running[key] = Standing(servers, plugins, deployment)
+        with shared():
+            _running[key] = Standing(servers, plugins, deployment)
     return _running[key]
 
 

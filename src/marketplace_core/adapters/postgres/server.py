@@ -63,7 +63,8 @@ _UNHOLDABLE = re.compile(
 #: And what is so for as long as the connection is: it prepared what has changed since, or it leads to a server that was the
 #: first one until another was made that.
 _STALE = re.compile(
-    r"db error: ERROR: (cached plan must not change result type|cannot execute .* (in a read-only transaction|during recovery)$)"
+    r"db error: ERROR: (cached plan must not change result type"
+    r"|cannot execute .* (in a read-only transaction|during recovery)$)"
 )
 _PASSING = (
     (_MET, "The work met another one; please repeat it."),
