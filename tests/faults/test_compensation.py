@@ -18,7 +18,7 @@ from marketplace_core.testing.doomed import Doomed
 from marketplace_core.testing.marketplace import SECRET, Marketplace
 from marketplace_core.values import new_id
 
-KILLS = int(os.environ.get("MARKETPLACE_KILLS", "10"))
+KILLS = int(os.environ.get("MARKETPLACE_KILLS", "4"))
 SEED = int(os.environ.get("MARKETPLACE_SEED", "1"))
 AT_ONCE = 6
 

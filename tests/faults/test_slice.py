@@ -18,7 +18,7 @@ from marketplace_core.values import Address, Money, new_id
 
 PLUGINS = ["catalog", "orders", "orchestrator"]
 ADDRESS = Address(name="Ada", line1="1 Test Street", city="Berlin", postal_code="10115", country="DE")
-KILLS = int(os.environ.get("MARKETPLACE_KILLS", "25"))
+KILLS = int(os.environ.get("MARKETPLACE_KILLS", "10"))
 SEED = int(os.environ.get("MARKETPLACE_SEED", "1"))
 STOCK = 1_000_000
 AT_ONCE = 4

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import zlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from marketplace_core.capabilities.catalog import Catalog
+from marketplace_core.capabilities.sellers import Sellers
+from marketplace_core.cli._imports import products
 from marketplace_core.cli._imports.pictures import find_picture
 from marketplace_core.cli._imports.text import NotAProductFile, look_at
-from marketplace_core.pictures import BadPicture
+from marketplace_core.pictures import BadPicture, Picture, PictureSizes
+from marketplace_core.testing.marketplace import Marketplace
 
 
 def _png(width: int, height: int) -> bytes:
@@ -80,3 +86,33 @@ def test_a_photograph_that_lies_on_its_side_is_turned(tmp_path: Path) -> None:
     with Image.open(io.BytesIO(turned.content)) as image:
         assert (image.format, image.size, dict(image.getexif())) == ("WEBP", (30, 40), {})
     assert find_picture(tmp_path, "a.jpg").renditions["page"] == turned
+
+
+async def test_a_picture_is_drawn_once_for_all_variants_that_name_it(
+    tmp_path: Path, marketplace: Callable[..., Awaitable[Marketplace]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market = await marketplace(["catalog", "sellers"], worker=False)
+    (tmp_path / "a.jpg").write_bytes(_jpeg())
+    common = {
+        "product": "pot",
+        "title": "Pot",
+        "seller": "Ann",
+        "price": "9.95",
+        "currency": "EUR",
+        "stock": 1,
+        "image": "a.jpg",
+    }
+    lines = [json.dumps({**common, "sku": size, "image": "a.jpg", "options": {"size": size}}) for size in "SML"]
+    lines.append(json.dumps({**common, "sku": "XL", "options": {"size": "XL"}, "image": "none.jpg"}))
+    (tmp_path / "products.jsonl").write_text("\n".join(lines))
+    looked_at: list[str] = []
+
+    def counted(folder: Path, name: str, sizes: PictureSizes | None) -> Picture:
+        looked_at.append(name)
+        return find_picture(folder, name, sizes)
+
+    monkeypatch.setattr(products, "find_picture", counted)
+    ports = market.port(Catalog), market.port(Sellers), market.process.blobs
+    report = await products.import_products(tmp_path / "products.jsonl", *ports)
+    assert (report.variants.written, [(row.line, row.code) for row in report.rejected]) == (3, [(4, "not_found")])
+    assert sorted(looked_at) == ["a.jpg", "none.jpg"]

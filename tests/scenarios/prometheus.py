@@ -55,7 +55,7 @@ class Prometheus:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(folder: Path, targets: Callable[[], list[dict[str, Any]]], seconds: int = 1) -> AsyncIterator[Prometheus]:
+async def prometheus(folder: Path, targets: Callable[[], list[dict[str, Any]]], seconds: int = 2) -> AsyncIterator[Prometheus]:
     """One that scrapes ``targets()`` so often, in which time each has to answer; they are asked for again all the time."""
     _prepare(folder, seconds)
     address = f"127.0.0.1:{free_port()}"

@@ -7,6 +7,7 @@ which of them has which sku is judged by what the whole file says.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from marketplace_core.cli._imports.rows import BadRow, Common, ProductRow, made_
 from marketplace_core.cli._imports.shops import Shops
 from marketplace_core.cli._imports.spool import Spool, Spooled
 from marketplace_core.errors import MarketplaceError
-from marketplace_core.pictures import TYPE, BadPicture, PictureSizes, kept_sizes
+from marketplace_core.pictures import TYPE, BadPicture, Picture, PictureSizes, kept_sizes
 from marketplace_core.ports import Blobs
 
 __all__ = ["Progress", "Report", "import_products"]
@@ -44,6 +45,10 @@ class Ports(Struct):
     sellers: Sellers
     blobs: Blobs
     sizes: PictureSizes | None
+
+
+def _is_address(picture: str) -> bool:
+    return picture.startswith(("https://", "http://"))
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -192,17 +197,17 @@ class _Writing:
 
     async def _pictures(self, products: Sequence[Product]) -> None:
         """Into the blobs, under their digests. A row whose picture is bad is rejected, and no other."""
+        found = await self._find_all(products)
         contents: dict[str, bytes] = {}
         for product in products:
             for line, row in [*product.commons, *product.rows]:
                 for name in row.pictures:
-                    if name.startswith(("https://", "http://")):
+                    if _is_address(name):
                         product.addresses[name] = None
                         continue
-                    try:
-                        picture = await asyncio.to_thread(find_picture, self._folder, name, self._ports.sizes)
-                    except BadPicture as error:
-                        self._drop(product, line, row, BadRow(line, error.code, f"image: {error.detail}", name[:100]))
+                    picture = found[name]
+                    if isinstance(picture, BadPicture):
+                        self._drop(product, line, row, BadRow(line, picture.code, f"image: {picture.detail}", name[:100]))
                         break
                     sizes, drawn = kept_sizes(picture, "catalog", f"{self._shops.id_of(product.seller)}\n{product.key}")
                     page = sizes.pop("page")
@@ -210,6 +215,21 @@ class _Writing:
                     contents |= drawn
         if contents:
             await self._ports.blobs.put(contents, TYPE)
+
+    async def _find_all(self, products: Sequence[Product]) -> dict[str, Picture | BadPicture]:
+        """Each once, whichever rows name it: those of a product's variants mostly name the same."""
+        rows = (row for product in products for _, row in [*product.commons, *product.rows])
+        names = list(dict.fromkeys(name for row in rows for name in row.pictures if not _is_address(name)))
+        few = asyncio.Semaphore(len(os.sched_getaffinity(0)))
+
+        async def find(name: str) -> Picture | BadPicture:
+            async with few:
+                try:
+                    return await asyncio.to_thread(find_picture, self._folder, name, self._ports.sizes)
+                except BadPicture as error:
+                    return error
+
+        return dict(zip(names, await asyncio.gather(*map(find, names)), strict=True))
 
     def _drop(self, product: Product, line: int, row: Common, bad: BadRow) -> None:
         product.told = True
