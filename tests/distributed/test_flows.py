@@ -18,10 +18,16 @@ from marketplace_core.testing.client import Answer, Client
 from marketplace_core.testing.contracts import eventually
 from marketplace_core.testing.deployments import Running, elsewhere, up
 from marketplace_core.values import new_id
+from tests.distributed.probe import probing
 from tests.distributed.world import PATIENCE, Distributed, opened
 from tests.scenarios.prometheus import prometheus
 
 pytestmark = [pytest.mark.xdist_group("distributed"), pytest.mark.timeout(600)]  # fifty processes begin on two cores
+
+SERVICES = [
+    *("auth", "users", "catalog", "cart", "orders", "reviews", "logistics", "sellers", "search", "payments"),
+    *("recommendations", "moderation", "orchestrator", "analytics"),
+]
 
 FILE = Path(__file__).parents[2] / "examples" / "distributed.toml"
 
@@ -204,8 +210,13 @@ async def test_flow_14_sagas_are_workflows(world: Distributed) -> None:
     client = await Temporal.connect(world.url("workflows").removeprefix("temporal://").partition("/")[0])
     sagas = (await world.people.admin.get("/sagas?name=orders.checkout&limit=100"))["items"]
     [saga] = [saga for saga in sagas if saga["key"] == order["id"]]
-    described = await client.get_workflow_handle(saga["id"]).describe()
-    assert described.workflow_type == "orders.checkout"
+    handle = client.get_workflow_handle(saga["id"])
+    assert (await handle.describe()).workflow_type == "orders.checkout"
+    started = [event.activity_task_started_event_attributes.identity for event in (await handle.fetch_history()).events]
+    by = [identity.rpartition("/")[2] for identity in started if identity]
+    assert by == ["payments", "catalog", "cart", "orders"], "each by a worker of its own service"
+    async with probing(client) as probe:
+        assert [await probe(capability) for capability in SERVICES] == [f"marketplace.{name}" for name in SERVICES]
 
 
 async def test_a_purchase_is_reported(world: Distributed) -> None:

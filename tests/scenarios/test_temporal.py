@@ -59,6 +59,7 @@ async def test_a_checkout_is_done_declined_and_given_up(shop: Shop, temporal_ser
         ("3:remove_bought", "cart.remove_bought"),
         ("4:confirm", "orders.confirm"),
     ]
+    assert _queues(history) == ["marketplace.payments", "marketplace.catalog", "marketplace.cart", "marketplace.orders"]
     text = history.to_json()
     for personal in ("bea@example.org", "Bea Buyer", ADDRESS["line1"], ADDRESS["city"]):
         assert personal not in text
@@ -101,6 +102,11 @@ async def _keep(client: Client, saga_id: str, name: str) -> WorkflowHistory:
 def _write(name: str, history: WorkflowHistory) -> None:
     if HISTORIES is not None:
         Path(HISTORIES, f"checkout_{name}.json").write_text(history.to_json() + "\n")
+
+
+def _queues(history: WorkflowHistory) -> list[str]:
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    return [each.task_queue.name for each in scheduled if each.activity_id]
 
 
 def _activities(history: WorkflowHistory) -> list[tuple[str, str]]:

@@ -83,7 +83,9 @@ class Context(PluginContext):
         return self._process.ports
 
     def saga_engine(self, performer: Performer, journal: Journal) -> SagaEngine:
-        engine: SagaEngine = self._process.resources.play("sagas", self.sagas, performer, self.clock, journal)
+        resources = self._process.resources
+        more = {"served": frozenset(self._process.assembly.providers)} if resources.serves_steps else {}
+        engine: SagaEngine = resources.play("sagas", self.sagas, performer, self.clock, journal, **more)
         return engine
 
     def store(self, makers: Mapping[str, Callable[[PluginContext], S] | str], role: str | None = None) -> S:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio import Redis
@@ -12,10 +12,12 @@ from redis.asyncio import Redis
 from marketplace_core import metrics
 from marketplace_core.deployment import Deployment
 from marketplace_core.deployment._kinds import installed_kinds, settings_of
-from marketplace_core.ports.servers import Opening, Server, imported
+from marketplace_core.ports.servers import Opening, Server, ServerKind, imported
 
 if TYPE_CHECKING:
     from marketplace_core.adapters.postgres.server import Database
+    from marketplace_core.ports.engine import StepServer
+    from marketplace_core.sagas import Performer
 
 __all__ = ["Resources"]
 
@@ -61,11 +63,24 @@ class Resources:
             raise TypeError(f"the resource {name!r} gives a {type(connection).__name__}, not a {kind.__name__}")
         return connection
 
-    def play(self, role: str, *args: Any) -> Any:
+    def play(self, role: str, *args: Any, **more: Any) -> Any:
         """What plays a role of the infrastructure, made by the kind of server that the deployment gives it."""
+        name, kind = self._playing(role)
+        return imported(kind.roles[role])(self.server(name), *args, **more)
+
+    def serve_steps(self, capabilities: Collection[str], performer: Performer) -> StepServer | None:
+        """None: whoever runs the sagas performs all of their steps."""
+        name, kind = self._playing("sagas")
+        made: StepServer | None = imported(kind.steps)(self.server(name), capabilities, performer) if kind.steps else None
+        return made
+
+    @property
+    def serves_steps(self) -> bool:
+        return self._playing("sagas")[1].steps is not None
+
+    def _playing(self, role: str) -> tuple[str, ServerKind]:
         name = self._deployment.on[role]
-        kind = installed_kinds().by_name[self._deployment.resources[name].kind]
-        return imported(kind.roles[role])(self.server(name), *args)
+        return name, installed_kinds().by_name[self._deployment.resources[name].kind]
 
     def pools(self) -> list[metrics.PoolState]:
         return [pool for server in self._servers.values() for pool in server.pools()]

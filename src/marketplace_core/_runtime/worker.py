@@ -14,6 +14,7 @@ import structlog
 from marketplace_core._runtime.assembly import Process
 from marketplace_core._runtime.inboxes import parking_of
 from marketplace_core._runtime.sinks import SinkDeliverer
+from marketplace_core._runtime.steps import step_server
 from marketplace_core._runtime.watch import Watch
 from marketplace_core.adapters._waits import JOB_SECONDS, unhurried
 from marketplace_core.adapters.redis.clock import RedisClock
@@ -66,6 +67,8 @@ class Worker:
             run = partial(self._run_plugin, plugin)
             exclusive = self._process.assembly.infos[plugin].exclusive
             loops.append((plugin, partial(self._exclusively, plugin, run) if exclusive else run))
+        if steps := step_server(process, self._plugins):
+            loops.append(("steps", steps.run))
         loops.append(("jobs", self._run_jobs))
         loops.append(("watch", Watch(process, self._plugins, self._groups()).run))
         return loops

@@ -17,7 +17,7 @@ from marketplace_core.errors import Failure
 from marketplace_core.sagas.definition import Saga
 from marketplace_core.sagas.running import Decision
 
-__all__ = ["Journal", "SagaEngine", "SagaRun", "SagaState", "SagaStatus", "StepRecord"]
+__all__ = ["Journal", "SagaEngine", "SagaRun", "SagaState", "SagaStatus", "StepRecord", "StepServer", "StepTries"]
 
 SagaStatus = Literal["running", "done", "refused", "failed", "cancelled"]
 
@@ -44,6 +44,14 @@ class SagaState(Struct, frozen=True):
 
     status: SagaStatus
     steps: Mapping[str, StepRecord] = {}
+
+
+class StepTries(Struct, frozen=True):
+    """Tries of a step whose outcome is unknown still; ``at``: when the last of them ended."""
+
+    attempts: int
+    error: str
+    at: datetime
 
 
 class Journal(ABC):
@@ -124,3 +132,15 @@ class SagaEngine(ABC):
     @abstractmethod
     async def look(self, saga_ids: Sequence[str]) -> dict[str, SagaState]:
         """What the engine itself knows, by id, from any process; for what its journal was not told. :raises Unavailable:"""
+
+    async def tries(self, saga_id: str) -> Mapping[str, StepTries]:
+        """By step, where the engine itself knows of them because others perform it; from any process. :raises Unavailable:"""
+        return {}
+
+
+class StepServer(ABC):
+    """Performs the steps of sagas that run elsewhere, in a worker of the service whose port they call."""
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Until cancelled."""

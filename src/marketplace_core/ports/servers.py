@@ -78,6 +78,8 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     where there is none, ``here`` names the kind that stands for it on this machine.
     ``scripts`` names a function for ``check``: of a migration's script and ``<plugin>`` or ``<plugin>.<role>``, it gives what
     the script touches that is not its own, each with how it should be called. Where there is none, scripts are not looked at.
+    ``steps``: where each service performs the steps of sagas that call it, a function of the server, the service's capabilities
+    and a ``Performer`` that gives a ``StepServer``; what plays ``sagas`` is then given all such capabilities as ``served``.
     ``one_process``: one process must own it. ``path``: its address is a path of this machine; a relative one is beside the
     deployment's file. ``needs`` are modules of an extra, without which it cannot be opened.
     """
@@ -86,6 +88,7 @@ class ServerKind(Struct, frozen=True, kw_only=True):
     schemes: tuple[str, ...] = ()
     open: str
     roles: Mapping[str, str] = {}
+    steps: str | None = None
     truth: str | None = None
     keeps: frozenset[str] = frozenset({"inbox", "schedules", "lease", "migrations"})
     scripts: str | None = None

@@ -36,8 +36,13 @@ def _declared(service: type, method: str) -> Callable[..., Any]:
 class Performer:
     """Performs steps on this process's ports, as often as it takes to know how each ended."""
 
-    def __init__(self, ports: Callable[[], Mapping[str, Any]], note: Callable[[StepCall, int, str], Awaitable[None]]) -> None:
-        """``ports()`` gives them by capability; ``note(call, attempts, error)`` records a try of unknown outcome."""
+    def __init__(
+        self,
+        ports: Callable[[], Mapping[str, Any]],
+        note: Callable[[StepCall, int, str], Awaitable[None]] | None = None,
+    ) -> None:
+        """``ports()`` gives them by capability; ``note(call, attempts, error)`` records a try of unknown outcome, where the
+        engine does not know of it by itself."""
         self._ports = ports
         self._note = note
         self._types: dict[tuple[str, str], tuple[Any, ...]] = {}
@@ -77,6 +82,8 @@ class Performer:
     async def unknown(self, call: StepCall, attempt: int, error: Exception) -> None:
         """That a try ended so is logged, and noted."""
         self._log(call, attempt, error)
+        if self._note is None:
+            return
         with contextlib.suppress(Unavailable, OSError):  # only for people; the step itself goes on
             await self._note(call, attempt, f"{type(error).__name__}: {error}")
 

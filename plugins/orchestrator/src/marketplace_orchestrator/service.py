@@ -180,7 +180,11 @@ class OrchestratorService(Orchestrator):
         saga = await self._store.get_saga(saga_id)
         if saga is None:
             raise NotFound("There is no such saga.")
-        steps, tries = await self._store.get_steps(saga_id), await self._store.get_tries(saga_id)
+        steps, tries = await self._store.get_steps(saga_id), dict(await self._store.get_tries(saga_id))
+        if saga.status == "running":
+            with contextlib.suppress(Unavailable):  # it is only more of what is known
+                for step, tried in (await self._engine.tries(saga_id)).items():
+                    tries[step] = Try(saga_id, step, tried.attempts, tried.error, tried.at)
         return _view(saga, list(_steps(steps, tries)))
 
     @command

@@ -20,19 +20,21 @@ from marketplace_core.ports.engine import Journal
 from marketplace_core.sagas import Performer, StepCall, StepResult
 from marketplace_core.values import Clock
 
-__all__ = ["Activities"]
+__all__ = ["Activities", "Steps"]
 
 log = structlog.get_logger("marketplace.temporal")
 
 
-class Activities:
-    def __init__(self, performer: Performer, clock: Clock, journal: Journal) -> None:
-        self._performer, self._clock, self._journal = performer, clock, journal
+class Steps:
+    """What a saga has done by ports."""
 
-    @property
-    def all(self) -> Sequence[Callable[..., Any]]:
-        told = (self.record, self.begin_wait, self.end_wait, self.park, self.is_given_up)
-        return (self.perform, self.now, *told)
+    def __init__(self, performer: Performer) -> None:
+        self._performer = performer
+
+    @activity.defn(name="marketplace.probe")
+    async def probe(self) -> str:
+        """Who answers on a queue."""
+        return activity.info().task_queue
 
     @activity.defn(dynamic=True)
     async def perform(self, args: Sequence[RawValue]) -> StepResult:
@@ -49,6 +51,19 @@ class Activities:
             except Exception as unknown:
                 await self._performer.unknown(call, attempt, unknown)
                 raise ApplicationError(str(unknown), type=type(unknown).__name__) from None
+
+
+class Activities:
+    """What the orchestrator alone does. Steps are among it that are on no other queue: an older release put them there, or
+    nobody else serves their capability."""
+
+    def __init__(self, performer: Performer, clock: Clock, journal: Journal) -> None:
+        self._steps, self._clock, self._journal = Steps(performer), clock, journal
+
+    @property
+    def all(self) -> Sequence[Callable[..., Any]]:
+        told = (self.record, self.begin_wait, self.end_wait, self.park, self.is_given_up)
+        return (self._steps.perform, self.now, *told)
 
     @activity.defn(name="marketplace.now")
     async def now(self) -> datetime:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import structlog
 from msgspec import Raw
-from temporalio import activity
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -34,10 +33,11 @@ from marketplace_core._runtime import failpoints
 from marketplace_core.adapters.temporal.activities import Activities
 from marketplace_core.adapters.temporal.histories import state_of
 from marketplace_core.adapters.temporal.opening import PATIENCE, TemporalServer
+from marketplace_core.adapters.temporal.steps import tries_of, until_there
 from marketplace_core.adapters.temporal.values import REOPEN, Begun, Message
-from marketplace_core.adapters.temporal.workflow import PLACE, SagaWorkflow
+from marketplace_core.adapters.temporal.workflow import PLACE, SERVED, SagaWorkflow
 from marketplace_core.errors import Unavailable
-from marketplace_core.ports.engine import Journal, SagaEngine, SagaState
+from marketplace_core.ports.engine import Journal, SagaEngine, SagaState, StepTries
 from marketplace_core.sagas import OPERATOR, Decision, Performer, Saga
 from marketplace_core.values import Clock
 
@@ -46,7 +46,6 @@ __all__ = ["QUEUE", "Places", "TemporalSagas", "sandbox"]
 log = structlog.get_logger("marketplace.temporal")
 
 QUEUE = "marketplace.sagas"
-AWAY_PAUSE = 0.5
 #: After which a decision about a saga whose worker died is another worker's.
 STICKY = timedelta(seconds=3)
 #: How many histories are read at once.
@@ -67,10 +66,18 @@ class TemporalSagas(SagaEngine):
     """Runs sagas on a Temporal namespace; this process decides about them and performs their steps."""
 
     def __init__(
-        self, server: TemporalServer, sagas: Sequence[Saga], performer: Performer, clock: Clock, journal: Journal
+        self,
+        server: TemporalServer,
+        sagas: Sequence[Saga],
+        performer: Performer,
+        clock: Clock,
+        journal: Journal,
+        served: Collection[str] = (),
     ) -> None:
+        """``served``: the capabilities whose services perform their steps themselves."""
         self._server = server
         self._sagas = sagas
+        self._served = frozenset(served)
         self._activities = Activities(performer, clock, journal)
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
@@ -81,21 +88,14 @@ class TemporalSagas(SagaEngine):
 
     async def launch(self) -> None:
         """Waits for the server, which may come later."""
-        while True:
-            try:
-                await self._server.ready()
-                break
-            except (Unavailable, RPCError) as error:
-                log.warning("sagas.server_away", cause=type(error).__name__)
-                await asyncio.sleep(AWAY_PAUSE)
-        activity.logger.logger.disabled = True  # a try of unknown outcome is logged by whoever performs it
+        await until_there(self._server)
         self._worker = Worker(
             await self._server.client(),
             task_queue=QUEUE,
             workflows=[SagaWorkflow],
             activities=self._activities.all,
             workflow_runner=sandbox(self._sagas),
-            interceptors=[Places(self._sagas)],
+            interceptors=[Places(self._sagas, self._served)],
             sticky_queue_schedule_to_start_timeout=STICKY,
         )
         self._working = asyncio.create_task(self._worker.run())
@@ -181,6 +181,13 @@ class TemporalSagas(SagaEngine):
         with _asking():
             return dict(found for found in await asyncio.gather(*map(one, saga_ids)) if found is not None)
 
+    async def tries(self, saga_id: str) -> dict[str, StepTries]:
+        handle = (await self._server.client()).get_workflow_handle(saga_id)
+        with _asking():
+            described = await _described(handle)
+        pending = described.raw_description.pending_activities if described is not None else ()
+        return {each.activity_id: tries for each in pending if (tries := tries_of(each)) is not None}
+
 
 async def _look(handle: WorkflowHandle[Any, Any]) -> tuple[str, SagaState] | None:
     """Its last run, and what that one says of it."""
@@ -195,13 +202,16 @@ async def _look(handle: WorkflowHandle[Any, Any]) -> tuple[str, SagaState] | Non
 
 
 async def _is_there(handle: WorkflowHandle[Any, Any]) -> bool:
+    return await _described(handle) is not None
+
+
+async def _described(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription | None:
     try:
-        await handle.describe(rpc_timeout=PATIENCE)
+        return await handle.describe(rpc_timeout=PATIENCE)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            return False
+            return None
         raise
-    return True
 
 
 @contextlib.contextmanager
@@ -216,13 +226,15 @@ def _asking() -> Iterator[None]:
 
 
 class Places(Interceptor):
-    """Tells workflows where the sagas are declared."""
+    """Tells workflows where the sagas are declared, and where their steps are performed."""
 
-    def __init__(self, sagas: Sequence[Saga]) -> None:
+    def __init__(self, sagas: Sequence[Saga], served: Collection[str] = ()) -> None:
+        self._served = frozenset(served)
         self._places: Mapping[tuple[str, int], tuple[str, str]] = {(each.name, each.version): _place(each) for each in sagas}
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor] | None:
         input.unsafe_extern_functions[PLACE] = self._find
+        input.unsafe_extern_functions[SERVED] = self._served.__contains__
         return None
 
     def _find(self, name: str, version: int) -> tuple[str, str]:

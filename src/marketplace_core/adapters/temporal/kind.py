@@ -18,6 +18,7 @@ TEMPORAL = ServerKind(
     schemes=("temporal",),
     open="marketplace_core.adapters.temporal.opening:open_server",
     roles={"sagas": "marketplace_core.adapters.temporal.opening:sagas"},
+    steps="marketplace_core.adapters.temporal.opening:steps",
     settings=TemporalSettings,
     native="marketplace_core.adapters.temporal.embedded:NativeTemporal",
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from marketplace_core.adapters.temporal.kind import TemporalSettings
 from marketplace_core.errors import Unavailable
-from marketplace_core.ports.engine import Journal, SagaEngine
+from marketplace_core.ports.engine import Journal, SagaEngine, StepServer
 from marketplace_core.ports.servers import Opening, Server
 from marketplace_core.sagas import Performer, Saga
 from marketplace_core.values import Clock
@@ -77,7 +77,20 @@ def open_server(opening: Opening) -> TemporalServer:
     return TemporalServer(opening.url, opening.settings if isinstance(opening.settings, TemporalSettings) else None)
 
 
-def sagas(server: Any, declared: Sequence[Saga], performer: Performer, clock: Clock, journal: Journal) -> SagaEngine:
+def sagas(
+    server: Any,
+    declared: Sequence[Saga],
+    performer: Performer,
+    clock: Clock,
+    journal: Journal,
+    served: Collection[str] = (),
+) -> SagaEngine:
     from marketplace_core.adapters.temporal.engine import TemporalSagas  # noqa: PLC0415 - who only asks if it is ready needs none
 
-    return TemporalSagas(server, declared, performer, clock, journal)
+    return TemporalSagas(server, declared, performer, clock, journal, served)
+
+
+def steps(server: Any, capabilities: Collection[str], performer: Performer) -> StepServer:
+    from marketplace_core.adapters.temporal.steps import TemporalSteps  # noqa: PLC0415 - as above
+
+    return TemporalSteps(server, capabilities, performer)

@@ -26,12 +26,15 @@ from marketplace_core.errors import Failure
 from marketplace_core.ports.engine import SagaRun, SagaStatus, StepRecord
 from marketplace_core.sagas import COMPENSATE, Engine, Retry, Saga, SagaEnd, StepCall, StepResult, run_saga
 
-__all__ = ["PLACE", "SagaWorkflow", "calls_of", "record_of"]
+__all__ = ["PLACE", "SERVED", "SagaWorkflow", "calls_of", "queue_of", "record_of"]
 
 T = TypeVar("T")
 
 #: The function by which a workflow asks its worker where a saga is declared: by name and version, its module and its name.
 PLACE = "marketplace_place"
+#: The function that says whether the service of a capability performs its own steps. A history does not depend on it: where an
+#: activity is done is no part of what is compared when it is replayed.
+SERVED = "marketplace_served"
 #: Within which who performs a step says that it still does, and how long a step may take that says nothing of it.
 HEARTBEAT = timedelta(seconds=10)
 _LONG = timedelta(days=1)
@@ -218,11 +221,18 @@ def _text(message: Message) -> str:
     return str(msgspec.json.decode(text)) if text.startswith('"') else text
 
 
+def queue_of(capability: str) -> str:
+    """Polled by the workers of the service that provides it."""
+    return f"marketplace.{capability}"
+
+
 async def _perform(call: StepCall) -> StepResult:
+    served: bool = workflow.extern_functions()[SERVED](call.capability)
     result: StepResult = await workflow.execute_activity(
         f"{call.capability}.{call.method}",
         call,
         activity_id=call.step,
+        task_queue=queue_of(call.capability) if served else None,
         result_type=StepResult,
         start_to_close_timeout=_LONG if call.timeout is None else timedelta(seconds=call.timeout) + _SLACK,
         heartbeat_timeout=HEARTBEAT,
