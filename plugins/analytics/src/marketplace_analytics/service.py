@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from marketplace_analytics.config import AnalyticsConfig
 from marketplace_analytics.retention import Keeper
@@ -50,16 +52,18 @@ class AnalyticsService(Analytics):
 
     async def _keep(self, envelopes: Sequence[Envelope]) -> int:
         await self._know_forgotten()
-        rows: dict[str, list[bytes]] = {}
+        rows: dict[str, list[Struct]] = defaultdict(list)
         unread: list[Unread] = []
         for envelope in envelopes:
             try:
-                rows.setdefault(envelope.type, []).append(self._keeper.row(envelope))
+                row = self._keeper.row(envelope)
             except Unreadable as error:
                 unread.append(Unread(id=envelope.id, type=envelope.type, version=envelope.version, error=str(error)))
+            else:
+                rows[envelope.type].append(row)
         if unread:
             log.error("analytics.unread", events=len(unread), first=unread[0].error)
-        await self._store.write({type_: lines for type_, lines in rows.items() if lines}, unread)
+        await self._store.write({type_: self._keeper.lines(found) for type_, found in rows.items()}, unread)
         return len(envelopes) - len(unread)
 
     # ── persons ──────────────────────────────────────────────────────────────────────────────────────────────
