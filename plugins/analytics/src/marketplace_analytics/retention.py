@@ -13,7 +13,7 @@ from typing import Annotated, Any, NewType, Union, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from marketplace_core.events import EVENTS, PERSON, PERSONAL, Envelope, Event, Unreadable
+from marketplace_core.events import EVENTS, PERSON, PERSONAL, Envelope, Unreadable
 
 __all__ = ["Keeper", "PersonMark", "retained"]
 
@@ -90,8 +90,7 @@ class Keeper:
             raise Unreadable(f"{envelope.type}: {error}") from error
         if mark is not None:
             mark(row)
-        id_ = envelope.id
-        row._id = id_ if _canonical(id_) else _uuid(id_)
+        row._id = _uuid(envelope.id)
         row._at, row._origin = envelope.occurred_at, envelope.origin
         row._version, row._sequence = envelope.version, envelope.sequence
         made: Struct = row
@@ -152,6 +151,8 @@ def _unknown(envelope: Envelope) -> Unreadable:
 
 def _uuid(id_: str) -> str:
     """Ids of events are UUIDs; one that is none stands for itself all the same."""
+    if _canonical(id_):
+        return id_
     try:
         return str(uuid.UUID(id_))
     except ValueError:

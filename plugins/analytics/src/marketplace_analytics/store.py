@@ -40,8 +40,8 @@ class AnalyticsStore(ABC):
 
     @abstractmethod
     async def write(self, rows: Mapping[str, bytes], unread: Sequence[Unread] = ()) -> None:
-        """Rows by the type of the event, as JSON, each with a line end. They outlive a SIGKILL once this has returned. What is called meanwhile for
-        others shares the next insert. :raises Unavailable: the store is away."""
+        """Rows by the type of the event, as JSON, each with a line end. They outlive a SIGKILL once this has returned. What is
+        called meanwhile for others shares the next insert. :raises Unavailable: the store is away."""
 
     @abstractmethod
     async def report(self, name: ReportName, asked: Asked) -> list[dict[str, Any]]:
