@@ -128,6 +128,25 @@ MISTAKES: Mapping[str, Mistake] = {
     "a guest is a buyer": _said(
         "test_an_overview_counts_a_buyer_of_two_days_once", ("coalesce(account_id, '')", "coalesce(account_id, 'guest')")
     ),
+    "what was captured before is captured again": _said(
+        "test_what_was_paid_counts_when_it_was_captured", ("captured.amount - lagInFrame", "captured.amount + 0 * lagInFrame")
+    ),
+    "what was captured before the time counts in it": _said(
+        "test_what_was_paid_counts_when_it_was_captured",
+        ("payments_changed WHERE", f"payments_changed WHERE {reports.IN_TIME} AND"),
+    ),
+    "changes of a payment are taken as they came": _said(
+        "test_what_was_paid_counts_when_it_was_captured", ("ORDER BY _sequence ROWS", "ORDER BY _id DESC ROWS")
+    ),
+    "a payment is of a shop": Mistake(
+        "test_what_was_paid_counts_when_it_was_captured", reports._Parts, "every_shop", property(lambda _: True)
+    ),
+    "regions are not told apart": _said(
+        "test_orders_are_told_by_where_they_go", ("currency, country, region, uniq", "currency, country, 'all' AS region, uniq")
+    ),
+    "a package is an order": _said(
+        "test_orders_are_told_by_where_they_go", ("uniqExact(order_id) AS orders", "count() AS orders")
+    ),
     "reasons are not told apart": _said(
         "test_returns_are_told_by_reason", ("refund.currency, reason, 0", "refund.currency, 'any', 0")
     ),

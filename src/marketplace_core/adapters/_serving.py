@@ -61,7 +61,7 @@ def storable(message: Message) -> Message:
     """:raises Unreadable: a store could not keep it."""
     if not 0 <= message.sequence < 2**63:
         raise Unreadable("its sequence is out of range")
-    if "\0" in message.type + message.key + message.envelope + message.writer:
+    if "\0" in message.envelope or "\0" in message.type + message.key + message.writer:
         raise Unreadable("there is a zero byte in it")
     return message
 

@@ -151,14 +151,26 @@ class PerformanceItem(Item, frozen=True, kw_only=True):
     rating: float | None
 
 
+class RegionOrders(Struct, frozen=True, kw_only=True):
+    """Where orders go; ``region`` is empty where the address has none."""
+
+    country: str
+    region: str
+    orders: int
+    gross: Money
+
+
 class OverviewItem(MoneyItem, frozen=True, kw_only=True):
-    """``sellers`` who sold and ``buyers`` with an account who bought."""
+    """``sellers`` who sold and ``buyers`` with an account who bought. ``paid``: what was captured in the interval, None of one
+    shop, since a payment is of a whole order. ``regions``: where the orders go, by country and region."""
 
     orders: int
     gross: Money
     refunds: Money
     sellers: int
     buyers: int
+    paid: Money | None = None
+    regions: list[RegionOrders] = []
 
 
 ITEMS: Mapping[str, type[Item]] = {

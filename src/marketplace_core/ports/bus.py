@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Bus", "Consumer", "Deliver", "DeliverBatch", "Delivery", "Message", "PutAside", "RawMessage"]
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     """An envelope as the bus carries it: encoded JSON, and beside it the sequence and whose sequence that is."""
 
     topic: str
@@ -34,7 +34,7 @@ class Message(Struct, frozen=True):
         return envelope
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Struct, frozen=True, gc=False):
     topic: str
     partition: int
     position: str

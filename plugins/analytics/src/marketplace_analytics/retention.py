@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import types
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NewType, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from marketplace_core.events import EVENTS, PERSON, PERSONAL, Envelope, Event, Unreadable
+from marketplace_core.events import EVENTS, PERSON, PERSONAL, Envelope, Unreadable
 
 __all__ = ["Keeper", "PersonMark", "retained"]
 
 
-class PersonMark(str):
-    """What stands for an account: the same in all of its events, and nobody can tell whose it is."""
+#: What stands for an account: the same in all of its events, and nobody can tell whose it is.
+PersonMark = NewType("PersonMark", str)
 
-    __slots__ = ()
+#: What a row has of its envelope, beside what the event tells.
+_ENVELOPE = (("_id", str, ""), ("_at", str, ""), ("_origin", str, ""), ("_version", int, 0), ("_sequence", int, 0))
+_canonical = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 @cache
@@ -37,7 +40,7 @@ def retained(cls: type[Struct]) -> type[Struct]:
             kept = kept | None
         fields.append((field.name, kept) if default is NODEFAULT else (field.name, kept, default))
     names = {field.name: field.encode_name for field in msgspec.structs.fields(cls) if field.encode_name != field.name}
-    return msgspec.defstruct(cls.__name__, fields, kw_only=True, frozen=True, rename=names or None)
+    return msgspec.defstruct(cls.__name__, fields, kw_only=True, gc=False, rename=names or None)
 
 
 def _kept(kind: Any) -> Any:  # noqa: PLR0911 - a case for each kind of type
@@ -62,52 +65,94 @@ def _kept(kind: Any) -> Any:  # noqa: PLR0911 - a case for each kind of type
 
 
 class Keeper:
-    """Makes rows of envelopes: JSON whose names are the columns, by the event's type."""
+    """Makes rows of envelopes: structs whose names are the columns, by the event's type. Each event is decoded once."""
 
     def __init__(self, key: bytes, forgotten: Collection[str] = ()) -> None:
         """``key`` makes marks of persons. ``forgotten``: those whose events keep none."""
-        self._key, self.forgotten = key, set(forgotten)
-        self._makers: dict[str, Callable[[bytes], bytes]] = {}
-        self._encode = msgspec.json.Encoder().encode
+        self.forgotten = set(forgotten)
+        self._keyed = hashlib.blake2b(key=key, digest_size=16)
+        self._makers: dict[str, tuple[int, Callable[[msgspec.Raw], Any], Mark | None]] = {}
+        self._encoder = msgspec.json.Encoder(enc_hook=str)
 
     def mark(self, account_id: str) -> str:
-        return hashlib.blake2b(account_id.encode(), key=self._key, digest_size=16).hexdigest()
+        made = self._keyed.copy()
+        made.update(account_id.encode())
+        return made.hexdigest()
 
-    def row(self, envelope: Envelope) -> bytes:
+    def row(self, envelope: Envelope) -> Struct:
         """:raises Unreadable: this release does not know such an event, or not of this version."""
-        cls = EVENTS.get(envelope.type)
-        if cls is None or envelope.version > cls.version:
-            raise Unreadable(f"this release does not know {envelope.type} of version {envelope.version}")
-        make = self._makers.get(envelope.type) or self._maker(cls)
+        version, decode, mark = self._makers.get(envelope.type) or self._maker(envelope)
+        if envelope.version > version:
+            raise _unknown(envelope)
         try:
-            data = make(envelope.data)
+            row = decode(envelope.data)
         except msgspec.DecodeError as error:
             raise Unreadable(f"{envelope.type}: {error}") from error
-        head = (
-            f'{{"_id":"{_uuid(envelope.id)}","_at":"{envelope.occurred_at}","_origin":"{envelope.origin}",'
-            f'"_version":{envelope.version},"_sequence":{envelope.sequence}'
-        ).encode()
-        return head + b"}" if data == b"{}" else head + b"," + data[1:]
+        if mark is not None:
+            mark(row)
+        row._id = _uuid(envelope.id)
+        row._at, row._origin = envelope.occurred_at, envelope.origin
+        row._version, row._sequence = envelope.version, envelope.sequence
+        made: Struct = row
+        return made
 
-    def _maker(self, cls: type[Event]) -> Callable[[bytes], bytes]:
-        decode = msgspec.json.Decoder(retained(cls), dec_hook=self._person).decode
-        encode = msgspec.json.Encoder(enc_hook=str).encode
+    def lines(self, rows: Sequence[Struct]) -> bytes:
+        """Rows as JSON, one a line."""
+        return self._encoder.encode_lines(rows)
 
-        def make(data: bytes) -> bytes:
-            return encode(decode(data))
+    def _maker(self, envelope: Envelope) -> tuple[int, Callable[[msgspec.Raw], Any], Mark | None]:
+        cls = EVENTS.get(envelope.type)
+        if cls is None:
+            raise _unknown(envelope)
+        kept = msgspec.defstruct(cls.__name__, _ENVELOPE, bases=(retained(cls),), kw_only=True, gc=False)
+        made = self._makers[cls.type] = (cls.version, msgspec.json.Decoder(kept).decode, _marking(kept, self._person))
+        return made
 
-        self._makers[cls.type] = make
-        return make
+    def _person(self, account_id: str) -> str:
+        mark = self.mark(account_id)
+        return "" if mark in self.forgotten else mark
 
-    def _person(self, kind: type, value: Any) -> Any:
-        if kind is not PersonMark:
-            raise NotImplementedError
-        mark = self.mark(str(value))
-        return PersonMark("" if mark in self.forgotten else mark)
+
+Mark = Callable[[Any], Any]
+
+
+def _marking(kind: Any, person: Mark) -> Mark | None:
+    """What puts marks into a value of this type, and gives it; None: nobody is in it."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is PersonMark:
+        return person
+    if origin in (Union, types.UnionType):
+        [inner, *_] = [found for part in arguments if (found := _marking(part, person))] or [None]
+        return inner and (lambda value: None if value is None else inner(value))
+    if origin is list:
+        inner = _marking(arguments[0], person)
+        return inner and (lambda value: [inner(one) for one in value])
+    if origin is dict:
+        inner = _marking(arguments[1], person)
+        return inner and (lambda value: {key: inner(one) for key, one in value.items()})
+    return _marking_fields(kind, person) if isinstance(kind, type) and issubclass(kind, Struct) else None
+
+
+def _marking_fields(cls: type[Struct], person: Mark) -> Mark | None:
+    every = [(field.name, _marking(field.type, person)) for field in msgspec.structs.fields(cls)]
+    found = [(name, mark) for name, mark in every if mark is not None]
+
+    def mark_fields(value: Any) -> Any:
+        for name, mark in found:
+            setattr(value, name, mark(getattr(value, name)))
+        return value
+
+    return mark_fields if found else None
+
+
+def _unknown(envelope: Envelope) -> Unreadable:
+    return Unreadable(f"this release does not know {envelope.type} of version {envelope.version}")
 
 
 def _uuid(id_: str) -> str:
     """Ids of events are UUIDs; one that is none stands for itself all the same."""
+    if _canonical(id_):
+        return id_
     try:
         return str(uuid.UUID(id_))
     except ValueError:

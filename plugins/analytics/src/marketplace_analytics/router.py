@@ -17,6 +17,7 @@ from marketplace_core.capabilities.analytics import (
     Analytics,
     Item,
     OverviewItem,
+    RegionOrders,
     ReportName,
     ReportQuery,
 )
@@ -44,6 +45,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     refunds: Money
     sellers: int
     buyers: int
+    paid: Money | None = None
+    regions: list[RegionOrders] = []
     items: list[OverviewItem]
     as_of: datetime | None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from marketplace_analytics.config import AnalyticsConfig
 from marketplace_analytics.retention import Keeper
@@ -29,7 +31,7 @@ __all__ = ["AnalyticsService"]
 
 log = structlog.get_logger("marketplace.analytics")
 
-MONEY = frozenset({"gross", "discounts", "refunds", "refunded", "commission", "net"})
+MONEY = frozenset({"gross", "discounts", "refunds", "refunded", "commission", "net", "paid"})
 
 
 class AnalyticsService(Analytics):
@@ -50,16 +52,18 @@ class AnalyticsService(Analytics):
 
     async def _keep(self, envelopes: Sequence[Envelope]) -> int:
         await self._know_forgotten()
-        rows: dict[str, list[bytes]] = {}
+        rows: dict[str, list[Struct]] = defaultdict(list)
         unread: list[Unread] = []
         for envelope in envelopes:
             try:
-                rows.setdefault(envelope.type, []).append(self._keeper.row(envelope))
+                row = self._keeper.row(envelope)
             except Unreadable as error:
                 unread.append(Unread(id=envelope.id, type=envelope.type, version=envelope.version, error=str(error)))
+            else:
+                rows[envelope.type].append(row)
         if unread:
             log.error("analytics.unread", events=len(unread), first=unread[0].error)
-        await self._store.write({type_: lines for type_, lines in rows.items() if lines}, unread)
+        await self._store.write({type_: self._keeper.lines(found) for type_, found in rows.items()}, unread)
         return len(envelopes) - len(unread)
 
     # ── persons ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -88,7 +92,8 @@ class AnalyticsService(Analytics):
         """An overview of the whole time, in one currency."""
         currency = asked.currency or self._currency
         whole = msgspec.structs.replace(asked, interval=None, currency=currency)
-        nothing = {"at": asked.since, "currency": currency, "orders": 0, "gross": 0, "refunds": 0, "sellers": 0, "buyers": 0}
+        counts = dict.fromkeys(("orders", "gross", "refunds", "sellers", "buyers"), 0)
+        nothing = {**counts, "at": asked.since, "currency": currency, "paid": None if asked.seller_id else 0, "regions": []}
         return _item("overview", next(iter(await self._store.report("overview", whole)), nothing))
 
     def _asked(self, query: AdminReportQuery, interval: Interval) -> Asked:
@@ -116,11 +121,16 @@ def _item(name: str, row: dict[str, Any]) -> dict[str, Any]:
     kind = ITEMS[name]
     values = {"from": _midnight(row["at"]), **row}
     if issubclass(kind, MoneyItem):
-        values |= {field: Money(row[field], row["currency"]) for field in MONEY & row.keys()}
+        values |= {field: Money(row[field], row["currency"]) for field in MONEY & row.keys() if row[field] is not None}
     if name == "returns":
         values["reasons"] = [
             {"reason": reason, "returned": returned, "refunded": Money(refunded, row["currency"])}
             for reason, returned, refunded in row["reasons"]
+        ]
+    if name == "overview":
+        values["regions"] = [
+            {"country": country, "region": region, "orders": orders, "gross": Money(gross, row["currency"])}
+            for country, region, orders, gross in row["regions"]
         ]
     if name == "search":
         values["top"] = [{"query": query, "searches": times, "results": results} for query, times, results in row["top"]]

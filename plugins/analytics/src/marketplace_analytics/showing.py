@@ -66,6 +66,8 @@ def _shown(name: str, value: Any) -> str:  # noqa: PLR0911 - a case for each kin
         return f"{value:.1%}"
     if name == "top":
         return ", ".join(f"{one['query']} ({one['searches']})" for one in value)
+    if name == "regions":
+        return ", ".join(f"{one['region'] or one['country']} ({one['orders']})" for one in value)
     if name == "reasons":
         return ", ".join(f"{one['reason']} ({one['returned']})" for one in value)
     if isinstance(value, dict):
@@ -82,7 +84,7 @@ def print_report(name: str, report: Report) -> None:
     columns = columns_of(name)
     table = Table(title=name, caption=f"as of {report.as_of or 'no event yet'}", caption_justify="left")
     for column in columns:
-        left = column in ("from", "currency", "first_month", "top", "reasons", "histogram", "active")
+        left = column in ("from", "currency", "first_month", "top", "reasons", "regions", "histogram", "active")
         table.add_column(column, justify="left" if left else "right", no_wrap=column == "from")
     for item in report.items:
         table.add_row(*(_shown(column, item.get(column)) for column in columns))

@@ -39,9 +39,9 @@ class AnalyticsStore(ABC):
     """A projection, which is made anew of the events. Each counts once at read, however often it was written."""
 
     @abstractmethod
-    async def write(self, rows: Mapping[str, Sequence[bytes]], unread: Sequence[Unread] = ()) -> None:
-        """Rows by the type of the event, as JSON. They outlive a SIGKILL once this has returned. What is called meanwhile for
-        others shares the next insert. :raises Unavailable: the store is away."""
+    async def write(self, rows: Mapping[str, bytes], unread: Sequence[Unread] = ()) -> None:
+        """Rows by the type of the event, as JSON, each with a line end. They outlive a SIGKILL once this has returned. What is
+        called meanwhile for others shares the next insert. :raises Unavailable: the store is away."""
 
     @abstractmethod
     async def report(self, name: ReportName, asked: Asked) -> list[dict[str, Any]]:

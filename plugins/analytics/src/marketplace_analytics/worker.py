@@ -7,4 +7,4 @@ from marketplace_core.hookspecs import Sink
 
 __all__ = ["SINKS"]
 
-SINKS = (Sink("analytics.events", AnalyticsService.take, size=5000, linger=1.0),)
+SINKS = (Sink("analytics.events", AnalyticsService.take, size=10_000, linger=1.0),)

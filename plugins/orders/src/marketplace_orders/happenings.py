@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,7 +47,19 @@ def confirmed(record: domain.Order) -> OrderConfirmed:
         lines=_lines(record),
         cart_id=record.cart_id,
         packages=tuple(_package(package) for package in record.packages),
+        country=record.address.get("country", ""),
+        region=_region(record.address.get("region", "")),
     )
+
+
+#: A name or a short code. What has digits, or is longer, may be a line of an address or a number of somebody.
+_REGION = re.compile(r"\w{1,3}|[^\d@/:]{1,40}")
+
+
+def _region(text: str) -> str:
+    """What the buyer wrote there, if it is the name of a region: events for reports keep it."""
+    region = text.strip()
+    return region if _REGION.fullmatch(region) else ""
 
 
 def shipped(

@@ -22,7 +22,8 @@ from marketplace_core.values import new_id
 
 log = structlog.get_logger("marketplace.redis")
 
-READ_COUNT = 100
+#: Of each stream at once: for a handler; and at most, for who takes batches.
+READ_COUNT, READ_MOST = 100, 1000
 #: Shorter than a client waits for any answer. A read that is under way is ended where there is more to read.
 BLOCK_MS = 4000
 #: How long to block while some partition is full, since it may have room again soon.
@@ -192,6 +193,8 @@ class RedisConsumer(ServingConsumer[Partition]):
         while True:
             try:
                 async with self._alone() as connection:
+                    # As it came: the driver would make a dictionary and two objects of each entry.
+                    connection.set_response_callback("XREAD", lambda found: found)
                     await connection.client_setname(self._owner)
                     self._reader = await connection.client_id()
                     self._present.set()
@@ -202,6 +205,7 @@ class RedisConsumer(ServingConsumer[Partition]):
 
     async def _read_on(self, connection: Redis) -> None:
         """One blocking read for all partitions with room: a slow one does not stop the others."""
+        count = min(max(READ_COUNT, self._ahead // (2 * len(self._names.topics))), READ_MOST)
         while True:
             ready = [each for each in self._held.values() if len(each.waiting) < self._ahead and not each.leaving]
             owners = {stream: each for each in ready for stream in each.positions}
@@ -210,13 +214,13 @@ class RedisConsumer(ServingConsumer[Partition]):
                 continue
             streams: dict[Any, Any] = {stream: owner.positions[stream] for stream, owner in owners.items()}
             block = BLOCK_MS if len(ready) == len(self._held) else BUSY_BLOCK_MS
-            found = await connection.xread(streams, count=READ_COUNT, block=block)
+            found = await connection.xread(streams, count=count, block=block)
             failpoints.hit("consumer.read")
             now = asyncio.get_running_loop().time()
             for name, entries in found or ():
                 stream = name.decode()
-                owner = owners[stream]
-                owner.waiting.extend(Entry(stream, id_.decode(), fields, now) for id_, fields in entries)
+                owner, topic = owners[stream], stream.rsplit(":", 2)[1]
+                owner.waiting.extend([Entry(stream, topic, id_.decode(), parts, now) for id_, parts in entries])
                 owner.positions[stream] = entries[-1][0].decode()
                 owner.stirred.set()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from marketplace_core.adapters import _serving
 from marketplace_core.events import Unreadable
@@ -28,24 +28,38 @@ class Names:
         return [f"{self._prefix}:{topic}:{partition}" for topic in self.topics]
 
 
-class Entry(NamedTuple):
-    """``at``: when it was read, by the clock of the event loop."""
+#: What an entry of ours has, in the order in which it is published.
+_NAMES = [b"t", b"k", b"s", b"e", b"w"]
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """``parts``: names and values in turn, as Redis answers. ``at``: when it was read, by the clock of the event loop."""
 
     stream: str
+    topic: str
     id: str
-    fields: dict[bytes, bytes]
+    parts: Sequence[bytes]
     at: float
 
     @property
-    def topic(self) -> str:
-        return self.stream.rsplit(":", 2)[1]
+    def fields(self) -> dict[bytes, bytes]:
+        return dict(zip(self.parts[::2], self.parts[1::2], strict=True))
 
     @property
     def raw(self) -> bytes:
         return msgspec.msgpack.encode(self.fields)
 
     def message(self) -> Message:
-        return message_of(self.topic, self.fields)
+        """:raises Unreadable: it is none of ours."""
+        parts = self.parts
+        if parts[::2] != _NAMES:
+            return message_of(self.topic, self.fields)
+        try:
+            type_, key, envelope, writer = parts[1].decode(), parts[3].decode(), parts[7].decode(), parts[9].decode()
+            sequence = int(parts[5])
+        except ValueError as error:
+            raise Unreadable(str(error)) from error
+        return _serving.storable(Message(self.topic, type_, key, sequence, envelope, writer))
 
 
 def message_of(topic: str, fields: Mapping[bytes, bytes]) -> Message:

@@ -51,6 +51,8 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
 
 @event("orders.confirmed", key="order_id")
 class OrderConfirmed(Event, frozen=True, kw_only=True):
+    """``country`` and ``region`` are where it goes, in so far as they tell of a place and not of a person."""
+
     order_id: str
     number: str
     account_id: PersonId | None
@@ -58,6 +60,8 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
     lines: list[EventLine]
     cart_id: PersonId | None = None
     packages: tuple[EventPackage, ...] = ()
+    country: str = ""
+    region: str = ""
 
 
 @event("orders.failed", key="order_id")

@@ -7,124 +7,39 @@ from typing import Any
 
 import msgspec
 
-from marketplace_core.capabilities.analytics import AdminReportQuery, Analytics, ReportName
+from marketplace_core.capabilities.analytics import AdminReportQuery, Analytics
 from marketplace_core.capabilities.moderation import Content, ContentDecided, ContentSubmitted
 from marketplace_core.capabilities.orders import (
-    EventLine,
-    EventPackage,
     ItemsCancelled,
     ItemsReturned,
-    OrderConfirmed,
     PackageDelivered,
-    PackageShipped,
 )
 from marketplace_core.capabilities.recommendations import Signal, SignalsGiven
 from marketplace_core.capabilities.reviews import ReviewChanged
 from marketplace_core.capabilities.search import SearchesCounted, WordsCounted
-from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.testing.contracts import refused
-from marketplace_core.values import Address, Money, new_id, utc_text
+from marketplace_core.testing.contracts.analytics_events import (
+    ADA,
+    BOB,
+    FIRST,
+    HERE,
+    LAST,
+    THERE,
+    at,
+    confirmed,
+    eur,
+    line,
+    sent,
+    shipped,
+)
+from marketplace_core.testing.contracts.analytics_overview import OverviewRules
+from marketplace_core.values import new_id
 
-__all__ = ["AnalyticsContract", "at", "confirmed", "eur", "sent"]
-
-ADA, BOB = "01920000-0000-7000-8000-00000000000a", "01920000-0000-7000-8000-00000000000b"
-HERE, THERE = "01920000-0000-7000-8000-0000000000c1", "01920000-0000-7000-8000-0000000000c2"
-FIRST, LAST = date(2026, 1, 1), date(2026, 3, 31)
-
-
-def eur(cents: int, currency: str = "EUR") -> Money:
-    return Money(cents, currency)
-
-
-def at(month: int, day: int, hour: int = 12) -> datetime:
-    return datetime(2026, month, day, hour, tzinfo=UTC)
-
-
-def sent(event: Event, when: datetime, *, id_: str | None = None, sequence: int = 1) -> str:
-    """The JSON of an event's envelope."""
-    envelope = Envelope(
-        id=id_ or new_id(),
-        type=event.type,
-        version=event.version,
-        key=event.key,
-        occurred_at=utc_text(when),
-        data=msgspec.Raw(encode_data(event)),
-        sequence=sequence,
-    )
-    return msgspec.json.encode(envelope).decode()
+__all__ = ["HERE", "THERE", "AnalyticsContract", "at", "confirmed", "eur", "line", "sent"]
 
 
-def line(seller: str, quantity: int, price: int, currency: str = "EUR") -> EventLine:
-    money = eur(price, currency)
-    return EventLine(
-        item_id=new_id(),
-        variant_id=new_id(),
-        product_id=new_id(),
-        seller_id=seller,
-        quantity=quantity,
-        unit_price=money,
-        total=money * quantity,
-    )
-
-
-def confirmed(
-    *lines: EventLine, account: str | None = ADA, discount: int = 0, shipping: int = 0, order: str | None = None
-) -> OrderConfirmed:
-    """An order of these lines, a package for each seller; each package has the discount and costs the shipping."""
-    currency = lines[0].total.currency
-    packages = []
-    for seller in dict.fromkeys(one.seller_id for one in lines):
-        subtotal = Money.sum((one.total for one in lines if one.seller_id == seller), currency)
-        total = subtotal + eur(shipping - discount, currency)
-        packages.append(
-            EventPackage(
-                package_id=new_id(),
-                seller_id=seller,
-                subtotal=subtotal,
-                discount=eur(discount, currency),
-                shipping=eur(shipping, currency),
-                total=total,
-            )
-        )
-    return OrderConfirmed(
-        order_id=order or new_id(),
-        number="1",
-        account_id=account,
-        total=Money.sum((package.total for package in packages), currency),
-        lines=list(lines),
-        packages=tuple(packages),
-    )
-
-
-def shipped(seller: str, units: int, *, package: str, commission: int = 0, promised: str | None = None) -> PackageShipped:
-    return PackageShipped(
-        order_id=new_id(),
-        package_id=package,
-        shipment_id=new_id(),
-        seller_id=seller,
-        lines=[line(seller, units, 100)],
-        amount=eur(units * 100),
-        commission=eur(commission),
-        shipping=eur(0),
-        tax=eur(0),
-        remaining=eur(0),
-        origin_country="DE",
-        carrier="simulator",
-        service="standard",
-        tracking_number="T1",
-        address=Address(
-            name="Ada", line1="Some Street 1", line2="", city="Town", region="", postal_code="1", country="DE", phone=""
-        ),
-        promised=promised,
-    )
-
-
-class AnalyticsContract:
+class AnalyticsContract(OverviewRules):
     """Fixtures: ``analytics``, the port of a provider that has no events yet, in a marketplace whose currency is EUR."""
-
-    async def items(self, analytics: Analytics, name: ReportName, **asked: Any) -> list[dict[str, Any]]:
-        query = AdminReportQuery(**{"from_": FIRST, "to": LAST, "interval": "month", **asked})
-        return (await analytics.report(name, query)).items
 
     # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -230,21 +145,6 @@ class AnalyticsContract:
         amounts = {name: item[name]["amount"] for name in ("gross", "discounts", "refunds", "commission", "net")}
         assert amounts == {"gross": 3500, "discounts": 300, "refunds": 1750, "commission": 200, "net": 1250}
         assert (item["orders"], item["units"]) == (1, 3)
-
-    async def test_an_overview_counts_a_buyer_of_two_days_once(self, analytics: Analytics) -> None:
-        orders = [
-            (confirmed(line(HERE, 1, 100), line(THERE, 1, 100)), at(1, 5)),
-            (confirmed(line(HERE, 1, 100)), at(1, 6)),
-            (confirmed(line(HERE, 1, 100), account=BOB), at(1, 6)),
-            (confirmed(line(HERE, 1, 100), account=None), at(1, 6)),
-        ]
-        await analytics.restore([sent(order, moment) for order, moment in orders])
-        query = AdminReportQuery(from_=FIRST, to=LAST)
-        found = await analytics.report("overview", query)
-        assert [(item["orders"], item["sellers"], item["buyers"]) for item in found.items] == [(1, 2, 1), (3, 1, 2)]
-        assert found.total is not None
-        assert (found.total["orders"], found.total["sellers"], found.total["buyers"]) == (4, 2, 2)
-        assert found.total["gross"] == {"amount": 500, "currency": "EUR"}
 
     async def test_returns_are_told_by_reason(self, analytics: Analytics) -> None:
         def back(reason: str, units: int) -> ItemsReturned:

@@ -18,7 +18,7 @@ from marketplace_core.events import EVENTS
 
 __all__ = ["ClickHouseStore", "make"]
 
-Rows = Mapping[str, Sequence[bytes]]
+Rows = Mapping[str, bytes]
 #: Each row is of one id, whatever was written again: deduplicated where it is read, partition by partition.
 ONCE = " SETTINGS final = 1, do_not_merge_across_partitions_select_final = 1, join_use_nulls = 1"
 
@@ -60,9 +60,9 @@ class ClickHouseStore(AnalyticsStore):
         by_type: dict[str, list[bytes]] = {}
         for rows in batches:
             for type_, lines in rows.items():
-                by_type.setdefault(type_, []).extend(lines)
+                by_type.setdefault(type_, []).append(lines)
         for type_, lines in by_type.items():
-            await self._client.insert(schema.table_of(type_), b"\n".join(lines))
+            await self._client.insert(schema.table_of(type_), b"".join(lines))
         if unread:
             await self._client.insert("_unread", b"\n".join(msgspec.json.encode(one) for one in unread))
 

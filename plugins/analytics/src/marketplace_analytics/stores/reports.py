@@ -28,7 +28,7 @@ READ: Mapping[ReportName, Sequence[str]] = {
     "ratings": ("reviews.changed",),
     "moderation": ("moderation.submitted", "moderation.decided"),
     "performance": (*_SALES, *_PARCELS, "reviews.changed"),
-    "overview": _SALES,
+    "overview": (*_SALES, "payments.changed"),
 }
 _BUCKETS = {"day": "toDate", "week": "toMonday", "month": "toStartOfMonth"}
 _STEPS = {"day": "toIntervalDay", "week": "toIntervalWeek", "month": "toIntervalMonth"}
@@ -61,6 +61,10 @@ class _Parts:
 
     def money(self, column: str) -> str:
         return f"{column}.currency = {{currency:String}}" if self._asked.currency is not None else "1"
+
+    @property
+    def every_shop(self) -> bool:
+        return self._asked.seller_id is None
 
     def products(self) -> str:
         """Of this shop's products, those that it has now and had before."""
@@ -122,16 +126,46 @@ def _refunds(parts: _Parts, before: str, after: str) -> str:
 def _overview(parts: _Parts) -> str:
     return f"""
 SELECT at, currency, uniqExactIf(order_id, order_id != '') AS orders, sum(gross) AS gross, sum(refunds) AS refunds,
-    uniqExactIf(seller, seller != '') AS sellers, uniqExactIf(buyer, buyer != '') AS buyers
+    uniqExactIf(seller, seller != '') AS sellers, uniqExactIf(buyer, buyer != '') AS buyers,
+    {"sum(paid)" if parts.every_shop else "NULL"} AS paid,
+    arraySort(groupArrayArray(regions)) AS regions
 FROM (
     SELECT {parts.at()} AS at, p.total.currency AS currency, order_id, p.seller_id AS seller, coalesce(account_id, '') AS buyer,
-        p.total.amount + p.discount.amount AS gross, 0 AS refunds
+        p.total.amount + p.discount.amount AS gross, 0 AS refunds, 0 AS paid, {_NO_REGIONS} AS regions
     FROM orders_confirmed ARRAY JOIN packages AS p
     WHERE {IN_TIME} AND {parts.shop("p.seller_id")} AND {parts.money("p.total")}
     UNION ALL
-    {_refunds(parts, "'', '', '', 0", "")}
+    {_refunds(parts, "'', '', '', 0", f", 0, {_NO_REGIONS}")}
+    {_paid(parts)}
+    UNION ALL
+    SELECT at, currency, '', '', '', 0, 0, 0, groupArray((country, region, orders, gross))
+    FROM (
+        SELECT {parts.at()} AS at, p.total.currency AS currency, country, region, uniqExact(order_id) AS orders,
+            sum(p.total.amount + p.discount.amount) AS gross
+        FROM orders_confirmed ARRAY JOIN packages AS p
+        WHERE {IN_TIME} AND country != '' AND {parts.shop("p.seller_id")} AND {parts.money("p.total")}
+        GROUP BY at, currency, country, region
+    )
+    GROUP BY at, currency
 )
 GROUP BY at, currency ORDER BY at, currency"""
+
+
+_NO_REGIONS = "CAST([], 'Array(Tuple(String, String, UInt64, Int64))')"
+
+
+def _paid(parts: _Parts) -> str:
+    """What each change of a payment captured more than the one before: payments are told whole, and are of no shop."""
+    if not parts.every_shop:
+        return ""
+    return f"""UNION ALL
+    SELECT {parts.at()} AS at, currency, '', '', '', 0, 0, more, {_NO_REGIONS}
+    FROM (
+        SELECT _at, payment.captured.currency AS currency, payment.captured.amount - lagInFrame(payment.captured.amount, 1, 0)
+            OVER (PARTITION BY order_id ORDER BY _sequence ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS more
+        FROM payments_changed WHERE _at < {{until:DateTime64(3, 'UTC')}} AND {parts.money("payment.captured")}
+    )
+    WHERE {IN_TIME} AND more != 0"""
 
 
 def _funnel(parts: _Parts) -> str:
