@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from marketplace_core.adapters.mongo import Database
 from marketplace_core.capabilities.payments import Payments
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.payments import PaymentsContract
@@ -33,6 +34,17 @@ class TestPayments(PaymentsContract):
     @pytest_asyncio.fixture(params=["local", "wire"])
     async def market(self, request: pytest.FixtureRequest, marketplace: Make, simulator: Simulator) -> Marketplace:
         return await marketplace(PLUGINS, runner=request.param, settings=_settings(simulator))
+
+
+@pytest.mark.xdist_group("mongo")
+class TestPaymentsInMongo(PaymentsContract):
+    """The ledger stays in PostgreSQL, so that it hears of payments from another server."""
+
+    @pytest_asyncio.fixture
+    async def market(self, mongo_database: Database, marketplace: Make, simulator: Simulator) -> Marketplace:
+        where = 'store = "mongo"\non = { payments = "documents", ledger = "main" }'
+        settings = {**_settings(simulator), "payments": where}
+        return await marketplace(PLUGINS, settings=settings, resources={"documents": mongo_database.url})
 
 
 @pytest.mark.parametrize(("test", "name"), [(test, name) for test, wrong in MISTAKES.items() for name in wrong])
