@@ -18,10 +18,12 @@ from plugins.payments.tests.wrong_payments import MISTAKES
 
 Make = Callable[..., Awaitable[Marketplace]]
 PLUGINS = ["payments", "payments_simulator"]
+ASKS_LATER = "ask_seconds = 600\nunknown_seconds = 600\n"
 
 
 def _settings(simulator: Simulator) -> dict[str, str]:
-    return {"payments_simulator": simulator.settings("timeout = 0.6")}
+    """Nobody is asked by himself while a test runs, however long that takes."""
+    return {"payments_simulator": simulator.settings("timeout = 0.6"), "payments": ASKS_LATER}
 
 
 @pytest_asyncio.fixture
@@ -43,7 +45,7 @@ class TestPaymentsInMongo(PaymentsContract):
     @pytest_asyncio.fixture
     async def market(self, mongo_database: Database, marketplace: Make, simulator: Simulator) -> Marketplace:
         where = 'store = "mongo"\non = { payments = "documents", ledger = "main" }'
-        settings = {**_settings(simulator), "payments": where}
+        settings = {**_settings(simulator), "payments": where + "\n" + ASKS_LATER}
         return await marketplace(PLUGINS, settings=settings, resources={"documents": mongo_database.url})
 
 
