@@ -101,12 +101,12 @@ async def test_what_was_posted_stays_and_the_last_release_posts_on(
 @pytest.mark.parametrize("schema", ["payments", "payments_ledger"])
 async def test_it_balances_and_is_only_added_to_by_either_name(database: Database, schema: str) -> None:
     await _upgrade(database)
-    await database.execute(f"INSERT INTO {schema}.ledger_sets (id, at) VALUES ('x', now())")
+    await database.execute(f"INSERT INTO {schema}.ledger_sets (id, at) VALUES ('x', now())")  # noqa: S608
     lines = "(set_id, account, type, currency, amount) VALUES ('x', 'gateway', 'sale', 'EUR', -10)"
     with pytest.raises(Exception, match="do not sum to zero"):
         await database.execute(f"INSERT INTO {schema}.ledger {lines}")
     with pytest.raises(Exception, match="append-only"):
-        await database.execute(f"DELETE FROM {schema}.ledger_sets")
+        await database.execute(f"DELETE FROM {schema}.ledger_sets")  # noqa: S608
 
 
 async def test_there_is_one_ledger(database: Database) -> None:

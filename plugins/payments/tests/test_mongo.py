@@ -45,4 +45,7 @@ async def test_a_purchase_and_its_ledger(mongo_database: Database, begin: Any) -
     posted = "SELECT count(DISTINCT set_id) FILTER (WHERE type = 'sale') AS sales, sum(amount)::bigint AS left_over"
     assert await ledger.fetch(f"{posted} FROM payments_ledger.ledger") == [{"sales": 6, "left_over": 0}]
     seen = "SELECT DISTINCT handler FROM marketplace.inbox WHERE handler LIKE 'payments.%' ORDER BY handler"
-    assert [row["handler"] for row in await ledger.fetch(seen)] == ["payments.on_order_completed", "payments.on_payment_captured"]
+    assert [row["handler"] for row in await ledger.fetch(seen)] == [
+        "payments.on_order_completed",
+        "payments.on_payment_captured",
+    ]

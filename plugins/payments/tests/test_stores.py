@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from marketplace_payments import plugin
 from marketplace_payments.store import PaymentStore
+from marketplace_payments.stores.mongo import MongoPaymentStore
 from marketplace_payments.stores.postgres import PostgresPaymentStore
 
 from marketplace_core.adapters.mongo import Database as MongoDatabase
+from marketplace_core.adapters.mongo.migrate import migrate_database
+from marketplace_core.adapters.mongo.units import MongoUnits
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.units import PostgresUnits
 from marketplace_core.ports import Units
@@ -19,7 +22,8 @@ from marketplace_core.values import SystemClock
 from plugins.payments.tests.stores_contract import PaymentStoreContract
 from plugins.payments.tests.wrong_stores import MISTAKES
 
-STEPS = {kind: [each for each in plugin.migrations() if (each.store, each.role) == (kind, "")] for kind in ("postgres", "mongo")}
+KINDS = ("postgres", "mongo")
+STEPS = {kind: [each for each in plugin.migrations() if (each.store, each.role) == (kind, "")] for kind in KINDS}
 
 
 @pytest.fixture
@@ -42,21 +46,15 @@ class TestInPostgres(PaymentStoreContract):
 class TestInMongo(PaymentStoreContract):
     @pytest.fixture
     async def migrated(self, mongo_database: MongoDatabase) -> MongoDatabase:
-        from marketplace_core.adapters.mongo.migrate import migrate_database
-
         await migrate_database(mongo_database, {"payments": STEPS["mongo"]})
         return mongo_database
 
     @pytest.fixture
     def store(self, migrated: MongoDatabase) -> PaymentStore:
-        from marketplace_payments.stores.mongo import MongoPaymentStore
-
         return MongoPaymentStore(migrated)
 
     @pytest.fixture
     def units(self, migrated: MongoDatabase) -> Units:
-        from marketplace_core.adapters.mongo.units import MongoUnits
-
         return MongoUnits(migrated, SystemClock(), "payments")
 
 
