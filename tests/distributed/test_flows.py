@@ -91,6 +91,10 @@ async def test_flow_3_payments(world: Distributed) -> None:
     assert record.key is not None
     ledger = await world.simulator("payments", "GET", f"/ledger?reference={order['id']}")
     assert [(row["kind"], row["amount"]) for row in ledger["items"]] == [("authorize", order["total"])]
+    async with world.mongo("payments") as database:
+        document = await database["payments.payments"].find_one({"_id": order["id"]})
+    assert (document["id"], document["payment"]["status"]) == (payment["id"], "authorized")
+    assert await world.sql("ledger", "SELECT * FROM payments_ledger.ledger_sets WHERE order_id = $1", order["id"]) == []
 
 
 async def test_flow_4_and_5_an_order_and_its_checkout(world: Distributed) -> None:

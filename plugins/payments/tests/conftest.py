@@ -204,7 +204,7 @@ async def desk(
 async def _market(
     marketplace: Callable[..., Awaitable[Marketplace]], gateway: Simulator, *more: str, **options: Any
 ) -> Marketplace:
-    settings = {"payments_simulator": gateway.settings(f"timeout = {TIMEOUT}")}
+    settings = {"payments_simulator": gateway.settings(f"timeout = {TIMEOUT}"), **options.pop("settings", {})}
     return await marketplace([*more, "payments", "payments_simulator"], settings=settings, **options)
 
 

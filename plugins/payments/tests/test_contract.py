@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from marketplace_core.adapters.mongo import Database
 from marketplace_core.capabilities.payments import Payments
 from marketplace_core.testing.contracts import Wrong, assert_contract_fails, fixtures_of, rules
 from marketplace_core.testing.contracts.payments import PaymentsContract
@@ -17,10 +18,12 @@ from plugins.payments.tests.wrong_payments import MISTAKES
 
 Make = Callable[..., Awaitable[Marketplace]]
 PLUGINS = ["payments", "payments_simulator"]
+ASKS_LATER = "ask_seconds = 600\nunknown_seconds = 600\n"
 
 
 def _settings(simulator: Simulator) -> dict[str, str]:
-    return {"payments_simulator": simulator.settings("timeout = 0.6")}
+    """Nobody is asked by himself while a test runs, however long that takes."""
+    return {"payments_simulator": simulator.settings("timeout = 0.6"), "payments": ASKS_LATER}
 
 
 @pytest_asyncio.fixture
@@ -33,6 +36,17 @@ class TestPayments(PaymentsContract):
     @pytest_asyncio.fixture(params=["local", "wire"])
     async def market(self, request: pytest.FixtureRequest, marketplace: Make, simulator: Simulator) -> Marketplace:
         return await marketplace(PLUGINS, runner=request.param, settings=_settings(simulator))
+
+
+@pytest.mark.xdist_group("mongo")
+class TestPaymentsInMongo(PaymentsContract):
+    """The ledger stays in PostgreSQL, so that it hears of payments from another server."""
+
+    @pytest_asyncio.fixture
+    async def market(self, mongo_database: Database, marketplace: Make, simulator: Simulator) -> Marketplace:
+        where = 'store = "mongo"\non = { payments = "documents", ledger = "main" }'
+        settings = {**_settings(simulator), "payments": where + "\n" + ASKS_LATER}
+        return await marketplace(PLUGINS, settings=settings, resources={"documents": mongo_database.url})
 
 
 @pytest.mark.parametrize(("test", "name"), [(test, name) for test, wrong in MISTAKES.items() for name in wrong])

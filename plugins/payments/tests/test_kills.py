@@ -62,5 +62,5 @@ async def _check(purchase: Any, placed: list[str]) -> None:
         assert order.payment.status == ("captured" if order in sent else "failed")
     [balance] = (await purchase.desk.payments.get_balances(purchase.seller.id)).items
     assert balance.pending.amount == 2000 * len(sent)
-    assert await purchase.desk.database.value("SELECT sum(amount)::bigint FROM payments.ledger") == 0
+    assert await purchase.desk.database.value("SELECT sum(amount)::bigint FROM payments_ledger.ledger") == 0
     assert await purchase.desk.database.value("SELECT count(*) FROM payments.operations WHERE status = 'pending'") == 0

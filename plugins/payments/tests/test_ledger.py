@@ -13,7 +13,6 @@ from marketplace_payments import ledger, plugin
 from marketplace_payments.config import PaymentsConfig
 from marketplace_payments.ledger import Entry, EntrySet
 from marketplace_payments.service import PaymentService
-from marketplace_payments.stores.postgres import PostgresPaymentStore
 from marketplace_payments.stores.postgres_ledger import PostgresLedgerStore
 
 from marketplace_core.adapters.postgres import Database
@@ -24,6 +23,8 @@ from marketplace_core.events import Envelope, Event, encode_data
 from marketplace_core.values import Money, SystemClock, new_id
 
 SELLERS = ("s1", "s2")
+#: By itself: there are no payments in its database.
+SCRIPTS = ["CREATE SCHEMA payments_ledger;", *(each.script for each in plugin.migrations() if each.role == "ledger")]
 
 
 class Books:
@@ -33,8 +34,8 @@ class Books:
         self.database = database
         self.units = PostgresUnits(database, SystemClock(), "payments")
         self.store = PostgresLedgerStore(database)
-        payments: Any = PostgresPaymentStore(database)
-        self.service = PaymentService(self.units, payments, self.store, None, None, SystemClock(), config)  # type: ignore[arg-type]
+        nothing: Any = None
+        self.service = PaymentService(nothing, self.units, nothing, self.store, nothing, nothing, SystemClock(), config)
         self._sequence = 0
 
     async def tell(self, event: Event) -> None:
@@ -55,12 +56,13 @@ class Books:
 
     async def check(self) -> None:
         wrong = await self.database.fetch(
-            "SELECT set_id FROM payments.ledger GROUP BY set_id, currency HAVING sum(amount) <> 0"
+            "SELECT set_id FROM payments_ledger.ledger GROUP BY set_id, currency HAVING sum(amount) <> 0"
         )
         assert wrong == []
         differ = await self.database.fetch(
-            "SELECT * FROM (SELECT account, currency, sum(amount)::bigint AS amount FROM payments.ledger GROUP BY 1, 2) AS l"
-            " FULL JOIN payments.balances b USING (account, currency) WHERE l.amount IS DISTINCT FROM b.amount"
+            "SELECT * FROM (SELECT account, currency, sum(amount)::bigint AS amount FROM payments_ledger.ledger"
+            " GROUP BY 1, 2) AS l"
+            " FULL JOIN payments_ledger.balances b USING (account, currency) WHERE l.amount IS DISTINCT FROM b.amount"
         )
         assert differ == []
 
@@ -71,8 +73,7 @@ class Books:
 
 @pytest_asyncio.fixture
 async def books(database_factory: Any) -> Books:
-    scripts = [migration.script for migration in plugin.migrations()]
-    return Books(await database_factory(["CREATE SCHEMA payments;", *scripts]), PaymentsConfig())
+    return Books(await database_factory(SCRIPTS), PaymentsConfig())
 
 
 def captured(order: str = "o1", amount: int = 1000, **more: Any) -> PaymentCaptured:
@@ -112,9 +113,8 @@ async def test_a_sale_from_capture_to_completion(books: Books) -> None:
 
 @pytest.mark.behaviour("payments-3")
 async def test_the_marketplace_may_keep_shipping_and_tax(database_factory: Any) -> None:
-    scripts = [migration.script for migration in plugin.migrations()]
     config = PaymentsConfig(shipping_to="marketplace", tax_to="marketplace")
-    books = Books(await database_factory(["CREATE SCHEMA payments;", *scripts]), config)
+    books = Books(await database_factory(SCRIPTS), config)
     await books.tell(captured(shipping=200, tax=50))
     accounts = ("gateway", "commission", "shipping", "tax", "seller:s1:pending")
     assert [await books.account(name) for name in accounts] == [-1000, 100, 200, 50, 650]
@@ -194,11 +194,9 @@ async def test_the_database_refuses_what_does_not_balance(books: Books) -> None:
 
 
 @pytest.mark.behaviour("payments-3")
-@pytest.mark.parametrize(
-    "statement", ["UPDATE payments.ledger SET amount = 1", "DELETE FROM payments.ledger", "TRUNCATE payments.ledger"]
-)
+@pytest.mark.parametrize("statement", ["UPDATE {} SET amount = 1", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_the_ledger_is_only_added_to(books: Books, statement: str) -> None:
     await books.tell(captured())
     with pytest.raises(Exception, match="append-only"):
-        await books.database.execute(statement)
+        await books.database.execute(statement.format("payments_ledger.ledger"))
     await books.check()

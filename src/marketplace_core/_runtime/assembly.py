@@ -137,10 +137,11 @@ class Assembly:
         }
 
     def databases(self) -> dict[str, dict[str, Sequence[Migration]]]:
-        """Per resource that holds truth: what is kept in it, ``<plugin>`` or ``<plugin>.<role>``, with its migrations."""
+        """Per resource that holds truth: what is kept in it, ``<plugin>`` or ``<plugin>.<role>``, with its migrations; a
+        plugin's own before those of its further roles, which may take over what was in it."""
         found: dict[str, dict[str, Sequence[Migration]]] = {}
         kinds = installed_kinds().by_name
-        for (plugin, role), resource in self.truths.items():
+        for (plugin, role), resource in sorted(self.truths.items(), key=lambda truth: truth[0][0] != truth[0][1]):
             kind = self.deployment.resources[resource].kind
             if "migrations" not in kinds[kind].keeps:
                 continue

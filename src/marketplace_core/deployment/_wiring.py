@@ -292,22 +292,27 @@ def _on(
         store = None
     roles = _roles(info, store, listens)
     on: dict[str, str] = {}
-    named: set[str] = set()
+    by: dict[str, str] = {}
     for name, resource in entry.on.items():
-        role = _role(name, roles, info)
-        if role is None:
+        meant = _meant(name, roles, info, entry.on)
+        if not meant:
             remedy = likeliest(name, roles, f"use {listed(roles)}" if roles else "leave it out")
             problems.add(f"{key}.on.{name}", f"it has no role {name!r}", remedy)
-            continue
-        named.add(role)
-        if fits(deployment, problems, f"{key}.on.{name}", role, resource, roles[role]) and _same(
-            deployment, problems, f"{key}.on.{name}", role, resource
-        ):
-            on[role] = resource
+        for role in meant:
+            if role in by:
+                cause = f"on.{by[role]} says where {role!r} is, too"
+                problems.add(f"{key}.on.{name}", cause, f"write on.{role}")
+            elif fits(deployment, problems, f"{key}.on.{name}", role, resource, roles[role]) and _same(
+                deployment, problems, f"{key}.on.{name}", role, resource
+            ):
+                on[role] = resource
+            by[role] = name
     told = not problems.none_at(key, "on")
-    for role in sorted(roles.keys() - named):
+    for role in sorted(roles.keys() - by.keys(), key=lambda role: (role != info.name, role)):
         kinds = roles[role]
         found = next((chosen for kind in kinds if (chosen := deployment.choose(role, (kind,))) is not None), None)
+        if found is None and role in info.roles:
+            found = _beside(deployment, on.get(info.name), kinds)
         if found is not None:
             on[role] = found
         elif not told:
@@ -342,12 +347,16 @@ def _roles(info: PluginInfo, store: str | None, listens: bool) -> dict[str, tupl
     return {**own, **info.roles, **{role: (kind,) for role, kind in info.needs.items()}}
 
 
-def _role(name: str, roles: Mapping[str, tuple[str, ...]], info: PluginInfo) -> str | None:
-    """A role by its name, or by that of its kind where the plugin has one of it."""
+def _meant(name: str, roles: Mapping[str, tuple[str, ...]], info: PluginInfo, on: Mapping[str, str]) -> list[str]:
+    """The role of that name; or, of a kind's, the stores of the plugin that can be of it and are not named themselves."""
     if name in roles:
-        return name
-    truths = [role for role in roles if role not in info.needs and name in roles[role]]
-    return truths[0] if len(truths) == 1 else None
+        return [name]
+    return [role for role in roles if role not in info.needs and role not in on and name in roles[role]]
+
+
+def _beside(deployment: Deployment, own: str | None, kinds: tuple[str, ...]) -> str | None:
+    """Where the plugin's own store is, if that will do for a further one of which nothing is said."""
+    return own if own is not None and deployment.resources[own].kind in kinds else None
 
 
 def _same(deployment: Deployment, problems: Problems, key: str, role: str, resource: str) -> bool:

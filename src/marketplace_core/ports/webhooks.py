@@ -46,7 +46,7 @@ class WebhookInbox(ABC, Generic[E]):
     async def insert(self, uow: UnitOfWork, webhook: StoredWebhook[E]) -> bool:
         """Store it with the unit's time. False: one of its source and id is there, and nothing was done.
 
-        Of two units that insert the same one, the second waits for the first.
+        Of two units that insert the same one, the second waits for the first, or is run again after it.
         """
 
     @abstractmethod

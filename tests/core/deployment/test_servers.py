@@ -45,9 +45,27 @@ def test_roles_of_a_plugin_are_told_apart(write: Callable[..., Path]) -> None:
     named = ("[plugins.auth]", '[plugins.auth]\non = { auth = "main", scores = "index" }')
     assert loaded(write(GOOD, INDEX, named), found).plugins["auth"].on == {"auth": "main", "words": "index", "scores": "index"}
     by_kind = ("[plugins.auth]", '[plugins.auth]\non = { postgres = "main" }')
+    assert loaded(write(GOOD, INDEX, by_kind), found).plugins["auth"].on == {"auth": "main", "words": "index", "scores": "main"}
+    by_both = ("[plugins.auth]", '[plugins.auth]\non = { postgres = "main", index = "index" }')
     with pytest.raises(DeploymentErrors) as caught:
-        loaded(write(GOOD, INDEX, by_kind), found)
-    assert [problem.key for problem in caught.value.problems] == ["plugins.auth.on.postgres"], "two of its roles could be meant"
+        loaded(write(GOOD, INDEX, by_both), found)
+    [problem] = caught.value.problems
+    assert (problem.key, problem.remedy) == ("plugins.auth.on.index", "write on.scores"), "either could be meant"
+
+
+OTHER = ("main =", 'other = "postgres://db/other"\nmain =')
+
+
+@pytest.mark.parametrize(
+    ("on", "where"),
+    [('auth = "other"', "other"), ('postgres = "other"', "other"), ('auth = "other", postgres = "main"', "main")],
+)
+def test_a_role_of_which_nothing_is_said_is_beside_the_plugins_own(write: Callable[..., Path], on: str, where: str) -> None:
+    found = {**INSTALLED, "auth": plugin("auth", "auth", stores=("postgres",), roles={"scores": ("postgres",)})}
+    changes = [(f"[plugins.{name}]", f'[plugins.{name}]\non = {{ postgres = "main" }}') for name in ("catalog", "orders")]
+    changes += [("[plugins.auth]", f"[plugins.auth]\non = {{ {on} }}"), ("[resources]", 'on = { sagas = "main" }\n[resources]')]
+    path = write(GOOD, OTHER, *changes)
+    assert loaded(path, found).plugins["auth"].on == {"auth": "other", "scores": where}
 
 
 @pytest.fixture

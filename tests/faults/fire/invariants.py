@@ -111,7 +111,7 @@ async def look(truth: Truth, people: People, offer: Offer, purchases: Sequence[P
             for plugin in inside:
                 homes[plugin].append(process.resources.database(name))
         await _stock(truth, people, homes["catalog"][0], offer, accepted, orders)
-        await _ledger(truth, homes["payments"][0], operations)
+        await _ledger(truth, homes["payments.ledger"][0], operations)
         await _events(truth, process, homes)
 
 
@@ -195,7 +195,7 @@ async def _products(people: People) -> list[Any]:
 
 async def _ledger(truth: Truth, database: Database, operations: Sequence[Any]) -> None:
     sums = await database.fetch(
-        "SELECT set_id, currency, sum(amount)::bigint AS left_over FROM payments.ledger GROUP BY set_id, currency"
+        "SELECT set_id, currency, sum(amount)::bigint AS left_over FROM payments_ledger.ledger GROUP BY set_id, currency"
     )
     for row in sums:
         truth.check("each ledger set sums to zero", row["left_over"] == 0, str(row))
@@ -203,8 +203,8 @@ async def _ledger(truth: Truth, database: Database, operations: Sequence[Any]) -
     for row in operations:
         captured[row["reference"]] += {"capture": 1, "refund": -1}.get(row["kind"], 0) * row["amount"]["amount"]
     booked = await database.fetch(
-        "SELECT s.order_id, (-sum(l.amount))::bigint AS amount FROM payments.ledger l"
-        " JOIN payments.ledger_sets s ON s.id = l.set_id WHERE l.account = 'gateway' GROUP BY s.order_id"
+        "SELECT s.order_id, (-sum(l.amount))::bigint AS amount FROM payments_ledger.ledger l"
+        " JOIN payments_ledger.ledger_sets s ON s.id = l.set_id WHERE l.account = 'gateway' GROUP BY s.order_id"
     )
     ours = {row["order_id"]: row["amount"] for row in booked}
     theirs = {reference: amount for reference, amount in captured.items() if amount}

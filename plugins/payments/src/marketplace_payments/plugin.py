@@ -16,12 +16,19 @@ from marketplace_payments.gateways import Gateways
 from marketplace_payments.service import PaymentService
 from marketplace_payments.store import LedgerStore, PaymentStore
 
-STORES = {"postgres": "marketplace_payments.stores.postgres:make"}
+STORES = {"postgres": "marketplace_payments.stores.postgres:make", "mongo": "marketplace_payments.stores.mongo:make"}
+LEDGER = {"postgres": "marketplace_payments.stores.postgres_ledger:make"}
 
 
 @hookimpl
 def info() -> PluginInfo:
-    return PluginInfo(name="payments", version="0.1.0", provides="payments", stores=("postgres",))
+    return PluginInfo(
+        name="payments",
+        version="0.1.0",
+        provides="payments",
+        stores=("postgres", "mongo"),
+        roles={"ledger": ("postgres",)},
+    )
 
 
 @hookimpl
@@ -37,13 +44,14 @@ def migrations() -> Sequence[Migration]:
 @hookimpl
 def provide_payments(context: PluginContext) -> Payments:
     store: PaymentStore
-    ledger: LedgerStore
     webhooks: WebhookInbox[GatewayEvent]
-    store, ledger, webhooks = context.store(STORES)
+    store, webhooks = context.store(STORES)
+    ledger: LedgerStore = context.store(LEDGER, "ledger")
     # Extensions are made when they are first called: they may ask for ports that are being made.
     gateways = Gateways(lambda: context.extensions, context.cache)
     config = context.config(PaymentsConfig)
-    return PaymentService(context.units, store, ledger, webhooks, gateways, context.clock, config)
+    ledger_units = context.units_of("ledger")
+    return PaymentService(context.units, ledger_units, store, ledger, webhooks, gateways, context.clock, config)
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -58,6 +59,7 @@ class PaymentService(Payments):
     def __init__(
         self,
         units: Units,
+        ledger_units: Units,
         store: PaymentStore,
         ledger_store: LedgerStore,
         webhooks: WebhookInbox[GatewayEvent],
@@ -66,6 +68,7 @@ class PaymentService(Payments):
         config: PaymentsConfig,
     ) -> None:
         self.units = units
+        self._units: Mapping[str, Units] = {"ledger": ledger_units}
         self._store = store
         self._ledger = ledger_store
         self._webhooks = webhooks
@@ -74,6 +77,9 @@ class PaymentService(Payments):
         self._config = config
         self._charges = Charges(units, store, gateways, config)
         self._operations = Operations(units, store, gateways, self._charges)
+
+    def units_of(self, role: str) -> Units:
+        return self._units[role]
 
     # ── for the checkout ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -231,9 +237,9 @@ class PaymentService(Payments):
         if found is not None:
             await self._operations.finish(uow, event.order_id, event.operation_id, found)
 
-    # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the ledger: it may be on another server, and hears of payments by what they tell ─────────────────────────
 
-    @handler(PaymentCaptured, imports=False)
+    @handler(PaymentCaptured, imports=False, role="ledger")
     async def on_payment_captured(self, uow: UnitOfWork, event: PaymentCaptured) -> None:
         completed = await self._ledger.lock_order(uow, event.order_id, completed=False)
         entries = ledger.sale(
@@ -254,7 +260,7 @@ class PaymentService(Payments):
         if completed:
             await self._release(uow, sale)
 
-    @handler(OrderCompleted, imports=False)
+    @handler(OrderCompleted, imports=False, role="ledger")
     async def on_order_completed(self, uow: UnitOfWork, event: OrderCompleted) -> None:
         """What was sold can be paid out; what is captured only now will be at once."""
         await self._ledger.lock_order(uow, event.order_id, completed=True)

@@ -155,7 +155,7 @@ class WebhookTableContract(WebhookInboxContract):
         return types
 
     def _scripts(self) -> list[str]:
-        return [each.script for each in self.plugin.migrations()]
+        return [each.script for each in self.plugin.migrations() if (each.store, each.role) == ("postgres", "")]
 
     def _on(self, database: Database) -> WebhookInbox[Any]:
         return PostgresWebhookInbox(database, self.table, self.event)

@@ -16,7 +16,6 @@ from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
 from marketplace_payments.domain import Operation, Payment, Sale
 from marketplace_payments.store import PaymentStore
-from marketplace_payments.stores.postgres_ledger import PostgresLedgerStore
 
 __all__ = ["PostgresPaymentStore", "make"]
 
@@ -201,10 +200,7 @@ def _operation(row: Row) -> Operation:
     )
 
 
-def make(
-    context: PluginContext,
-) -> tuple[PostgresPaymentStore, PostgresLedgerStore, PostgresWebhookInbox[GatewayEvent]]:
-    """On the PostgreSQL that the deployment gives the plugin."""
+def make(context: PluginContext) -> tuple[PostgresPaymentStore, PostgresWebhookInbox[GatewayEvent]]:
+    """On the PostgreSQL that the deployment gives the plugin for its payments."""
     database = context.database
-    webhooks = PostgresWebhookInbox(database, WEBHOOKS, GatewayEvent)
-    return PostgresPaymentStore(database), PostgresLedgerStore(database), webhooks
+    return PostgresPaymentStore(database), PostgresWebhookInbox(database, WEBHOOKS, GatewayEvent)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from marketplace_core.adapters.postgres import Database, Row, json_text
+from marketplace_core.context import PluginContext
 from marketplace_core.ports import UnitOfWork
 from marketplace_core.values import Money
 from marketplace_payments.ledger import EntrySet
 from marketplace_payments.store import LedgerStore, StoredSale
 
-__all__ = ["PostgresLedgerStore"]
+__all__ = ["PostgresLedgerStore", "make"]
 
 _SET = """
-INSERT INTO payments.ledger_sets (id, order_id, package_id, at) VALUES ($1, $2, $3, $4)
+INSERT INTO payments_ledger.ledger_sets (id, order_id, package_id, at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
@@ -22,16 +23,16 @@ _ENTRIES = """
 WITH given AS (
   SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS e(line int, account text, type text, currency text, amount bigint)
 ), moved AS (
-  INSERT INTO payments.balances AS b (account, currency, amount)
+  INSERT INTO payments_ledger.balances AS b (account, currency, amount)
   SELECT account, currency, sum(amount)::bigint FROM given GROUP BY account, currency ORDER BY account, currency
   ON CONFLICT (account, currency) DO UPDATE SET amount = b.amount + excluded.amount
 )
-INSERT INTO payments.ledger (set_id, account, type, currency, amount)
+INSERT INTO payments_ledger.ledger (set_id, account, type, currency, amount)
 SELECT $1, account, type, currency, amount FROM given ORDER BY line
 """
 
 _LOCK_ORDER = """
-INSERT INTO payments.ledger_orders AS o (order_id, completed) VALUES ($1, $2)
+INSERT INTO payments_ledger.ledger_orders AS o (order_id, completed) VALUES ($1, $2)
 ON CONFLICT (order_id) DO UPDATE SET completed = o.completed OR excluded.completed RETURNING completed
 """
 
@@ -66,7 +67,7 @@ class PostgresLedgerStore(LedgerStore):
 
     async def add_sale(self, uow: UnitOfWork, sale: StoredSale) -> None:
         await self._database.on(uow).execute(
-            f"INSERT INTO payments.sales ({_SALE}) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            f"INSERT INTO payments_ledger.sales ({_SALE}) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             sale.set_id,
             sale.order_id,
             sale.package_id,
@@ -78,13 +79,13 @@ class PostgresLedgerStore(LedgerStore):
 
     async def release_sales(self, uow: UnitOfWork, order_id: str) -> list[StoredSale]:
         rows = await self._database.on(uow).fetch(
-            f"UPDATE payments.sales SET released = true WHERE order_id = $1 AND NOT released RETURNING {_SALE}", order_id
+            f"UPDATE payments_ledger.sales SET released = true WHERE order_id = $1 AND NOT released RETURNING {_SALE}", order_id
         )
         return sorted((_sale(row) for row in rows), key=lambda sale: sale.set_id)
 
     async def balances(self, accounts: Sequence[str]) -> dict[str, list[Money]]:
         rows = await self._database.fetch(
-            "SELECT account, currency, amount FROM payments.balances WHERE account = ANY($1::text[]) ORDER BY currency",
+            "SELECT account, currency, amount FROM payments_ledger.balances WHERE account = ANY($1::text[]) ORDER BY currency",
             list(accounts),
         )
         found: dict[str, list[Money]] = {name: [] for name in accounts}
@@ -102,3 +103,8 @@ def _sale(row: Row) -> StoredSale:
         amount=Money(row["amount"], row["currency"]),
         released=row["released"],
     )
+
+
+def make(context: PluginContext) -> PostgresLedgerStore:
+    """On the PostgreSQL that the deployment gives the plugin for its ledger."""
+    return PostgresLedgerStore(context.connection("ledger"))
