@@ -82,9 +82,12 @@ async def test_every_query_finds_something_after_load(shop: Shop, tmp_path: Path
         assert not nothing, "\n".join(nothing)
 
 
-async def reads(buyer: Client, product: Any) -> None:
+async def reads(buyer: Client, product: Any, order: Any) -> None:
+    """Of every service, while it is watched."""
     for _ in range(10):
         await buyer.get(f"/products/{product['id']}")
+    for path in ("/auth/sessions", "/me", f"/orders/{order['id']}/payment", f"/products/{product['id']}/reviews"):
+        await buyer.get(path)
     await asyncio.sleep(1)
 
 

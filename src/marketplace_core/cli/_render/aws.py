@@ -1,4 +1,4 @@
-"""AWS as Terraform: the balancers before the proxies, who reaches whom, zones and certificates, buckets, and servers by variable."""
+"""AWS as Terraform: the balancers before the proxies, who reaches whom, names, buckets, and servers by variable."""
 
 from __future__ import annotations
 

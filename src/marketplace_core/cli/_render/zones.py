@@ -14,7 +14,7 @@ AWS_LABEL = "edge"
 
 
 class Host(Struct, frozen=True):
-    """A public host. ``label`` is what stands before the zone, at Cloudflare and at Route 53 alike; ``""`` is the zone itself."""
+    """A public host. ``label`` is what stands before the zone, the same in both; ``""`` is the zone itself."""
 
     name: str
     label: str
