@@ -1,7 +1,7 @@
 """Terraform, octoDNS, and what answers as AWS on this machine: moto's server, a child of one test.
 
-Terraform and its provider come by no package client: who has both runs these tests, and others are told why not. The provider is
-looked for where Terraform looks, in folders of /opt, and in the folder that MARKETPLACE_TERRAFORM_PLUGINS names.
+Terraform and its provider come by no package client: who has both runs these tests, and others are told why not.
+The provider is looked for where Terraform looks, in folders of /opt, and in the folder that MARKETPLACE_TERRAFORM_PLUGINS names.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Terraform:
         return done.stdout
 
     def planned(self) -> list[dict[str, Any]]:
-        """What an apply would change: each resource with ``address``, ``type`` and ``change``, those that stay as they are left out."""
+        """What an apply would change: of each resource that does not stay as it is ``address``, ``type`` and ``change``."""
         self.run("plan", "-input=false", "-no-color", "-out=plan")
         found = json.loads(self.run("show", "-json", "plan"))["resource_changes"]
         return [one for one in found if one["change"]["actions"] != ["no-op"]]

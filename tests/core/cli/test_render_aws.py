@@ -1,4 +1,4 @@
-"""``render FILE aws``: Terraform plans it from nothing, with and without servers; ``tests/distributed/test_cloud.py`` applies it."""
+"""``render FILE aws``: Terraform plans it from nothing, servers and all; ``tests/distributed/test_cloud.py`` applies it."""
 
 from __future__ import annotations
 

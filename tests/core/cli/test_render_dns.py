@@ -19,16 +19,16 @@ HOSTS = ("m", "www", "api")
 
 
 def written(
-    folder: Path, text: str, cloudflare: dict[str, object], balancer: str = BALANCER, zone_id: str = "Z215JYRZR1TBD5"
+    folder: Path, text: str, cloudflare: dict[str, object], balancer: str = BALANCER, at: str = "Z215JYRZR1TBD5"
 ) -> Path:
     """What is rendered, with what Terraform tells; Cloudflare's zone is Route 53's to write, for it has no server here."""
     config = yaml.safe_load(text)
-    config["providers"]["cloudflare"] = config["providers"]["route53"]
+    config["providers"]["cloudflare"] = dict(config["providers"]["route53"])
     config["zones"] |= {"shop.example.": {**config["zones"]["shop.example."], "targets": ["route53"]}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "terraform").mkdir()
     (folder / "terraform" / "shop.example.yaml").write_text(yaml.safe_dump(cloudflare))
-    alias = {"type": "A", "name": f"{balancer}.", "hosted-zone-id": zone_id, "evaluate-target-health": True}
+    alias = {"type": "A", "name": f"{balancer}.", "hosted-zone-id": at, "evaluate-target-health": True}
     (folder / "terraform" / "balancer.yaml").write_text(yaml.safe_dump([alias]))
     return folder / "config.yaml"
 
