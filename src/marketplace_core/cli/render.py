@@ -23,6 +23,9 @@ class Kind(StrEnum):
     kubernetes = "kubernetes"
     nginx = "nginx"
     prometheus = "prometheus"
+    grafana = "grafana"
+    aws = "aws"
+    dns = "dns"
 
 
 Renderer = Callable[["Facts"], dict[str, str]]

@@ -15,6 +15,7 @@ PROGRAMS = {
     "secantusdb": "marketplace_core.adapters.mongo.native:SECANTUS",
     "temporal": "marketplace_core.adapters.temporal.native:TEMPORAL",
     "opensearch": "marketplace_core.adapters.elasticsearch.native:OPENSEARCH",
+    "moto": "marketplace_core.adapters.native.cloud:CLOUD",
     "toxiproxy": "marketplace_core.adapters.native.toxiproxy:TOXIPROXY",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from marketplace_core._plugins.declarations import Declared
 from marketplace_core._plugins.openapi import routes_in
 from marketplace_core.commands import Failed
 from marketplace_core.deployment import Deployment, Edge, load_all
@@ -38,10 +39,11 @@ WRITTEN = Places(
 
 
 class Facts(Struct, frozen=True):
-    """``routes`` are those of every audience that a gateway answers."""
+    """``routes`` are those of every audience that a gateway answers, ``declared`` what each plugin does, by its name."""
 
     deployment: Deployment
     routes: Mapping[Audience, tuple[Route, ...]]
+    declared: Mapping[str, Declared]
 
     @property
     def public(self) -> list[Edge]:
@@ -71,4 +73,5 @@ def gather(file: Path) -> Facts:
     return Facts(
         deployment=loaded.deployment,
         routes={audience: tuple(routes_in(loaded, audience)) for audience in AUDIENCES if audience in answered},
+        declared=loaded.declared,
     )
