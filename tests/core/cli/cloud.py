@@ -1,7 +1,7 @@
 """Terraform, octoDNS, and what answers as AWS on this machine: moto's server, a child of one test.
 
 Terraform and its provider come by no package client: who has both runs these tests, and others are told why not.
-The provider is looked for where Terraform looks, in folders of /opt, and in the folder that MARKETPLACE_TERRAFORM_PLUGINS names.
+The provider is looked for where Terraform looks, in folders of /opt, and in the one that MARKETPLACE_TERRAFORM_PLUGINS names.
 """
 
 from __future__ import annotations

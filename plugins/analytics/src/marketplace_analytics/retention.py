@@ -121,16 +121,18 @@ def _marking(kind: Any, person: Mark) -> Mark | None:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is PersonMark:
         return person
-    if origin in (Union, types.UnionType):
-        [inner, *_] = [found for part in arguments if (found := _marking(part, person))] or [None]
-        return inner and (lambda value: None if value is None else inner(value))
+    if origin not in (Union, types.UnionType, list, dict):
+        return _marking_fields(kind, person) if isinstance(kind, type) and issubclass(kind, Struct) else None
+    inner = next((found for part in arguments if (found := _marking(part, person)) is not None), None)
+    return None if inner is None else _marking_in(origin, inner)
+
+
+def _marking_in(origin: Any, inner: Mark) -> Mark:
     if origin is list:
-        inner = _marking(arguments[0], person)
-        return inner and (lambda value: [inner(one) for one in value])
+        return lambda value: [inner(one) for one in value]
     if origin is dict:
-        inner = _marking(arguments[1], person)
-        return inner and (lambda value: {key: inner(one) for key, one in value.items()})
-    return _marking_fields(kind, person) if isinstance(kind, type) and issubclass(kind, Struct) else None
+        return lambda value: {key: inner(one) for key, one in value.items()}
+    return lambda value: None if value is None else inner(value)
 
 
 def _marking_fields(cls: type[Struct], person: Mark) -> Mark | None:

@@ -92,7 +92,7 @@ class AnalyticsService(Analytics):
         """An overview of the whole time, in one currency."""
         currency = asked.currency or self._currency
         whole = msgspec.structs.replace(asked, interval=None, currency=currency)
-        counts = dict.fromkeys(("orders", "gross", "refunds", "sellers", "buyers"), 0)
+        counts: dict[str, Any] = dict.fromkeys(("orders", "gross", "refunds", "sellers", "buyers"), 0)
         nothing = {**counts, "at": asked.since, "currency": currency, "paid": None if asked.seller_id else 0, "regions": []}
         return _item("overview", next(iter(await self._store.report("overview", whole)), nothing))
 

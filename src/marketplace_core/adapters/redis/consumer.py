@@ -194,7 +194,7 @@ class RedisConsumer(ServingConsumer[Partition]):
             try:
                 async with self._alone() as connection:
                     # As it came: the driver would make a dictionary and two objects of each entry.
-                    connection.set_response_callback("XREAD", lambda found: found)
+                    connection.set_response_callback("XREAD", _as_it_came)
                     await connection.client_setname(self._owner)
                     self._reader = await connection.client_id()
                     self._present.set()
@@ -242,3 +242,7 @@ class RedisConsumer(ServingConsumer[Partition]):
     async def _part(self, partition: Partition, done: dict[str, str]) -> None:
         if not partition.lost and await self._acknowledge(partition, done):
             await self._give_up(keys=[self._names.leases[partition.number]], args=[partition.token])
+
+
+def _as_it_came(response: Any, **_: Any) -> Any:
+    return response

@@ -61,8 +61,8 @@ class ClickHouseStore(AnalyticsStore):
         for rows in batches:
             for type_, lines in rows.items():
                 by_type.setdefault(type_, []).append(lines)
-        for type_, lines in by_type.items():
-            await self._client.insert(schema.table_of(type_), b"".join(lines))
+        for type_, parts in by_type.items():
+            await self._client.insert(schema.table_of(type_), b"".join(parts))
         if unread:
             await self._client.insert("_unread", b"\n".join(msgspec.json.encode(one) for one in unread))
 
