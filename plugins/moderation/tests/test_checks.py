@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from marketplace_moderation.checks import alike, likeness, prices
 from marketplace_moderation.checks.classifier import NoExamples, evaluate, learn, read_examples
+from marketplace_moderation.checks.folding import read
 from marketplace_moderation.config import ModerationConfig
 from marketplace_moderation.domain import Found, Item, judge
 from marketplace_moderation.examining import Texts
@@ -27,7 +28,7 @@ def submitted(text: str, id_: str = "1") -> Submission:
 def found_in(text: str, **settings: object) -> list[str]:
     """The checks that find something in a text."""
     config = ModerationConfig(**settings)  # type: ignore[arg-type]
-    return sorted({finding.check for finding in Texts(config).check([submitted(text)], None)})
+    return sorted({finding.check for finding in Texts(config).check(read([submitted(text)]), None)})
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_the_classifier_learns_the_same_from_the_same() -> None:
     model = learn(made_up())
     assert model == learn(made_up()) and type(model).decoded(model.encoded()) == model
     bad, good = (
-        Texts(ModerationConfig()).check([submitted(text)], model)
+        Texts(ModerationConfig()).check(read([submitted(text)]), model)
         for text in ("claim a free prize", "it holds tea and is well made")
     )
     assert [finding.check for finding in bad] == ["classifier"] and 0.5 <= bad[0].score <= 1 and good == []
@@ -206,11 +207,15 @@ def test_of_real_messages_few_good_ones_are_called_bad() -> None:
     assert figures.f1 >= 0.95 and figures.false_alarms <= 0.0015, figures
 
 
+@pytest.mark.behaviour("moderation-1")
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
-def test_of_real_reviews_hardly_any_waits() -> None:
-    """Which, and why, is told where there are more than a two hundredth."""
+def test_of_real_reviews_hardly_any_waits_and_none_is_rejected() -> None:
+    """Those with words: which wait, and why, is what moderation's README tells."""
     with (DATA / "olist" / "olist_order_reviews_dataset.csv").open(encoding="utf-8", newline="") as rows:
-        texts = [f"{row['review_comment_title']}\n{row['review_comment_message']}" for row in csv.DictReader(rows)]
-    found = Texts(ModerationConfig()).check([submitted(text, str(n)) for n, text in enumerate(texts)], None)
-    held = {finding.key: finding.detail for finding in found}
-    assert len(texts) > 6000 and len(held) <= len(texts) * 0.005, held
+        texts = [f"{row['review_comment_title']}\n{row['review_comment_message']}".strip() for row in csv.DictReader(rows)]
+    config = ModerationConfig()
+    given = read([submitted(text, str(n)) for n, text in enumerate(filter(None, texts))])
+    found = Texts(config).check(given, None)
+    assert len(given) > 2500 and len({one.key for one in found}) <= len(given) * 0.005, found
+    assert [(one.check, one.detail.split()[0]) for one in found] == [("contact", "link")] * 3, found
+    assert all(config.hold <= one.score < config.reject for one in found), found

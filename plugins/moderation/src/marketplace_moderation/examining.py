@@ -15,7 +15,7 @@ from marketplace_moderation.checks.alike import Seen
 from marketplace_moderation.checks.alphabets import check_alphabets
 from marketplace_moderation.checks.classifier import Model, check_classifier
 from marketplace_moderation.checks.contact import check_contact
-from marketplace_moderation.checks.folding import folded, text_of, words_of
+from marketplace_moderation.checks.folding import Written, read
 from marketplace_moderation.checks.words import banned_words, check_words
 from marketplace_moderation.config import ModerationConfig
 from marketplace_moderation.store import LikenessStore, Picture, Text
@@ -38,19 +38,16 @@ class Texts:
         self._banned = banned_words(config.words)
         self._allowed = frozenset(config.allowed_hosts)
 
-    def check(self, submissions: Sequence[Submission], model: Model | None) -> list[Finding]:
-        given = [(submission, text_of(submission.snapshot)) for submission in submissions]
-        low = [(submission, folded(text)) for submission, text in given]
-        words = [words_of(text) for _, text in low]
+    def check(self, texts: Sequence[Written], model: Model | None) -> list[Finding]:
         found: list[Finding] = []
         if "words" in self._on:
-            found += check_words([(one, used) for (one, _), used in zip(low, words, strict=True)], self._banned)
+            found += check_words(texts, self._banned)
         if "contact" in self._on:
-            found += check_contact([(*one, used) for one, used in zip(low, words, strict=True)], self._allowed)
+            found += check_contact(texts, self._allowed)
         if "alphabets" in self._on:
-            found += check_alphabets(submissions)
+            found += check_alphabets(texts)
         if "classifier" in self._on:
-            found += check_classifier(given, model)
+            found += check_classifier(texts, model)
         return found
 
 
@@ -81,9 +78,10 @@ class Checks:
 
     async def examine(self, submission: Submission) -> Examined:
         """All that can be found without what others have submitted."""
-        examined = Examined(self._texts.check([submission], await self._learnt()))
+        [written] = read([submission])
+        examined = Examined(self._texts.check([written], await self._learnt()))
         if "texts" in self._on:
-            examined.text = await self._signed(submission)
+            examined.text = await self._signed(written.low, submission)
         if "pictures" in self._on and submission.images:
             await self._look(submission, examined)
         examined.findings += await self._others(submission)
@@ -99,8 +97,7 @@ class Checks:
             self._model = None if found is None else (found[0], Model.decoded(found[1]))
         return None if self._model is None else self._model[1]
 
-    async def _signed(self, submission: Submission) -> Text | None:
-        text = folded(text_of(submission.snapshot))
+    async def _signed(self, text: str, submission: Submission) -> Text | None:
         if len(text.split()) < self._config.alike_words:
             return None
         [(signature, bands)] = await self._pool.run(sending.signatures, [text])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from marketplace_core.capabilities.moderation import Finding, Submission
+from marketplace_core.capabilities.moderation import Finding
+from marketplace_moderation.checks.folding import Written
 
 __all__ = ["check_contact"]
 
@@ -17,10 +18,9 @@ _ENDS = "com|net|org|info|biz|shop|store|online|site|xyz|io|ru|de|fr|pt|br|uk|nl
 #: Words of several languages: where a sentence's end has no space behind it they make no host.
 _WORDS = "co|me|es|it|at|us|to|is"
 _MAIL = re.compile(rf"[a-z0-9._%+-]+{_AT}(?P<host>[a-z0-9-]+(?:{_DOT}[a-z0-9-]+)*{_DOT}(?:{_ENDS}|{_WORDS}))(?![a-z0-9-])")
-#: Most texts are told by these to have neither.
-_MAY_BE_MAIL = re.compile(
-    r"@|arroba|[\s(\[{](?:at|a)[\s)\]}]+[a-z0-9-]+(?:\.[a-z]|\s*[\s(\[{](?:dot|punkt|punto|ponto|point)\b)"
-)
+#: Most texts are told by these to have neither mail nor link. A pattern that begins by a sign is sought fastest.
+_MAY_BE_MAIL = re.compile(r"[\s(\[{](?:at|a)[\s)\]}]+[a-z0-9-]+(?:\.[a-z]|\s*[\s(\[{](?:dot|punkt|punto|ponto|point)\b)")
+_MAY_BE_LINK = re.compile(rf"\.(?:{_ENDS})")
 _DIGIT, _DIGITS = re.compile(r"\d"), 7
 _LINK = re.compile(
     rf"(?:https?://|www\.)(?P<host>[^\s/:?#<>\"]+)|(?<![a-z0-9@._-])(?P<bare>(?:[a-z0-9-]{{2,}}\.)+(?:{_ENDS}))(?![a-z0-9.-]*[a-z0-9])"
@@ -37,23 +37,25 @@ _MESSENGERS = frozenset(
     ["whatsapp", "whatsap", "watsapp", "telegram", "wechat", "weixin", "viber", "skype", "snapchat", "kakaotalk"]
 )
 _APART = re.compile(r"\b(?:what'?s app|zap zap|line id|signal (?:me|app|messenger)|wa\.me|t\.me)\b")
+#: One of them stands in each of those.
+_MAY_BE_APART = ("s app", "zap zap", "line id", "signal ", "wa.me", "t.me")
 
 
-def check_contact(submissions: Sequence[tuple[Submission, str, set[str]]], allowed: frozenset[str]) -> list[Finding]:
-    """Of submissions with their folded texts and words; ``allowed`` are hosts that may be named, with those below them."""
+def check_contact(texts: Sequence[Written], allowed: frozenset[str]) -> list[Finding]:
+    """``allowed`` are hosts that may be named, with those below them."""
     found = []
-    for submission, text, words in submissions:
-        used = list(dict.fromkeys(_contacts(text, words, allowed)))
+    for written in texts:
+        used = list(dict.fromkeys(_contacts(written.low, written.words, allowed)))
         if used:
-            found.append(Finding(submission.content.key, "contact", SCORE, ", ".join(used), "contact"))
+            found.append(Finding(written.key, "contact", SCORE, ", ".join(used), "contact"))
     return found
 
 
 def _contacts(text: str, words: set[str], allowed: frozenset[str]) -> Iterator[str]:
-    for match in _MAIL.finditer(text) if _MAY_BE_MAIL.search(text) else ():
+    for match in _MAIL.finditer(text) if "@" in text or "arroba" in text or _MAY_BE_MAIL.search(text) else ():
         if not _is_allowed(re.sub(rf"{_DOT}", ".", match["host"]), allowed):
             yield f"mail {match[0]}"
-    for match in _LINK.finditer(text):
+    for match in _LINK.finditer(text) if "://" in text or "www." in text or _MAY_BE_LINK.search(text) else ():
         host = match["host"] or match["bare"]
         if not _is_allowed(host.removeprefix("www."), allowed):
             yield f"link {host}"
@@ -62,7 +64,7 @@ def _contacts(text: str, words: set[str], allowed: frozenset[str]) -> Iterator[s
             yield f"telephone {match[0].strip()}"
     for name in sorted(words & _MESSENGERS):
         yield f"messenger {name}"
-    for match in _APART.finditer(text):
+    for match in _APART.finditer(text) if any(part in text for part in _MAY_BE_APART) else ():
         yield f"messenger {match[0]}"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from marketplace_core.capabilities.moderation import Finding, Submission
-from marketplace_moderation.checks.folding import folded
+from marketplace_core.capabilities.moderation import Finding
+from marketplace_moderation.checks.folding import Written, folded
 
 __all__ = ["BANNED", "banned_words", "check_words"]
 
@@ -27,12 +27,11 @@ def banned_words(more: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return found | {folded(word): language for language, words in more.items() for word in words}
 
 
-def check_words(submissions: Sequence[tuple[Submission, set[str]]], banned: Mapping[str, str]) -> list[Finding]:
-    """Of submissions with their words."""
+def check_words(texts: Sequence[Written], banned: Mapping[str, str]) -> list[Finding]:
     found = []
-    for submission, words in submissions:
-        used = sorted(words & banned.keys())
+    for written in texts:
+        used = sorted(written.words & banned.keys())
         if used:
             detail = ", ".join(f"{word} ({banned[word]})" for word in used)
-            found.append(Finding(submission.content.key, "words", SCORE, detail, "words"))
+            found.append(Finding(written.key, "words", SCORE, detail, "words"))
     return found
