@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from tests.faults.fire.client import NotAnswered, Patient, Tally
 from tests.faults.fire.deployment import Standing
 from tests.faults.fire.errands import Errand, Purchase
 
-__all__ = ["Offer", "People", "open_shops"]
+__all__ = ["Offer", "People", "Shopping", "Written", "open_shops"]
 
 POLL_SECONDS = 0.2
 STOCK, SCARCE_STOCK = 10_000, 5
@@ -30,6 +31,23 @@ class Offer:
     stock: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Shopping:
+    """What people do besides: ``reviews``, of what was delivered; ``market``, which has search and reports."""
+
+    reviews: bool = False
+    market: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """A review that was accepted."""
+
+    id: str
+    product: str
+    rating: int
+
+
 @dataclass
 class People:
     session: aiohttp.ClientSession
@@ -37,6 +55,8 @@ class People:
     admin: Patient
     tally: Tally
     sellers: dict[str, Patient] = field(default_factory=dict)
+    shopping: Shopping = Shopping()
+    written: list[Written] = field(default_factory=list)
 
     def person(self, audience: str, email: str) -> Patient:
         return Patient(self.session, self.standing.audiences[audience], self.tally, email)
@@ -71,6 +91,7 @@ class People:
             return purchase
         purchase.order, purchase.total = order["id"], order["total"]["amount"]
         purchase.packages = {package["id"]: package["total"]["amount"] for package in order["packages"]}
+        purchase.sellers = tuple(package["seller"]["id"] for package in order["packages"])
         purchase.bought = {offer.variants[product]: quantity for product, quantity in errand.lines}
         if errand.challenge in {"succeed", "fail"}:
             order = await self.until(buyer, f"/orders/{order['id']}", _asks_or_ended)
@@ -124,6 +145,27 @@ class People:
             await asyncio.gather(*(self._ship(package) for package in order["packages"]))
             purchase.shipped = tuple(package["id"] for package in order["packages"])
             await self.until(buyer, path, lambda one: one["status"] == "delivered")
+            if self.shopping.reviews:
+                await self._review(buyer, order["packages"][0]["items"][0], purchase.errand.number)
+
+    async def _review(self, buyer: Patient, line: Any, number: int) -> None:
+        """Once the reviews have heard of the parcel. Whoever asks again with its key is told of the same review."""
+        rating = 1 + number % 5
+        body = {
+            "rating": rating,
+            "title": f"Purchase {number}",
+            "text": f"As told, number {number}.",
+            "order_item_id": line["id"],
+        }
+        path, until = f"/products/{line['product_id']}/reviews", time.monotonic() + PATIENCE
+        for attempt in itertools.count(1):
+            answer = await buyer.send("POST", path, body, key=f"review-{number}-{attempt}")
+            if answer.status == 202:
+                self.written.append(Written(answer.body["id"], line["product_id"], rating))
+                return
+            if answer.body.get("code") != "reviews.not_delivered" or time.monotonic() > until:
+                raise AssertionError(f"{path}: {answer.status} {answer.body}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _ship(self, package: Any) -> None:
         seller = self.sellers[package["seller"]["id"]]
