@@ -19,7 +19,7 @@ from tests.faults.test_under_fire import FULL, SECONDS, SEEDS, check, folder
 __all__ = ["folder"]
 
 CHECKOUTS = int(os.environ.get("MARKETPLACE_CHECKOUTS", "300" if FULL else "40"))
-ALL = Shopping(reviews=True, market=True)
+ALL = Shopping("https://www.shop.example/paid", reviews=True, market=True)
 
 pytestmark = [
     pytest.mark.timeout(7200),

@@ -33,8 +33,10 @@ class Offer:
 
 @dataclass(frozen=True)
 class Shopping:
-    """What people do besides: ``reviews``, of what was delivered; ``market``, which has search and reports."""
+    """What people do besides: ``reviews``, of what was delivered; ``market``, which has search and reports. ``page``: where a
+    bank sends back to."""
 
+    page: str = "https://shop.example/return"
     reviews: bool = False
     market: bool = False
 
@@ -113,7 +115,7 @@ class People:
             quote = answer.body
             if answer.status == 200 and quote["packages"] and all(package["selected"] for package in quote["packages"]):
                 purchase.asked_at = purchase.asked_at or time.monotonic()
-                answer = await buyer.send("POST", "/orders", _body(quote, errand), key=f"order-{errand.number}-{attempt}")
+                answer = await buyer.send("POST", "/orders", _body(quote, errand, self.shopping.page), key=f"order-{errand.number}-{attempt}")
                 if answer.status == 202:
                     return answer.body
             purchase.refused = f"{answer.status} {answer.body.get('code')}"
@@ -196,11 +198,11 @@ def _asks_or_ended(order: Any) -> bool:
     return order["status"] != "pending" or (order["payment"] is not None and order["payment"]["action"] is not None)
 
 
-def _body(quote: Any, errand: Errand) -> dict[str, Any]:
+def _body(quote: Any, errand: Errand, page: str) -> dict[str, Any]:
     return {
         "address": ADDRESS,
         "shipping": {package["seller_id"]: package["selected"] for package in quote["packages"]},
-        "payment": {"method": "card", "token": errand.card, "return_url": "https://shop.example/return"},
+        "payment": {"method": "card", "token": errand.card, "return_url": page},
         "expected_total": quote["total"],
     }
 
