@@ -11,7 +11,9 @@ import pytest
 
 from tests.faults.fire.deployment import Standing
 from tests.faults.fire.errands import Errand, Purchase, deal
-from tests.faults.fire.invariants import Truth, check_applied, check_charges, check_numbers, check_orders
+from tests.faults.fire.invariants import Truth, check_applied, check_charges, check_last, check_numbers, check_orders
+from tests.faults.fire.market import check_found, check_reports, check_reviews
+from tests.faults.fire.people import Written
 
 PLACED = {"orders.placed"}
 
@@ -113,7 +115,7 @@ def test_who_is_charged_twice_is_noticed(truth: Truth, rows: list[Any]) -> None:
 def applied(truth: Truth, got: list[int]) -> None:
     events = [(1, "orders.placed"), (2, "orders.confirmed"), (3, "orders.placed"), (4, "orders.placed")]
     check_applied(
-        truth, "cart.on_order", PLACED.__contains__, {("orders", "o1"): events}, {("cart.on_order", "orders:o1"): got}
+        truth, "cart.on_order", PLACED.__contains__, {("orders", "o1", "w"): events}, {("cart.on_order", "orders:o1", "w"): got}
     )
 
 
@@ -146,3 +148,65 @@ def test_a_small_load_has_every_kind_of_errand_by_its_seed() -> None:
     assert {errand.challenge for errand in dealt} == {None, "succeed", "fail", "ignore"}
     assert {errand.afterwards for errand in dealt} == {"keep", "cancel", "deliver"}
     assert any(errand.scarce for errand in dealt) and any(errand.card == "tok_timeout" for errand in dealt)
+
+
+@pytest.mark.parametrize("got", [[], [3]], ids=["never heard", "not to the end"])
+def test_a_handler_that_has_not_come_to_the_last_event_is_noticed(truth: Truth, got: list[int]) -> None:
+    events = [
+        (1, "orders.placed"),
+        (2, "orders.confirmed"),
+        (3, "orders.placed"),
+        (4, "orders.placed"),
+        (5, "orders.confirmed"),
+    ]
+    for seen, good in (([4], True), (got, False)):
+        one = Truth(truth.standing)
+        check_last(
+            one,
+            "reviews.on_order",
+            PLACED.__contains__,
+            {("orders", "o1", "w"): events},
+            {("reviews.on_order", "orders:o1", "w"): seen},
+        )
+        assert (one.broken == [], one.lost == set()) == (good, good)
+
+
+# ── the market ───────────────────────────────────────────────────────────────────────────────────────────────
+
+REVIEWS = [Written("r1", "kettle", 4), Written("r2", "kettle", 5), Written("r3", "lamp", 1)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "told", "lost", "repeated"),
+    [
+        (["r1", "r2", "r3"], {"kettle": 2, "lamp": 1}, set(), set()),
+        (["r1", "r3"], {"kettle": 2, "lamp": 1}, {"r2"}, set()),
+        (["r1", "r2", "r2", "r3"], {"kettle": 2, "lamp": 1}, set(), {"r2"}),
+        (["r1", "r2", "r3", "r4"], {"kettle": 2, "lamp": 1}, set(), {"r4"}),
+        (["r1", "r2", "r3"], {"kettle": 3, "lamp": 1}, set(), set()),
+        (["r1", "r2", "r3"], {"kettle": 2}, set(), set()),
+    ],
+    ids=["good", "lost", "shown twice", "nobody's", "stars counted twice", "stars not counted"],
+)
+def test_reviews_that_are_not_those_that_were_written_are_noticed(
+    truth: Truth, shown: list[str], told: dict[str, int], lost: set[str], repeated: set[str], request: pytest.FixtureRequest
+) -> None:
+    check_reviews(truth, REVIEWS, shown, told)
+    assert (truth.lost, truth.repeated) == (lost, repeated)
+    assert bool(truth.broken) is ("good" not in request.node.callspec.id)
+
+
+@pytest.mark.parametrize("hits", [["a"], ["a", "b", "b"]], ids=["not found", "found twice"])
+def test_a_product_that_is_not_found_once_is_noticed(truth: Truth, hits: list[str]) -> None:
+    check_found(truth, {"a", "b"}, ["b", "a"])
+    assert truth.broken == []
+    check_found(truth, {"a", "b"}, hits)
+    assert truth.broken
+
+
+@pytest.mark.parametrize("told", [{"kettle": 1}, {"kettle": 3}, {}], ids=["lost", "twice", "nothing"])
+def test_a_report_that_counts_otherwise_is_noticed(truth: Truth, told: dict[str, int]) -> None:
+    check_reports(truth, {"kettle": 2}, {"kettle": 2})
+    assert truth.broken == []
+    check_reports(truth, {"kettle": 2}, told)
+    assert truth.broken and (truth.lost or truth.repeated)

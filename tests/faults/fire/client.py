@@ -27,17 +27,25 @@ class NotAnswered(AssertionError):
 
 @dataclass
 class Tally:
-    """``failed``: when, by the monotonic clock, a request had no answer or one of 5xx, and why. Who was ``told_to_wait`` got
-    429, or 409 for a request under way."""
+    """``failed``: when, by the monotonic clock, a request had no answer or one of 5xx, and why. ``failed_reads`` are those of
+    them that any proxy may repeat. Who was ``told_to_wait`` got 429, or 409 for a request under way."""
 
     sent: int = 0
     told_to_wait: int = 0
     failed: list[tuple[float, str]] = field(default_factory=list)
+    failed_reads: list[tuple[float, str]] = field(default_factory=list)
 
     def begin(self) -> None:
         """Count from now on."""
         self.sent = self.told_to_wait = 0
         self.failed.clear()
+        self.failed_reads.clear()
+
+    def fail(self, method: str, path: str, cause: str) -> None:
+        at = time.monotonic()
+        self.failed.append((at, cause))
+        if method == "GET":
+            self.failed_reads.append((at, f"{path}: {cause}"))
 
 
 class Patient:
@@ -61,7 +69,7 @@ class Patient:
                 answer = await self._try(method, path, body, headers)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 last = type(error).__name__
-                self._failed(last)
+                self._tally.fail(method, path, last)
             else:
                 code = answer.body.get("code") if isinstance(answer.body, dict) else None
                 last = f"{answer.status} {code}"
@@ -69,7 +77,7 @@ class Patient:
                     await self.log_in()
                     continue
                 if answer.status >= 500:
-                    self._failed(last)
+                    self._tally.fail(method, path, last)
                 elif answer.status == 429 or code == "idempotency.in_flight":
                     self._tally.told_to_wait += 1
                 else:
@@ -77,9 +85,6 @@ class Patient:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 1.0)
         raise NotAnswered(f"{method} {path} as {self.email}: {last} for {PATIENCE:g} s")
-
-    def _failed(self, cause: str) -> None:
-        self._tally.failed.append((time.monotonic(), cause))
 
     async def _try(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
         payload: dict[str, Any] = {} if body is None else {"json": body}

@@ -8,31 +8,42 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import psutil
 
 from marketplace_core._supervisor.ports import free_port
-from marketplace_core._supervisor.state import Kind, ProcessState, RunState
+from marketplace_core._supervisor.state import Kind, ProcessState, RunState, running
 from marketplace_core.deployment import DEFAULT_FILE
+from marketplace_core.testing.deployments import elsewhere
 from marketplace_core.testing.shop import PASSWORD
+from tests.scenarios.nginx import Here
 
 __all__ = ["Standing", "copied", "processes_below"]
 
 ROOT = Path(__file__).parents[3]
-FILES = {"embedded": DEFAULT_FILE, "split": ROOT / "examples" / "split.toml", "small": ROOT / "examples" / "small.toml"}
+FILES = {"embedded": DEFAULT_FILE, **{name: ROOT / "examples" / f"{name}.toml" for name in ("split", "small", "distributed")}}
+#: What ``up`` is told besides, by deployment.
+OPTIONS = {"distributed": ("--servers", "native")}
+#: Which client of ``[edge]`` has an audience, where there are proxies.
+HOSTS = {"buyer": "web", "seller": "web", "logistics": "web", "admin": "operators"}
 OURS = [sys.executable, "-m", "marketplace_core.cli"]
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 
 
 def copied(name: str, folder: Path) -> Path:
     """The deployment's file, on ports that are free now."""
+    if name != "embedded":
+        return elsewhere(FILES[name], folder)
     text = re.sub(r"127\.0\.0\.1:\d+", lambda _: f"127.0.0.1:{free_port()}", FILES[name].read_text())
     file = folder / f"{name}.toml"
     file.write_text(text)
@@ -50,8 +61,10 @@ def processes_below(pid: int) -> list[psutil.Process]:
 class Standing:
     """:meth:`start` it, kill of it what you like, :meth:`stop` what is there."""
 
-    def __init__(self, file: Path, data: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, file: Path, data: Path, env: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+        """``file`` is, once it runs, that which runs: with ``--servers native`` one that is made of it."""
         self.file, self.data = file, data
+        self._argv = [*OURS, "up", os.fspath(file), "--json", "--clock", "movable", "--data", os.fspath(data), *options]
         self.env = {**os.environ, **(env or {})}
         self.said: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
@@ -59,11 +72,10 @@ class Standing:
 
     async def start(self) -> None:
         """Until every audience answers. :raises RuntimeError: it does not start; says what it wrote."""
-        argv = [*OURS, "up", os.fspath(self.file), "--json", "--clock", "movable", "--data", os.fspath(self.data)]
         log = self.data.parent / "up.log"
         with log.open("a") as errors:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=self.env
+                self._argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=self.env
             )
         output = self._process.stdout
         assert output is not None
@@ -75,6 +87,8 @@ class Standing:
         if not line:
             raise RuntimeError(f"it did not start: {log.read_text()[-2000:]}")
         self.said = json.loads(line)
+        if (state := running(self.data)) is not None:
+            self.file = Path(state.file)
         self.look()
 
     def look(self) -> None:
@@ -106,8 +120,20 @@ class Standing:
 
     @property
     def audiences(self) -> dict[str, str]:
+        """The prefix of each, as clients reach it."""
         found: dict[str, str] = self.said["audiences"]
-        return found
+        edge = self.said["edge"]
+        return {name: f"{edge[HOSTS[name]]}/{name}/v1" if edge else prefix for name, prefix in found.items()}
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """It finds this machine by any host of its proxies, and trusts their certificates."""
+        trusting = ssl.create_default_context()
+        for name in self.said["edge"]:
+            trusting.load_verify_locations(cafile=os.fspath(self.data / "edge" / f"{name}.pem"))
+        connector = aiohttp.TCPConnector(limit=0, ssl=trusting, resolver=Here())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            yield session
 
     @property
     def simulators(self) -> dict[str, str]:

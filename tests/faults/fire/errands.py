@@ -42,8 +42,8 @@ class Errand:
 class Purchase:
     """What came of an errand. Times are of the monotonic clock; amounts in minor units.
 
-    ``order``: None, it was not accepted, and ``refused`` says why. ``packages``: the total of each. ``carts_left``: lines that
-    were in the cart of a confirmed order.
+    ``order``: None, it was not accepted, and ``refused`` says why. ``packages``: the total of each, by its
+    id; ``sellers``: of whom they are. ``carts_left``: lines that were in the cart of a confirmed order.
     """
 
     errand: Errand
@@ -54,6 +54,7 @@ class Purchase:
     confirmed_at: float | None = None
     total: int = 0
     packages: dict[str, int] | None = None
+    sellers: tuple[str, ...] = ()
     bought: dict[str, int] | None = None
     cancelled: bool = False
     shipped: tuple[str, ...] = ()

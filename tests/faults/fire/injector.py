@@ -34,6 +34,9 @@ KINDS = (
     "stop supervisor",
 )
 
+#: Until a process that was told to end is there again, whatever else the machine does.
+RESTART_SECONDS = 120.0
+
 
 @dataclass
 class Fault:
@@ -56,13 +59,17 @@ class Injector:
         chance: random.Random,
         stopped_seconds: float,
         more: Callable[[str, float], Awaitable[str]] | None = None,
+        *,
+        in_turn: bool = False,
     ) -> None:
         """``kinds``: one fault each, in an order and at moments of chance; half of them strike before the one before is got
-        over. ``more``: carries out those of other kinds.
+        over. ``in_turn``: as they are given, each once the one before is got over. ``more``: carries out those of other kinds.
         """
         self._standing, self._chance, self._seconds, self._more = standing, chance, stopped_seconds, more
-        order = chance.sample(list(kinds), len(kinds))
+        self._in_turn = in_turn
+        order = list(kinds) if in_turn else chance.sample(list(kinds), len(kinds))
         moments = sorted(chance.sample(range(2, max(3 + len(kinds), checkouts * 9 // 10)), len(kinds)))
+        moments = [2] * len(kinds) if in_turn else moments
         self.faults = [Fault(kind, moment) for kind, moment in zip(order, moments, strict=True)]
         self._begun = 0
         self._stirred = asyncio.Event()
@@ -82,14 +89,14 @@ class Injector:
                 await self._stirred.wait()
             await asyncio.sleep(self._chance.uniform(0.0, 1.0))
             await self._strike(fault)
-            if self._chance.random() < 0.5:
+            if self._in_turn or self._chance.random() < 0.5:
                 while not self.recovered(fault):  # noqa: ASYNC110 - shoppers see it, and nobody tells
                     await asyncio.sleep(0.05)
         self.over = True
 
     async def _strike(self, fault: Fault) -> None:
         act, _, whom = fault.kind.partition(" ")
-        if self._more is not None and act not in {"kill", "stop"}:
+        if self._more is not None and act not in {"kill", "stop", "restart"}:
             fault.at = time.monotonic()
             fault.victim = await self._more(fault.kind, self._seconds)
             return
@@ -101,7 +108,10 @@ class Injector:
         fault.victim, pid = await self._victim(whom)
         processes = processes_below(pid)
         fault.at = time.monotonic()
-        if act == "kill":
+        if act == "restart":
+            _signal(processes[:1], signal.SIGTERM)
+            await self._back(fault.victim, pid)
+        elif act == "kill":
             _signal(processes[:1], signal.SIGKILL)
         else:  # PostgreSQL's sessions are processes, too; but what the supervisor started goes on
             stopped = processes[:1] if whom == "supervisor" else processes
@@ -109,12 +119,21 @@ class Injector:
             await asyncio.sleep(self._seconds)
             _signal(stopped, signal.SIGCONT)
 
+    async def _back(self, name: str, former: int) -> None:
+        """Until another process has its place and says that it is ready. :raises TimeoutError:"""
+        async with asyncio.timeout(RESTART_SECONDS):
+            while True:
+                found = [process for process in self._standing.processes("api", "worker") if process.name == name]
+                if found and found[0].pid != former and found[0].metrics is not None:
+                    return
+                await asyncio.sleep(0.1)
+
     async def _victim(self, whom: str) -> tuple[str, int]:
         """One of them that is there: perhaps they are just being started again."""
         if whom == "supervisor":
             return whom, self._standing.pid
         while True:
-            standing = self._standing.processes("api", "worker", "server", "simulator")
+            standing = self._standing.processes("api", "worker", "server", "simulator", "edge")
             found = [process for process in standing if whom in {process.kind, process.name}]
             if found:
                 chosen = self._chance.choice(sorted(found, key=lambda process: process.name))

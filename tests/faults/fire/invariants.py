@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,26 +15,17 @@ from marketplace_core.adapters.postgres import Database
 from marketplace_core.deployment import load
 from marketplace_core.deployment._kinds import address_of
 from marketplace_core.events import Event, decode_envelope
-from marketplace_core.ports import event_types, is_for
+from marketplace_core.ports import event_types, is_for, role_of
 from tests.faults.fire.deployment import Standing
 from tests.faults.fire.errands import Purchase
 from tests.faults.fire.people import Offer, People
+from tests.faults.fire.stores import Place, Seen, kept_in
 
 __all__ = ["Truth", "check_applied", "check_charges", "check_numbers", "check_orders", "look"]
 
-#: Which events each handler applied, in order: the inbox itself keeps only the last. In the handler's own transaction.
-_WATCH = """
-CREATE TABLE public.applied (position bigint GENERATED ALWAYS AS IDENTITY, handler text, key text, sequence bigint);
-CREATE FUNCTION public.note_applied() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  INSERT INTO public.applied (handler, key, sequence) VALUES (NEW.handler, NEW.key, NEW.sequence);
-  RETURN NULL;
-END $$;
-CREATE TRIGGER note_first AFTER INSERT ON marketplace.inbox FOR EACH ROW
-  WHEN (NEW.parked_at IS NULL) EXECUTE FUNCTION public.note_applied();
-CREATE TRIGGER note_next AFTER UPDATE ON marketplace.inbox FOR EACH ROW
-  WHEN (OLD.sequence IS DISTINCT FROM NEW.sequence) EXECUTE FUNCTION public.note_applied();
-"""
+
+#: Of each (topic, key, writer): sequence and event, in order.
+Events = dict[tuple[str, str, str], list[tuple[int, Any]]]
 
 
 @dataclass
@@ -50,7 +41,7 @@ class Truth:
     lost: set[str] = field(default_factory=set)
     repeated: set[str] = field(default_factory=set)
     charged_twice: set[str] = field(default_factory=set)
-    _before: dict[tuple[str, str], int] = field(default_factory=dict)
+    _before: dict[Place, int] = field(default_factory=dict)
 
     @asynccontextmanager
     async def process(self) -> AsyncIterator[Process]:
@@ -70,10 +61,9 @@ class Truth:
         """From now on each database writes down what its handlers apply."""
         async with self.process() as process:
             for name in process.assembly.databases():
-                async with process.resources.database(name).connection() as connection:
-                    await connection.script(_WATCH)
-                for row in await connection_rows(process, name, "SELECT handler, key, sequence FROM marketplace.inbox"):
-                    self._before[(row["handler"], row["key"])] = row["sequence"]
+                kept = kept_in(process.resources.connection(name))
+                await kept.watch()
+                self._before.update(await kept.inbox())
 
     def check(self, invariant: str, good: bool, told: str) -> bool:
         self.checked[invariant] += 1
@@ -81,13 +71,9 @@ class Truth:
             self.broken.append(f"{invariant}: {told}")
         return good
 
-    def before(self, handler: str, key: str) -> int:
+    def before(self, place: Place) -> int:
         """The last event that a handler had applied when it all began."""
-        return self._before.get((handler, key), 0)
-
-
-async def connection_rows(process: Process, name: str, sql: str) -> list[dict[str, Any]]:
-    return await process.resources.database(name).fetch(sql)
+        return self._before.get(place, 0)
 
 
 async def look(truth: Truth, people: People, offer: Offer, purchases: Sequence[Purchase]) -> None:
@@ -106,13 +92,10 @@ async def look(truth: Truth, people: People, offer: Offer, purchases: Sequence[P
     for saga in sagas:
         truth.check("every saga has ended", saga["status"] in {"done", "refused"}, f"{saga['key']}: {saga['status']}")
     async with truth.process() as process:
-        homes = defaultdict(list)  # a plugin may have a store for each of its roles
-        for name, inside in process.assembly.databases().items():
-            for plugin in inside:
-                homes[plugin].append(process.resources.database(name))
-        await _stock(truth, people, homes["catalog"][0], offer, accepted, orders)
-        await _ledger(truth, homes["payments.ledger"][0], operations)
-        await _events(truth, process, homes)
+        truths, database = process.assembly.truths, process.resources.database
+        await _stock(truth, people, database(truths["catalog", "catalog"]), offer, accepted, orders)
+        await _ledger(truth, database(truths["payments", "ledger"]), operations)
+        await _events(truth, process)
 
 
 LEFT = ("failed", "payments.action_expired")
@@ -213,31 +196,29 @@ async def _ledger(truth: Truth, database: Database, operations: Sequence[Any]) -
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-_WRITTEN = "SELECT topic, key, payload, sequence FROM marketplace.outbox WHERE kind = 'event' ORDER BY topic, key, sequence"
 
-
-async def _events(truth: Truth, process: Process, homes: Mapping[str, Sequence[Database]]) -> None:
+async def _events(truth: Truth, process: Process) -> None:
     """Each aggregate's events are numbered from 1, and each handler applied those that are for it once and in order."""
-    written: dict[tuple[str, str], list[tuple[int, Event]]] = defaultdict(list)
-    for name in process.assembly.databases():
-        for row in await connection_rows(process, name, _WRITTEN):
-            event = decode_envelope(row["payload"], row["sequence"]).decode()
-            written[(row["topic"], row["key"])].append((row["sequence"], event))
-        for row in await connection_rows(process, name, "SELECT topic, key, sequence FROM marketplace.aggregates"):
-            sequences = [sequence for sequence, _ in written[(row["topic"], row["key"])]]
-            good = sequences == list(range(1, row["sequence"] + 1))
-            truth.check("events are numbered from 1", good, f"{row['topic']}:{row['key']}: {sequences} of {row['sequence']}")
-        parked = await connection_rows(process, name, "SELECT id, error FROM marketplace.parked")
+    written: Events = defaultdict(list)
+    servers = {name: kept_in(process.resources.connection(name)) for name in process.assembly.databases()}
+    for name, kept in servers.items():
+        writer = await kept.writer()
+        for topic, key, sequence, payload in await kept.written():
+            written[topic, key, writer].append((sequence, decode_envelope(payload, sequence).decode()))
+        for topic, key, last in await kept.counted():
+            sequences = [sequence for sequence, _ in written[topic, key, writer]]
+            good = sequences == list(range(1, last + 1))
+            truth.check("events are numbered from 1", good, f"{topic}:{key}: {sequences} of {last}")
+        parked = await kept.parked()
         truth.check("no event is parked", not parked, f"{name}: {parked}")
+    applied = {name: await kept.applied() for name, kept in servers.items()}
     for plugin, methods in process.routing.subscriptions.items():
-        if plugin not in homes:
-            continue  # what it keeps is a projection, which has its own suites
-        applied: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for home in homes[plugin]:
-            for row in await home.fetch("SELECT handler, key, sequence FROM public.applied ORDER BY position"):
-                applied[(row["handler"], row["key"])].append(row["sequence"])
         for method in methods:
-            check_applied(truth, f"{plugin}.{method.__name__}", partial(_due, method), written, applied)
+            home = process.assembly.truths.get((plugin, role_of(method) or plugin))
+            if home not in servers:
+                continue  # what it keeps is a projection, which has its own suites
+            check = check_applied if servers[home].whole else check_last
+            check(truth, f"{plugin}.{method.__name__}", partial(_due, method), written, applied[home])
 
 
 def _due(method: Callable[..., Any], event: Event) -> bool:
@@ -248,15 +229,32 @@ def check_applied(
     truth: Truth,
     handler: str,
     is_due: Callable[[Any], bool],
-    written: dict[tuple[str, str], list[tuple[int, Any]]],
-    applied: dict[tuple[str, str], list[int]],
+    written: Events,
+    applied: Seen,
 ) -> None:
-    for (topic, aggregate), events in written.items():
+    for (topic, aggregate, writer), events in written.items():
         key = f"{topic}:{aggregate}"
-        due = [sequence for sequence, event in events if is_due(event) and sequence > truth.before(handler, key)]
-        got = applied.get((handler, key), [])
+        before = truth.before((handler, key, writer))
+        due = [sequence for sequence, event in events if is_due(event) and sequence > before]
+        got = applied.get((handler, key, writer), [])
         truth.check("each handler applied each event once, in order", got == due, f"{handler} {key}: {got} and not {due}")
         if set(due) - set(got):
             truth.lost.add(f"{handler} {key}")
         if len(set(got)) < len(got):
             truth.repeated.add(f"{handler} {key}")
+
+
+def check_last(
+    truth: Truth,
+    handler: str,
+    is_due: Callable[[Any], bool],
+    written: Events,
+    applied: Seen,
+) -> None:
+    """Where only the last event of each key is kept, that is the last of those that are for the handler."""
+    for (topic, aggregate, writer), events in written.items():
+        key = f"{topic}:{aggregate}"
+        due = [sequence for sequence, event in events if is_due(event)]
+        got = applied.get((handler, key, writer), [])
+        if not truth.check("each handler has come to the last event", got == due[-1:], f"{handler} {key}: {got} of {due}"):
+            truth.lost.add(f"{handler} {key}")

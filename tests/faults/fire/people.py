@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from tests.faults.fire.client import NotAnswered, Patient, Tally
 from tests.faults.fire.deployment import Standing
 from tests.faults.fire.errands import Errand, Purchase
 
-__all__ = ["Offer", "People", "open_shops"]
+__all__ = ["Offer", "People", "Shopping", "Written", "open_shops"]
 
 POLL_SECONDS = 0.2
 STOCK, SCARCE_STOCK = 10_000, 5
@@ -30,6 +31,25 @@ class Offer:
     stock: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Shopping:
+    """What people do besides: ``reviews``, of what was delivered; ``market``, which has search and reports. ``page``: where a
+    bank sends back to."""
+
+    page: str = "https://shop.example/return"
+    reviews: bool = False
+    market: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """A review that was accepted."""
+
+    id: str
+    product: str
+    rating: int
+
+
 @dataclass
 class People:
     session: aiohttp.ClientSession
@@ -37,6 +57,8 @@ class People:
     admin: Patient
     tally: Tally
     sellers: dict[str, Patient] = field(default_factory=dict)
+    shopping: Shopping = Shopping()
+    written: list[Written] = field(default_factory=list)
 
     def person(self, audience: str, email: str) -> Patient:
         return Patient(self.session, self.standing.audiences[audience], self.tally, email)
@@ -71,6 +93,7 @@ class People:
             return purchase
         purchase.order, purchase.total = order["id"], order["total"]["amount"]
         purchase.packages = {package["id"]: package["total"]["amount"] for package in order["packages"]}
+        purchase.sellers = tuple(package["seller"]["id"] for package in order["packages"])
         purchase.bought = {offer.variants[product]: quantity for product, quantity in errand.lines}
         if errand.challenge in {"succeed", "fail"}:
             order = await self.until(buyer, f"/orders/{order['id']}", _asks_or_ended)
@@ -92,7 +115,7 @@ class People:
             quote = answer.body
             if answer.status == 200 and quote["packages"] and all(package["selected"] for package in quote["packages"]):
                 purchase.asked_at = purchase.asked_at or time.monotonic()
-                answer = await buyer.send("POST", "/orders", _body(quote, errand), key=f"order-{errand.number}-{attempt}")
+                answer = await buyer.send("POST", "/orders", _body(quote, errand, self.shopping.page), key=f"order-{errand.number}-{attempt}")
                 if answer.status == 202:
                     return answer.body
             purchase.refused = f"{answer.status} {answer.body.get('code')}"
@@ -124,6 +147,27 @@ class People:
             await asyncio.gather(*(self._ship(package) for package in order["packages"]))
             purchase.shipped = tuple(package["id"] for package in order["packages"])
             await self.until(buyer, path, lambda one: one["status"] == "delivered")
+            if self.shopping.reviews:
+                await self._review(buyer, order["packages"][0]["items"][0], purchase.errand.number)
+
+    async def _review(self, buyer: Patient, line: Any, number: int) -> None:
+        """Once the reviews have heard of the parcel. Whoever asks again with its key is told of the same review."""
+        rating = 1 + number % 5
+        body = {
+            "rating": rating,
+            "title": f"Purchase {number}",
+            "text": f"As told, number {number}.",
+            "order_item_id": line["id"],
+        }
+        path, until = f"/products/{line['product_id']}/reviews", time.monotonic() + PATIENCE
+        for attempt in itertools.count(1):
+            answer = await buyer.send("POST", path, body, key=f"review-{number}-{attempt}")
+            if answer.status == 202:
+                self.written.append(Written(answer.body["id"], line["product_id"], rating))
+                return
+            if answer.body.get("code") != "reviews.not_delivered" or time.monotonic() > until:
+                raise AssertionError(f"{path}: {answer.status} {answer.body}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _ship(self, package: Any) -> None:
         seller = self.sellers[package["seller"]["id"]]
@@ -154,11 +198,11 @@ def _asks_or_ended(order: Any) -> bool:
     return order["status"] != "pending" or (order["payment"] is not None and order["payment"]["action"] is not None)
 
 
-def _body(quote: Any, errand: Errand) -> dict[str, Any]:
+def _body(quote: Any, errand: Errand, page: str) -> dict[str, Any]:
     return {
         "address": ADDRESS,
         "shipping": {package["seller_id"]: package["selected"] for package in quote["packages"]},
-        "payment": {"method": "card", "token": errand.card, "return_url": "https://shop.example/return"},
+        "payment": {"method": "card", "token": errand.card, "return_url": page},
         "expected_total": quote["total"],
     }
 

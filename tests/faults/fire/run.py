@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
-
 from tests.faults.fire.client import Patient, Tally
-from tests.faults.fire.deployment import Standing, copied
+from tests.faults.fire.deployment import OPTIONS, Standing, copied
 from tests.faults.fire.errands import Errand, Purchase, deal, plain
 from tests.faults.fire.injector import Fault, Injector
 from tests.faults.fire.invariants import Truth, look
-from tests.faults.fire.people import Offer, People, open_shops
+from tests.faults.fire.market import look_at_market
+from tests.faults.fire.people import Offer, People, Shopping, open_shops
 
 __all__ = ["Report", "under_fire"]
 
@@ -67,22 +66,29 @@ async def under_fire(
     *,
     seed: int,
     checkouts: int,
-    kinds: Sequence[str],
+    kinds: Sequence[str] | Callable[[Standing], Sequence[str]],
     stopped_seconds: float,
     env: Mapping[str, str] | None = None,
     more: Callable[[str, float], Awaitable[str]] | None = None,
+    in_turn: bool = False,
+    shopping: Shopping | None = None,
 ) -> Report:
-    """Run it in ``where`` and look what came of it. :raises NotAnswered: a client waited in vain."""
+    """Run it in ``where`` and look what came of it. ``kinds`` may be of what runs; ``in_turn``: see :class:`Injector`.
+
+    :raises NotAnswered: a client waited in vain.
+    """
     chance = random.Random(seed)
     errands = deal(checkouts, PRODUCTS, chance)
-    standing = Standing(copied(deployment, where), where / "data", env)
+    standing = Standing(copied(deployment, where), where / "data", env, OPTIONS.get(deployment, ()))
     async with _people(standing) as people:
         offer = await open_shops(people, PRODUCTS)
         await people.quiet()
+        people.shopping = shopping or people.shopping
+        strikes = kinds(standing) if callable(kinds) else kinds
         truth = Truth(standing)
         await truth.begin()
         people.tally.begin()
-        injector = Injector(standing, kinds, checkouts, chance, stopped_seconds, more)
+        injector = Injector(standing, strikes, checkouts, chance, stopped_seconds, more, in_turn=in_turn)
         began = time.monotonic()
         purchases = await _load(people, offer, errands, injector)
         seconds = time.monotonic() - began
@@ -90,6 +96,7 @@ async def under_fire(
         await people.admin.expect("POST", "/clock", {"advance": CHALLENGE_SECONDS})
         await people.quiet()
         await look(truth, people, offer, purchases)
+        await look_at_market(truth, people, offer, purchases)
         wrong = [cause for _, cause in people.tally.failed if cause.startswith("500")]
         truth.check("who is answered is told to come again, not of a mistake of ours", not wrong, str(wrong))
     left = await standing.stop()
@@ -102,7 +109,7 @@ async def under_fire(
 async def _people(standing: Standing) -> AsyncIterator[People]:
     try:
         await standing.start()
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with standing.session() as session:
             tally = Tally()
             email = await standing.account("admin")
             admin = Patient(session, standing.audiences["admin"], tally, email)
