@@ -11,6 +11,7 @@ from datetime import timedelta
 from importlib import import_module
 from typing import NamedTuple
 
+from tests.distributed.equivalence.same import STEP
 from tests.distributed.equivalence.world import World
 
 __all__ = ["Act", "act", "known_acts", "play"]
@@ -29,9 +30,9 @@ class Act(NamedTuple):
 
 _ACTS: dict[str, Act] = {}
 
-#: Minutes and hours by which the clock is moved before an act, mostly by the first: the time of a token, of a payment's
-#: holder, of a feed; of days until a delivered order is completed.
-_MOVES = [timedelta(minutes=1)] * 16 + [timedelta(minutes=7), timedelta(minutes=16), timedelta(hours=3), timedelta(days=1)]
+#: By which the clock is moved before an act: mostly a little; sometimes for longer than a card's holder is waited for, or than
+#: a night.
+_MOVES = [STEP] * 16 + [STEP * 3, STEP * 6, timedelta(hours=3), timedelta(days=1)]
 
 
 def act(often: int = 1, *, whole: bool = False) -> Callable[[Do], Do]:
@@ -53,7 +54,7 @@ def known_acts(*, shared: bool) -> list[Act]:
 async def play(world: World, count: int, most: int = 20) -> dict[str, int]:
     """So many acts, or until ``most`` differences were found; how many of each there were.
 
-    Both sides are at rest before each act, and their clocks show the same minute.
+    Both sides are at rest before each act, and their clocks show the same.
     """
     deck = known_acts(shared=world.shared)
     weights = [each.often for each in deck]

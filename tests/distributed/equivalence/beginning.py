@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.distributed.equivalence.same import STEP
 from tests.distributed.equivalence.world import Person, Product, World
 
 __all__ = ["ADJECTIVES", "NOUNS", "begin", "draft", "open_shop", "register"]
@@ -17,25 +18,21 @@ COLOURS = ("red", "blue", "green")
 
 async def begin(world: World, products: int = 12) -> None:
     """By the same requests as all later acts, compared alike."""
+    await world.move(timedelta())
     for person in (world.admin, world.courier):
         await world.log_in(person)
     for name in ("Kitchen", "Garden"):
         made = await world.ask(world.admin, "POST", "/categories", {"name": world.named(name)})
         world.categories.append(made.body["id"])
     for name in SHOPS:
-        await _pass_minute(world)
+        await world.move(STEP)
         await open_shop(world, name)
     for number in range(products):
-        await _pass_minute(world)
+        await world.move(STEP)
         await offer(world, world.sellers[number % len(world.sellers)], number)
     for name in ("bea", "carl", "dora"):
         await register(world, "buyer", name)
     await world.rest()
-
-
-async def _pass_minute(world: World) -> None:
-    """What is newer is so by a minute, on both sides."""
-    await world.move(timedelta(minutes=1))
 
 
 async def register(world: World, audience: str, name: str) -> Person:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["CHANCE", "HEADERS", "PRESENT", "SLUGS", "order_of"]
+__all__ = ["CHANCE", "HEADERS", "NUMBERS", "PRESENT", "SLUGS", "order_of"]
 
 #: Headers that are part of the interface.
 HEADERS = (
@@ -38,6 +38,9 @@ CHANCE = frozenset(
         "tracking_token",
     }
 )
+
+#: Where others order, too, numbers are those that are left.
+NUMBERS = frozenset({"number", "order_number"})
 
 #: What begins with words that are the same, and ends as an id does.
 SLUGS = frozenset({"slug"})

@@ -16,15 +16,20 @@ from typing import Any
 
 from tests.distributed.equivalence import rules
 
-__all__ = ["Comparison", "Difference", "Names", "Reply"]
+__all__ = ["STEP", "Comparison", "Difference", "Names", "Reply"]
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+#: A payment of the simulator's, and the folder and name of a picture, whose key is its own.
+_OTHERS = r"pay_[0-9a-f]{24}|[0-9a-f]{2}/[0-9a-f]{32}"
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)"
 _HOST = r"https?://(?:127\.0\.0\.1|[a-z.]*shop\.example)(?::\d+)?(?=/|$)"
 _KEY = r"mk_[\w-]{20,}"
 _PARTS = re.compile(
-    f"(?P<id>{_UUID})|(?P<time>{_TIME})|(?P<host>{_HOST})|(?P<key>{_KEY})|(?P<word>(?:(?!{_UUID})[\\w.+=-]){{8,}})"
+    f"(?P<id>{_UUID}|{_OTHERS})|(?P<time>{_TIME})|(?P<host>{_HOST})|(?P<key>{_KEY})|(?P<word>(?:(?!{_UUID})[\\w.+=-]){{8,}})"
 )
+#: What times are told apart by: the clock is moved by multiples of it, no act takes as long, and it divides what is waited for.
+STEP = timedelta(minutes=3)
+
 _SYMBOL = re.compile(r"<[a-z]+ \d+>")
 
 
@@ -48,7 +53,8 @@ class Difference:
     right: Any
 
     def __str__(self) -> str:
-        return f"act {self.act}: {self.request}\n    at {self.where or 'the body'}\n    - {_shown(self.left)}\n    + {_shown(self.right)}"
+        where = self.where or "the body"
+        return f"act {self.act}: {self.request}\n    at {where}\n    - {_shown(self.left)}\n    + {_shown(self.right)}"
 
 
 def _shown(value: Any) -> str:
@@ -88,12 +94,17 @@ class Names:
 
 @dataclass
 class Comparison:
-    """Of one answer of both. ``began``: the deployment's time when the acts began, which both have in common."""
+    """Of one answer of both.
+
+    ``began``: the deployment's time when the acts began, which both have in common. ``chance``: further fields whose values are
+    made by chance.
+    """
 
     names: Names
     began: datetime
     audience: str
     path: str
+    chance: frozenset[str] = frozenset()
     found: list[tuple[str, Any, Any]] = field(default_factory=list)
 
     def reply(self, left: Reply, right: Reply) -> Reply:
@@ -136,14 +147,14 @@ class Comparison:
 
     def _list(self, left: list[Any], right: list[Any], where: str) -> list[Any]:
         if (rule := rules.order_of(self.audience, self.path, where)) is not None:
-            left, right = rule(left, right, lambda side, id_: self.names.symbol(side, id_))
+            left, right = rule(left, right, self.names.symbol)
         if len(left) != len(right):
             return self._differ(where, left, right)  # type: ignore[no-any-return]
         both = enumerate(zip(left, right, strict=True))
         return [self._value(one, other, f"{where}/{index}", "") for index, (one, other) in both]
 
     def _text(self, left: str, right: str, where: str, name: str) -> str:
-        if name in rules.CHANCE:
+        if name in rules.CHANCE or name in self.chance:
             return self.names.pair("token", left, right) or str(self._differ(where, left, right))
         if name in rules.SLUGS and left.rpartition("-")[0] == right.rpartition("-")[0]:
             return self.names.pair("slug", left, right) or str(self._differ(where, left, right))
@@ -171,9 +182,8 @@ class Comparison:
         return self.names.pair(kind, left, right)
 
     def _time(self, text: str) -> str:
-        """A move of the clock is by whole minutes, and no act takes one."""
-        minutes = (datetime.fromisoformat(text) - self.began) // timedelta(minutes=1)
-        return f"<before {text[:10]}>" if minutes < 0 else f"<time {minutes}>"
+        steps = (datetime.fromisoformat(text) - self.began) // STEP
+        return f"<before {text[:10]}>" if steps < 0 else f"<time {steps}>"
 
     def _known(self, side: int, text: str) -> str:
         """For a reader: what has a symbol already, by it."""

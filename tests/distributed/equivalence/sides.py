@@ -104,8 +104,8 @@ class Side:
         """Until nothing is under way any more. :raises AssertionError: it does not come to rest; says what is left."""
         began = time.monotonic()
         while True:
-            counts = await self._operate("GET", "/quiesce")
-            if not any(counts.values()):
+            status, counts = await self._try("GET", "/quiesce")
+            if status == 200:
                 self.waited += time.monotonic() - began
                 return
             if time.monotonic() > began + PATIENCE:
@@ -113,12 +113,15 @@ class Side:
             await asyncio.sleep(0.03)
 
     async def _operate(self, method: str, path: str, body: Any = None) -> Any:
+        status, answered = await self._try(method, path, body)
+        if status >= 300:
+            raise AssertionError(f"{self.name}: {method} {path}: {status} {answered}")
+        return answered
+
+    async def _try(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         url = self._audiences["admin"] + path
         async with self._session.request(method, url, json=body, headers=self._key) as answer:
-            content = await answer.read()
-            if answer.status >= 300:
-                raise AssertionError(f"{self.name}: {method} {path}: {answer.status} {content!r}")
-            return json.loads(content)
+            return answer.status, json.loads(await answer.read())
 
 
 def _decoded(content: bytes, type_: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from tests.distributed.equivalence import rules
 from tests.distributed.equivalence.same import Comparison, Difference, Names, Reply
 from tests.distributed.equivalence.sides import Asked, Side
 
@@ -16,13 +17,13 @@ __all__ = ["PASSWORD", "Order", "Person", "Product", "Review", "World"]
 T = TypeVar("T")
 
 PASSWORD = "correct horse battery"
-#: Minutes after which somebody asks for another access token: it lives for ten.
-RENEWED_AFTER = 8
+#: After which somebody asks for another access token: it lives for ten minutes.
+RENEWED_AFTER = timedelta(minutes=6)
 
 
 @dataclass
 class Person:
-    """``headers`` go with each request. ``since``: the minute in which the token was had."""
+    """``headers`` go with each request. ``since``: when the token was had."""
 
     audience: str
     email: str
@@ -30,7 +31,7 @@ class Person:
     password: str = PASSWORD
     headers: dict[str, str] = field(default_factory=dict)
     refresh: str = ""
-    since: int = 0
+    since: datetime = datetime.min
     gone: bool = False
     addresses: list[str] = field(default_factory=list)
     shop: str = ""
@@ -76,6 +77,7 @@ class World:
         self.sides, self.mark, self.shared = sides, mark, shared
         self.chance = random.Random(seed)
         self.names = Names()
+        self._chance = rules.NUMBERS if shared else frozenset()
         self.began = self.now = began
         self.act = 0
         self.requests = 0
@@ -100,10 +102,6 @@ class World:
     def often(self, share: float) -> bool:
         return self.chance.random() < share
 
-    @property
-    def minute(self) -> int:
-        return (self.now - self.began) // timedelta(minutes=1)
-
     def email(self, name: str) -> str:
         return f"{name}.{self.mark}@example.org" if self.mark else f"{name}@example.org"
 
@@ -116,7 +114,7 @@ class World:
         await asyncio.gather(*(side.rest() for side in self.sides))
 
     async def move(self, by: timedelta) -> None:
-        """Both clocks to the same minute, and what is due then is done."""
+        """Both clocks to the same moment, and what is due then is done."""
         self.now += by
         await asyncio.gather(*(side.set_clock(self.now) for side in self.sides))
         await self.rest()
@@ -158,7 +156,7 @@ class World:
     async def both(self, asked: Asked) -> Reply:
         self.requests += 1
         left, right = await asyncio.gather(*(each.send(self._of(asked, side)) for side, each in enumerate(self.sides)))
-        comparison = Comparison(self.names, self.began, asked.audience, f"{asked.method} {asked.path}")
+        comparison = Comparison(self.names, self.began, asked.audience, f"{asked.method} {asked.path}", self._chance)
         return self._compare(comparison, asked.curl(), left, right)
 
     def _of(self, asked: Asked, side: int) -> Asked:
@@ -179,7 +177,7 @@ class World:
 
     def signed_in(self, person: Person, session: Any) -> None:
         person.headers = {"Authorization": f"Bearer {session['access_token']}"}
-        person.refresh, person.since = session["refresh_token"], self.minute
+        person.refresh, person.since = session["refresh_token"], self.now
 
     async def log_in(self, person: Person, password: str | None = None) -> Reply:
         body = {"email": person.email, "password": password or person.password}
@@ -190,7 +188,7 @@ class World:
 
     async def _renew(self, person: Person) -> None:
         """Before the token runs out; where that is refused, by logging in anew."""
-        if not person.refresh or self.minute - person.since < RENEWED_AFTER:
+        if not person.refresh or self.now - person.since < RENEWED_AFTER:
             return
         refresh, person.refresh = person.refresh, ""
         path, body = "/auth/refresh", {"refresh_token": refresh}
