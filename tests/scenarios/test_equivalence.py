@@ -72,7 +72,7 @@ def _found(*pairs: tuple[Any, Any]) -> list[str]:
     names = Names()
     found = []
     for left, right in pairs:
-        comparison = Comparison(names, BEGAN, "buyer", "GET /things")
+        comparison = Comparison(names, BEGAN, "GET /things")
         comparison.reply(Reply(200, {}, left), Reply(200, {}, right))
         found += [where for where, _, _ in comparison.found]
     return found
@@ -105,14 +105,14 @@ def test_all_else_differs(left: Any, right: Any, where: str) -> None:
 
 
 def test_statuses_and_headers_differ() -> None:
-    comparison = Comparison(Names(), BEGAN, "buyer", "GET /things")
+    comparison = Comparison(Names(), BEGAN, "GET /things")
     comparison.reply(Reply(200, {"Retry-After": "1"}, None), Reply(201, {"Retry-After": "5", "Allow": "GET"}, None))
     assert [where for where, _, _ in comparison.found] == ["status", "header Allow"]
 
 
 def test_what_was_answered_is_asked_with_the_ids_of_each_side() -> None:
     names = Names()
-    comparison = Comparison(names, BEGAN, "buyer", "GET /things")
+    comparison = Comparison(names, BEGAN, "GET /things")
     symbolic = comparison.reply(Reply(200, {}, {"id": IDS[0]}), Reply(200, {}, {"id": IDS[1]})).body
     asked = {"items": [symbolic["id"]], f"x {symbolic['id']}": 1}
     assert [names.real(asked, side) for side in (0, 1)] == [{"items": [id_], f"x {id_}": 1} for id_ in IDS[:2]]

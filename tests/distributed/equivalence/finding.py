@@ -82,7 +82,8 @@ async def search(world: World) -> None:
         "&min_price=1000&max_price=3000",
         f"&seller={world.one(world.sellers[:3]).shop}",  # type: ignore[union-attr]
     ]
-    path += "".join(world.chance.sample(filters, world.chance.choice([0, 0, 1, 2])))
+    chosen = world.chance.sample(filters, world.chance.choice([0, 0, 1, 2]))
+    path += "".join(chosen if query else dict.fromkeys([filters[0], *chosen]))
     if world.often(0.4):
         path += f"&sort={world.chance.choice(SORTS)}"
     reply = await world.ask(_somebody(world), "GET", path)

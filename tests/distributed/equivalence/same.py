@@ -102,7 +102,6 @@ class Comparison:
 
     names: Names
     began: datetime
-    audience: str
     path: str
     chance: frozenset[str] = frozenset()
     found: list[tuple[str, Any, Any]] = field(default_factory=list)
@@ -133,6 +132,8 @@ class Comparison:
             return self._list(left, right, where)
         if isinstance(left, str):
             return self._text(left, right, where, name)
+        if isinstance(left, bytes) and left.startswith(b"%PDF"):
+            return self._text(left.decode("latin-1"), right.decode("latin-1"), where, name)
         return left if left == right else self._differ(where, left, right)
 
     def _dict(self, left: dict[str, Any], right: dict[str, Any], where: str) -> dict[str, Any]:
@@ -146,8 +147,8 @@ class Comparison:
         return made
 
     def _list(self, left: list[Any], right: list[Any], where: str) -> list[Any]:
-        if (rule := rules.order_of(self.audience, self.path, where)) is not None:
-            left, right = rule(left, right, self.names.symbol)
+        if (rule := rules.order_of(self.path, where)) is not None:
+            left, right = rule(left, right, self.names.symbol, self.path)
         if len(left) != len(right):
             return self._differ(where, left, right)  # type: ignore[no-any-return]
         both = enumerate(zip(left, right, strict=True))

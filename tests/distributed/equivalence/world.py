@@ -132,7 +132,7 @@ class World:
     async def pictures(self, url: str) -> None:
         """The bytes of one."""
         left, right = await asyncio.gather(*(each.fetch(self.names.real(url, side)) for side, each in enumerate(self.sides)))
-        self._compare(Comparison(self.names, self.began, "media", ""), f"curl {url}", left, right)
+        self._compare(Comparison(self.names, self.began, ""), f"curl {url}", left, right)
 
     async def ask(
         self,
@@ -156,7 +156,7 @@ class World:
     async def both(self, asked: Asked) -> Reply:
         self.requests += 1
         left, right = await asyncio.gather(*(each.send(self._of(asked, side)) for side, each in enumerate(self.sides)))
-        comparison = Comparison(self.names, self.began, asked.audience, f"{asked.method} {asked.path}", self._chance)
+        comparison = Comparison(self.names, self.began, f"{asked.method} {asked.path}", self._chance)
         return self._compare(comparison, asked.curl(), left, right)
 
     def _of(self, asked: Asked, side: int) -> Asked:
