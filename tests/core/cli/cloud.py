@@ -69,7 +69,7 @@ class Terraform:
     """In a folder of its own, which it needs no `init` for. ``endpoint``: who answers as AWS; None: nobody is asked."""
 
     def __init__(self, folder: Path, texts: dict[str, str], variables: dict[str, Any], endpoint: str | None = None) -> None:
-        self._folder = folder / "terraform"
+        self._folder = folder / "aws"
         self._folder.mkdir()
         for name, text in texts.items():
             (self._folder / name).write_text(text)

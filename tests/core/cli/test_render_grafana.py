@@ -1,4 +1,4 @@
-"""``render FILE grafana``: dashboards that Grafana takes, of metrics that exist; ``tests/scenarios/test_dashboard.py`` asks them."""
+"""``render FILE grafana``: dashboards that Grafana takes, of metrics that exist."""
 
 from __future__ import annotations
 
