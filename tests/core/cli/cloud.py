@@ -1,7 +1,7 @@
 """Terraform, octoDNS, and what answers as AWS on this machine: moto's server, a child of one test.
 
 Terraform and its provider come by no package client: who has both runs these tests, and others are told why not.
-The provider is looked for where Terraform looks, in folders of /opt, and in the one that MARKETPLACE_TERRAFORM_PLUGINS names.
+The provider is looked for where Terraform looks, in folders of /opt, and in MARKETPLACE_TERRAFORM_PLUGINS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ from marketplace_core.adapters.native.errors import EmbeddedError
 TERRAFORM = shutil.which("terraform")
 REGION = "eu-central-1"
 _FOLDERS = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins", "/opt/*")
-_KEYS = {"AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "shop", "AWS_SECRET_ACCESS_KEY": "shop", "CLOUDFLARE_TOKEN": "none"}
+_KEYS = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "shop",
+    "AWS_SECRET_ACCESS_KEY": "shop",
+    "CLOUDFLARE_TOKEN": "none",
+}
 
 
 def provider() -> Path | None:
@@ -46,11 +52,24 @@ needs_terraform = pytest.mark.skipif(
 )
 
 
+#: moto leaves out of its list of health checks whether it is whole, which AWS always says.
+_SERVER = """
+from moto.core.responses import ActionResult
+from moto.route53.responses import Route53
+from moto.server import main
+
+Route53.list_health_checks = lambda self: ActionResult(
+    {"HealthChecks": self.backend.list_health_checks(), "IsTruncated": False, "MaxItems": 100, "Marker": ""}
+)
+main()
+"""
+
+
 class Terraform:
     """In a folder of its own, which it needs no `init` for. ``endpoint``: who answers as AWS; None: nobody is asked."""
 
     def __init__(self, folder: Path, texts: dict[str, str], variables: dict[str, Any], endpoint: str | None = None) -> None:
-        self._folder = folder / "terraform"
+        self._folder = folder / "aws"
         self._folder.mkdir()
         for name, text in texts.items():
             (self._folder / name).write_text(text)
@@ -98,7 +117,7 @@ def moto(folder: Path) -> Iterator[str]:
         pytest.skip(str(error))
     port = free_port()
     with (folder / "moto.log").open("wb") as log:
-        argv = [CLOUD.python, "-c", "from moto.server import main; main()", "-p", str(port)]
+        argv = [CLOUD.python, "-c", _SERVER, "-p", str(port)]
         child = subprocess.Popen(argv, stdout=log, stderr=log, env={**os.environ, **_KEYS})
     try:
         _answers(child, f"http://127.0.0.1:{port}")
