@@ -61,7 +61,7 @@ async def test_every_query_finds_something_after_load(shop: Shop, tmp_path: Path
         for number in range(3):
             placed = await shop.order(buyer, [(pot, 1)], key=f"order-{number}")
             await shop.ended(buyer, placed["id"])
-            await reads(buyer, pot)
+            await reads(buyer, pot, placed)
         declined = await shop.order(buyer, [(pot, 1)], card="tok_declined", key="declined")
         await shop.ended(buyer, declined["id"])
         await shop.order(buyer, [(pot, 1)], card="tok_3ds", key="waits")
