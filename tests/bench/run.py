@@ -28,6 +28,7 @@ import hostile
 import imports
 import logins
 import moderation
+import pictures
 import purge
 import reads
 import recommend
@@ -45,7 +46,7 @@ from rich.console import Console
 # Each registers its figures.
 MODULES = (
     *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, moderation),
-    *(search, recommend, freshness, reviews, big),
+    *(search, recommend, freshness, reviews, pictures, big),
 )
 WIDTH = 190
 

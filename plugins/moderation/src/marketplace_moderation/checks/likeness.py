@@ -42,11 +42,11 @@ def signatures(texts: Sequence[str]) -> list[tuple[bytes, list[int]]]:
 
 def _parts(text: str) -> list[bytes]:
     """Three words each, as they stand beside each other: cut out of the words' bytes, which takes less than joining them."""
-    words = [word.encode() for word in _WORD.findall(text)]
-    whole = b" ".join(words)
-    ends = [end + number for number, end in enumerate(itertools.accumulate(map(len, words)))]
-    starts = [0, *(end + 1 for end in ends)]
-    return [whole[start:end] for start, end in zip(starts, ends[_PARTS - 1 :], strict=False)] or [whole]
+    words = _WORD.findall(text)
+    lengths = [len(word) for word in words] if text.isascii() else [len(word.encode()) for word in words]
+    whole = " ".join(words).encode()
+    starts = [0, *itertools.accumulate([length + 1 for length in lengths])]
+    return [whole[start : after - 1] for start, after in zip(starts, starts[_PARTS:], strict=False)] or [whole]
 
 
 def _bands(made: Any) -> list[list[int]]:
