@@ -115,7 +115,9 @@ class People:
             quote = answer.body
             if answer.status == 200 and quote["packages"] and all(package["selected"] for package in quote["packages"]):
                 purchase.asked_at = purchase.asked_at or time.monotonic()
-                answer = await buyer.send("POST", "/orders", _body(quote, errand, self.shopping.page), key=f"order-{errand.number}-{attempt}")
+                answer = await buyer.send(
+                    "POST", "/orders", _body(quote, errand, self.shopping.page), key=f"order-{errand.number}-{attempt}"
+                )
                 if answer.status == 202:
                     return answer.body
             purchase.refused = f"{answer.status} {answer.body.get('code')}"
