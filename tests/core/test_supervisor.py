@@ -21,12 +21,14 @@ import pytest
 from marketplace_core._runtime.assembly import Assembly
 from marketplace_core._supervisor import ports
 from marketplace_core._supervisor import state as run_state
+from marketplace_core._supervisor.children import spawn
 from marketplace_core._supervisor.keeper import CannotStart, Policy, ProcessSpec, Supervisor
 from marketplace_core._supervisor.ports import answers, free_port, in_use
 from marketplace_core._supervisor.secrets import deployment_secret, simulator_secret
-from marketplace_core._supervisor.servers import prepare, servers_of
+from marketplace_core._supervisor.servers import KeptServer, prepare, servers_of
 from marketplace_core._supervisor.state import RunState, running
-from marketplace_core.adapters.embedded import DataFolder
+from marketplace_core.adapters.embedded import DataFolder, EmbeddedError
+from marketplace_core.adapters.native.server import EmbeddedServer
 from marketplace_core.adapters.postgres import Database
 from marketplace_core.adapters.postgres.embedded import NativePostgres
 from marketplace_core.adapters.postgres.kind import POOL_SIZE
@@ -350,3 +352,32 @@ def test_only_so_many_ports_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(ports._held) == given[2:]
     for descriptor in ports._held.values():
         os.close(descriptor)
+
+
+class _Slow(EmbeddedServer):
+    """Answers after 200 s, or would; who gives it less learns at once that it was not ready."""
+
+    _title, _end = "slow", signal.SIGTERM
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(data, "slow")
+        self.given: list[float] = []
+
+    async def _start(self, patience: float) -> None:
+        self.given.append(patience)
+        if patience < 200:
+            raise EmbeddedError("slow is not ready", "wait for it")
+        self._child = await spawn("slow", [sys.executable, "-c", "import time; time.sleep(60)"], log=self._log)
+
+    async def stop(self) -> None:
+        if self._child is not None:
+            await self._child.stop()
+        self._release()
+
+
+async def test_a_server_that_was_not_ready_in_time_is_given_more_the_next_time(tmp_path: Path) -> None:
+    server = _Slow(tmp_path)
+    supervisor = Supervisor(None, policy=QUICK)
+    await supervisor.start([KeptServer("slow", server)])
+    await supervisor.stop()
+    assert server.given == [60.0, 120.0, 240.0]

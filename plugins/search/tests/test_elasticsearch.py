@@ -16,14 +16,17 @@ import pytest_asyncio
 from elasticsearch import AsyncElasticsearch
 from marketplace_search.config import SearchConfig
 from marketplace_search.evaluation import figures
+from marketplace_search.service import SearchService
 from marketplace_search.store import Stamp, Stars, StockCounts, Wanted
 from marketplace_search.stores.elasticsearch import ElasticsearchStore, bulk, generations, writing
 from marketplace_search.stores.elasticsearch.building import Rebuilding
 from marketplace_search.stores.elasticsearch.bulk import Refused
 from marketplace_search.stores.elasticsearch.documents import document
 from marketplace_search.stores.tantivy import TantivyStore
+from structlog.testing import capture_logs
 
 from marketplace_core._runtime.pools import ThreadPool
+from marketplace_core._supervisor.ports import free_port
 from marketplace_core.adapters.elasticsearch import Elasticsearch
 from marketplace_core.adapters.elasticsearch.kind import ElasticsearchSettings
 from marketplace_core.adapters.elasticsearch.native import EmbeddedOpenSearch
@@ -286,6 +289,24 @@ async def test_it_finds_as_well_and_counts_alike(
 
 
 # ── a marketplace on it ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_keeps_the_index_waits_for_a_server_that_is_away(marketplace: Callable[..., Awaitable[Marketplace]]) -> None:
+    settings = {"search": 'on = { search = "index", signals = "main" }', "index": 'flavor = "opensearch", seconds = 0.5'}
+    nobody = f"elasticsearch://127.0.0.1:{free_port()}/none"
+    market = await marketplace(["auth", "catalog", "search"], worker=False, settings=settings, resources={"index": nobody})
+    service = market.port(Search)
+    assert isinstance(service, SearchService)
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(service.keep_index())
+
+        async def waits() -> bool:
+            return keeping.done() or any(line["event"] == "search.not_built" for line in logs)
+
+        await eventually(waits)
+    assert not keeping.done()
+    keeping.cancel()
+    await asyncio.wait({keeping})
 
 
 async def test_a_marketplace_finds_by_it_and_a_server_that_is_silent_is_named(

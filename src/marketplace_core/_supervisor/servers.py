@@ -14,6 +14,9 @@ from marketplace_core.deployment._model import Deployment
 
 __all__ = ["KeptServer", "prepare", "servers_of"]
 
+#: Of a start, until the server answers.
+PATIENCE_SECONDS, LONGEST_PATIENCE_SECONDS = 60.0, 480.0
+
 
 class KeptServer(Runnable):
     """An embedded server: it is ready when its start has returned."""
@@ -22,9 +25,13 @@ class KeptServer(Runnable):
 
     def __init__(self, name: str, server: EmbeddedServer) -> None:
         self.name, self.server, self.log = name, server, server.log
+        self._patience = PATIENCE_SECONDS
 
     async def start(self) -> Child:
-        await self.server.start()
+        """Who was not ready in time has twice as long the next time: what needs a minute to come back would never be there."""
+        patience, self._patience = self._patience, min(2 * self._patience, LONGEST_PATIENCE_SECONDS)
+        await self.server.start(patience)
+        self._patience = PATIENCE_SECONDS
         if self.server.child is None:
             raise RuntimeError(f"{self.name} has no process after its start")
         return self.server.child

@@ -37,7 +37,7 @@ OPTIONS = {"distributed": ("--servers", "native")}
 #: Which client of ``[edge]`` has an audience, where there are proxies.
 HOSTS = {"buyer": "web", "seller": "web", "logistics": "web", "admin": "operators"}
 OURS = [sys.executable, "-m", "marketplace_core.cli"]
-START_SECONDS = 300.0
+START_SECONDS, STOP_SECONDS = 300.0, 120.0
 
 
 def copied(name: str, folder: Path) -> Path:
@@ -161,7 +161,7 @@ class Standing:
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             try:
-                await asyncio.to_thread(self._process.wait, 60)
+                await asyncio.to_thread(self._process.wait, STOP_SECONDS)
             finally:
                 self._process.kill()
                 self._process.communicate()

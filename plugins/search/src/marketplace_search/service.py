@@ -231,10 +231,12 @@ class SearchService(Search):
 
     async def keep_index(self) -> None:
         """A task: where there is no index, or one of other settings, it is built while the former is read."""
-        while await self._store.stale():
+        while True:
             try:
+                if not await self._store.stale():
+                    break
                 await self.rebuild()
-            except MarketplaceError as error:  # the catalogue, or a command that builds it
+            except MarketplaceError as error:  # the catalogue, the index's server, or a command that builds it
                 log.warning("search.not_built", error=error.code, detail=error.detail)
                 await asyncio.sleep(2.0)
         await asyncio.Event().wait()
