@@ -21,6 +21,7 @@ __all__ = ["ClickHouseStore", "make"]
 Rows = Mapping[str, bytes]
 #: Each row is of one id, whatever was written again: deduplicated where it is read, partition by partition.
 ONCE = " SETTINGS final = 1, do_not_merge_across_partitions_select_final = 1, join_use_nulls = 1"
+HOWEVER_OFTEN = " SETTINGS join_use_nulls = 1"
 
 
 class ClickHouseStore(AnalyticsStore):
@@ -100,12 +101,14 @@ class ClickHouseStore(AnalyticsStore):
     async def report(self, name: ReportName, asked: Asked) -> list[dict[str, Any]]:
         await self._make(reports.READ[name])
         sql, parameters = reports.statement(name, asked)
-        return await self._client.query(sql + ONCE, parameters)
+        return await self._client.query(sql + (HOWEVER_OFTEN if name in reports.REPEATABLE else ONCE), parameters)
 
     async def as_of(self) -> datetime | None:
-        if not await self._kept():
+        """Of each table by itself: its parts know their last moment, and nothing is read."""
+        if not (kept := await self._kept()):
             return None
-        [row] = await self._client.query("SELECT count() AS events, max(_at) AS at FROM merge(currentDatabase(), '^[a-z]')")
+        each = (f"SELECT count() AS events, max(_at) AS at FROM {schema.table_of(type_)}" for type_ in kept)
+        [row] = await self._client.query(f"SELECT sum(events) AS events, max(at) AS at FROM ({' UNION ALL '.join(each)})")
         return row["at"].replace(tzinfo=UTC) if row["events"] else None
 
     # ── persons ──────────────────────────────────────────────────────────────────────────────────────────────
