@@ -35,6 +35,7 @@ import recommend
 import reviews
 import rpc
 import search
+import sink
 import starts
 import statements
 import structlog
@@ -46,7 +47,7 @@ from rich.console import Console
 # Each registers its figures.
 MODULES = (
     *(hostile, reads, cart, checkout, statements, logins, starts, rpc, events, apart, imports, categories, purge, moderation),
-    *(search, recommend, freshness, reviews, pictures, big),
+    *(search, recommend, freshness, reviews, pictures, big, sink),
 )
 WIDTH = 190
 

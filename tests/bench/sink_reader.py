@@ -3,10 +3,12 @@ chdb; prints a line once it has opened the store, and the events that it has tak
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 import uvloop
 from marketplace_analytics.config import AnalyticsConfig
 from marketplace_analytics.service import AnalyticsService
@@ -30,6 +32,7 @@ GROUP = f"{SINK.name}.sink"
 
 async def main(url: str, prefix: str, folder: str) -> None:
     load_all()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # what is printed is read
     client = ClickHouse(f"chdb://{folder}")
     await client.ready()
     service = AnalyticsService(ClickHouseStore(client), SystemClock(), b"key", "EUR", AnalyticsConfig())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -69,6 +69,7 @@ class Sums:
 
     def __init__(self, folder: Path, today: date) -> None:
         self.orders = {row["order_id"]: row for row in rows(folder, files.ORDERS)}
+        self._states = {row["customer_id"]: row["customer_state"] for row in rows(folder, files.CUSTOMERS)}
         self.items: dict[str, list[Row]] = defaultdict(list)
         for row in rows(folder, files.ITEMS):
             self.items[row["order_id"]].append(row)
@@ -86,18 +87,37 @@ class Sums:
     def paid(self) -> int:
         return sum(cents(row["payment_value"]) for row in self.payments)
 
+    def paid_by_month(self) -> dict[str, int]:
+        """Of each month in which the payment was approved, or else the order placed."""
+        found = Counter[str]()
+        for row in self.payments:
+            order = self.orders[row["order_id"]]
+            found[(order["order_approved_at"] or order["order_purchase_timestamp"])[:7]] += cents(row["payment_value"])
+        return {month: amount for month, amount in found.items() if amount}
+
+    def states(self) -> dict[str, dict[str, int]]:
+        """Orders that were confirmed, by the month of that and the state of their customer."""
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for key, month in self._confirmed():
+            found[month][self._states[self.orders[key]["customer_id"]]] += 1
+        return {month: dict(orders) for month, orders in found.items()}
+
+    def _confirmed(self) -> Iterator[tuple[str, str]]:
+        for key, row in self.orders.items():
+            if (row["order_approved_at"] or row["order_status"] in CONFIRMED) and self.items[key]:
+                yield key, (row["order_approved_at"] or row["order_purchase_timestamp"])[:7]
+
     def statuses(self) -> dict[str, int]:
         return dict(Counter(row["order_status"] for row in self.orders.values()))
 
     def sales(self) -> dict[str, tuple[int, int, int]]:
         """Orders, units and gross of those that were confirmed, by the month of that."""
         found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for key, row in self.orders.items():
-            if (row["order_approved_at"] or row["order_status"] in CONFIRMED) and self.items[key]:
-                month = found[(row["order_approved_at"] or row["order_purchase_timestamp"])[:7]]
-                month[0] += 1
-                month[1] += len(self.items[key])
-                month[2] += sum(cents(item["price"]) + cents(item["freight_value"]) for item in self.items[key])
+        for key, at in self._confirmed():
+            month = found[at]
+            month[0] += 1
+            month[1] += len(self.items[key])
+            month[2] += sum(cents(item["price"]) + cents(item["freight_value"]) for item in self.items[key])
         return {month: (sums[0], sums[1], sums[2]) for month, sums in found.items()}
 
     def lateness(self) -> dict[str, tuple[int, int]]:

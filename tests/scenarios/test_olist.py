@@ -123,6 +123,12 @@ async def _report(shop: Shop, sums: Sums) -> None:
 
     sold = by_month(await months("sales"), lambda item: (item["orders"], item["units"], item["gross"]["amount"]))
     assert {month: sum_ for month, sum_ in sold.items() if any(sum_)} == sums.sales() and len(sold) >= 12
+    whole = await months("overview")
+    paid = by_month(whole, lambda item: item["paid"]["amount"])
+    assert {month: amount for month, amount in paid.items() if amount} == sums.paid_by_month()
+    assert sum(paid.values()) == sums.paid() > 0
+    states = by_month(whole, lambda item: {one["region"]: one["orders"] for one in item["regions"]})
+    assert {month: orders for month, orders in states.items() if orders} == sums.states() and len(states) >= 12
     late = by_month(await months("lateness"), lambda item: (item["shipped"], item["late"]))
     assert late == sums.lateness() and sum(count for _, count in late.values()) > 30
     scores = by_month(await months("ratings"), lambda item: (item["reviews"], item["average"]))
