@@ -146,7 +146,7 @@ MISTAKES: Mapping[str, Mistake] = {
     ),
     "changes of a payment are taken as they came": _said(
         "test_what_was_paid_counts_when_it_was_captured",
-        ("ORDER BY _sequence ROWS", "ORDER BY payment.captured.amount DESC ROWS"),
+        ("BY _sequence ROWS", "BY payment.captured.amount DESC ROWS"),
     ),
     "a payment is of a shop": Mistake(
         "test_what_was_paid_counts_when_it_was_captured", reports._Parts, "every_shop", property(lambda _: True)
