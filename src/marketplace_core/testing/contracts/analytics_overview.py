@@ -47,6 +47,8 @@ class OverviewRules:
             (confirmed(line(HERE, 1, 100), account=BOB), at(1, 6)),
             (confirmed(line(HERE, 1, 100), account=None), at(1, 6)),
         ]
+        nothing = msgspec.structs.replace(confirmed(line(HERE, 1, 100), account="nobody"), lines=(), packages=())
+        orders.append((nothing, at(1, 6)))  # as shops before us have written down
         await analytics.restore([sent(order, moment) for order, moment in orders])
         query = AdminReportQuery(from_=FIRST, to=LAST)
         found = await analytics.report("overview", query)

@@ -69,8 +69,8 @@ class _Parts:
         return self._asked.seller_id is None
 
     def sold(self) -> str:
-        """An order has something of this shop."""
-        return "1" if self.every_shop else "has(lines.seller_id, {seller:String})"
+        """An order has something of this shop, or anything: of the past there are such that have nothing."""
+        return "notEmpty(lines.seller_id)" if self.every_shop else "has(lines.seller_id, {seller:String})"
 
     def own(self, column: str, of: str = "packages") -> str:
         """The sum of a column of an order's packages, or lines, of this shop: nothing else of them is read."""
