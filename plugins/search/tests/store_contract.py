@@ -338,6 +338,16 @@ class TimeRules:
         assert sorted(await find(store, "pot")) == ["Fresh Pot", "Kept Pot", "New Pot"]
         assert not await store.stale()
 
+    async def test_what_began_with_an_event_is_not_built(self, store: SearchStore) -> None:
+        """An event may come before anybody has asked the catalogue for the rest."""
+        assert await store.stale()
+        await shelve(store, "Pot")
+        assert await store.stale()
+        async with store.building() as building:
+            await building.add([page("Pan")])
+            await building.publish()
+        assert not await store.stale()
+
     async def test_a_building_that_is_given_up_changes_nothing(self, store: SearchStore) -> None:
         await shelve(store, "Pot")
         with pytest.raises(RuntimeError, match="given up"):

@@ -125,7 +125,9 @@ async def test_many_puts_share_a_commit_and_a_bad_one_fails_alone(store: Tantivy
 async def test_other_languages_make_it_stale(open_store: Open) -> None:
     store = open_store()
     assert await store.stale()
-    await put(store, page("Copper Pot"))
+    async with store.building() as building:
+        await building.add([page("Copper Pot")])
+        await building.publish()
     assert not await store.stale()
     french = open_store(config=SearchConfig(languages=("french",)))
     assert await french.stale()

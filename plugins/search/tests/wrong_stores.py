@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
+from marketplace_search.config import SearchConfig
 from marketplace_search.store import Record, Stamp, merged
 from marketplace_search.stores import planning, reading, schema, writing
+from marketplace_search.stores.folder import Folder, Made
 from marketplace_search.stores.planning import Planner
 from marketplace_search.stores.reading import State
 from marketplace_search.stores.tantivy import TantivyStore
@@ -95,7 +97,12 @@ SUGGESTIONS = "test_suggestions"
 SEEN = "test_what_shoppers_do_not_see_is_not_found_and_not_counted"
 TYPOS = "test_typos_by_the_length_of_a_word"
 
+_BUILT = Made(SearchConfig().languages, {})
+
 MISTAKES = {
+    "what began with an event is all that there is": Mistake(
+        "test_what_began_with_an_event_is_not_built", Folder, "made", lambda *_: _BUILT
+    ),
     "a commit is forgotten": Mistake("test_what_was_put_is_found_by_everybody", Writing, "commit", _forgets_to_commit),
     "a reader looks once": Mistake(
         "test_what_was_put_is_found_by_everybody",

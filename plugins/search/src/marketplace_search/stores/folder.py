@@ -28,11 +28,15 @@ _PAUSE = 0.02
 
 
 class Made(Struct, frozen=True):
-    """How a generation was made: what is read depends on it, and not on the settings of who reads."""
+    """How a generation was made: what is read depends on it, and not on the settings of who reads.
+
+    ``built``: of all that there was; not one that began with an event, before anybody had asked for the rest.
+    """
 
     languages: tuple[str, ...]
     synonyms: dict[str, list[list[str]]]
     format: int = FORMAT
+    built: bool = True
 
 
 class Folder:

@@ -78,7 +78,7 @@ class TantivyStore(SearchStore):
         with self._folder.lock("write", LOCK_SECONDS):
             live = self._folder.live()
             if live is None:
-                live = self._folder.new(self._made())
+                live = self._folder.new(msgspec.structs.replace(self._made(), built=False))
                 self._folder.publish(live)
             if self._written is None or self._written.path != live:
                 try:
@@ -114,7 +114,7 @@ class TantivyStore(SearchStore):
             made = self._folder.made(live)
         except (OSError, msgspec.DecodeError):
             return True
-        return (made.format, made.languages) != (FORMAT, self._config.languages)
+        return not made.built or (made.format, made.languages) != (FORMAT, self._config.languages)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
