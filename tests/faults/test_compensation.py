@@ -49,7 +49,7 @@ async def test_no_kill_of_the_worker_undoes_twice_or_never(marketplace: Callable
                 await market.port(Orchestrator).compensate(id_)
             while any(order.status == "pending" for order in await market.port(Orders).get_orders(placed)):
                 await worker.check()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.2)
             await worker.disarm()
             await market.settle(60)
         finally:
@@ -71,7 +71,7 @@ async def _until_waiting(market: Marketplace, placed: list[str], worker: Doomed)
         if {saga.id for saga in page.items} >= set(placed):
             return
         await worker.check()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
 
 
 async def _stock(database: Database) -> list[tuple[int, int, int]]:
