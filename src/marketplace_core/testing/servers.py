@@ -26,7 +26,7 @@ from marketplace_core.hookspecs import Migration
 
 __all__ = ["Servers"]
 
-_POSTGRES = {"full_page_writes": "off", "max_wal_size": "2GB", "autovacuum": "off", "max_connections": "200"}
+_POSTGRES = {"full_page_writes": "off", "max_wal_size": "1GB", "autovacuum": "off", "max_connections": "200"}
 _REDIS_DATABASES = 16
 _PREFIX = "mp-servers-"
 
